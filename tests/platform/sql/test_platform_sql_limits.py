@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -102,6 +105,50 @@ def test_statements_are_cancelled_when_the_client_disconnects(api, platform, pro
         _await(lambda: _running(api, project_id, "pg_sleep(300)") == 1)
     _await_finished(api, project_id, "pg_sleep(300)")
     assert api.sql(project_id, "SELECT * FROM t") == []
+
+
+@pytest.mark.parametrize("params", [None, ["é" * MIB]])
+def test_a_large_query_that_the_server_does_not_take_holds_up_nobody(api, project, params) -> None:
+    project_id = project()
+    api.sql(project_id, "CREATE TABLE t (a text)")
+    url = _credentials(api, project_id)
+    query = "INSERT INTO t SELECT " + ("$1" if params else f"'{'é' * 2 * MIB}'")
+
+    async def send_to_stopped_session() -> int:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as session:
+            process = session.info.backend_pid
+            os.kill(process, signal.SIGSTOP)
+            call = asyncio.ensure_future(
+                sql.run(session, query.encode(), params, SqlModes(), sql.CallLimits(seconds=1.0))
+            )
+            waits = 0
+            try:
+                while not call.done():
+                    await asyncio.sleep(0.01)
+                    waits += 1
+                with _refused(400, "call_timeout"):
+                    await call
+            finally:
+                os.kill(process, signal.SIGCONT)
+            with pytest.raises(psycopg.OperationalError):
+                await session.execute("SELECT 1")
+            await session.close()
+        return waits
+
+    assert asyncio.run(send_to_stopped_session()) > 5
+    assert api.sql(project_id, "SELECT * FROM t") == []
+
+
+@pytest.mark.parametrize("size", [MIB // 2 - 8, MIB // 2, 4 * MIB])
+def test_large_queries_arrive_whole(api, untouched, size) -> None:
+    text = "aé€😀\\''"[:7] * (size // 7) + "z"
+    literal = text.replace("'", "''")
+    md5 = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    assert api.sql(untouched, f"SELECT 1; SELECT md5('{literal}') AS m") == [{"m": md5}]
+    response = api.post(f"/{untouched}/sql", json={"query": "SELECT md5($1) AS m", "params": [text]})
+    assert response.json()["data"] == [{"m": md5}], response.text[:500]
+    # The session can be used again.
+    assert api.sql(untouched, "SELECT 1 AS a") == [{"a": 1}]
 
 
 def test_too_many_connections(api, project) -> None:
