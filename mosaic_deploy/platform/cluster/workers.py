@@ -34,7 +34,6 @@ from mosaic_deploy.platform.http.request_journal import RequestJournal
 from mosaic_deploy.platform.postgres.connections import SessionPool
 from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.health import DatabaseHealth
-from mosaic_deploy.platform.postgres.role_activity import SHARE
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
 from mosaic_deploy.platform.projects.watch import watch_projects
 from mosaic_deploy.platform.services import Platform
@@ -44,6 +43,8 @@ log = logging.getLogger("mosaic_deploy.platform")
 
 # A worker that stops needs this much longer than its running requests get.
 _STOP_MARGIN_SECONDS = 15.0
+# Statements that compute take processor time from those of other accounts.
+_ACCOUNTS = 6
 _MIN_BACKOFF, _MAX_BACKOFF, _BACKOFF_RESET_SECONDS = 0.1, 10.0, 30.0
 
 
@@ -227,7 +228,7 @@ async def _build_platform(
             reuse=sql_modes.reuse,
             reset=not sql_modes.shared_session,
             limit=cluster.connections,
-            account_limit=max(1, cluster.connections // SHARE),
+            account_limit=max(2, cluster.connections // _ACCOUNTS),
         ),
         store=store,
         store_claim=claim,

@@ -56,8 +56,10 @@ def certificate(folder: Path, domain: str) -> Path:
 
 
 @contextmanager
-def haproxy(folder: Path, http: int, https: int, pem: Path, servers: list[int]) -> Iterator[None]:
-    """HAProxy with the page's configuration."""
+def haproxy(
+    folder: Path, http: int, https: int, pem: Path, servers: list[int], clients: int, database: int
+) -> Iterator[None]:
+    """HAProxy with the page's configuration. Clients of the database on port `database` connect to port `clients`."""
     text = replaced(
         block("haproxy", "retry-on"),
         {
@@ -67,8 +69,12 @@ def haproxy(folder: Path, http: int, https: int, pem: Path, servers: list[int]) 
             "10.0.0.12:8787": f"127.0.0.1:{servers[1]}",
         },
     )
+    limits = replaced(
+        block("haproxy", "stick-table"),
+        {"bind :5432": f"bind 127.0.0.1:{clients}", "10.0.0.20:5432": f"127.0.0.1:{database}"},
+    )
     file = folder / "haproxy.cfg"
-    file.write_text(text)
+    file.write_text(f"{text}\n{limits}")
     process = subprocess.Popen(
         [program("haproxy", "haproxy"), "-db", "-q", "-f", file], stderr=subprocess.DEVNULL
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import guide
 import httpx
+import psycopg
 import pytest
 from guide import Postgres, block, commands, program
 from served import Served, Services, postgres_programs, query, run, s3_service, serve, unprivileged
@@ -48,6 +50,7 @@ class Site:
     https: int
     pem: Path
     ports: list[int]
+    limited_port: int
     key: str
 
     def client(self, key: str) -> httpx.Client:
@@ -93,10 +96,10 @@ def site() -> Iterator[Site]:
             ("--store", "s3://bucket/live", "--base-domain", DOMAIN),
         )
         pem, ports = guide.certificate(folder, DOMAIN), [free_port(), free_port()]
-        https = free_port()
-        stack.enter_context(guide.haproxy(folder, free_port(), https, pem, ports))
+        https, limited = free_port(), free_port()
+        stack.enter_context(guide.haproxy(folder, free_port(), https, pem, ports, limited, port))
         key = run(services, "account-create", "Ann's team", "--tier", "pro")["api_key"]
-        yield Site(folder, postgres, port, services, https, pem, ports, key)
+        yield Site(folder, postgres, port, services, https, pem, ports, limited, key)
 
 
 def _new_postgres(folder: Path, port: int) -> Postgres:
@@ -262,6 +265,17 @@ def test_a_request_that_a_killed_server_had_isnt_sent_to_another(site, tmp_path)
                 assert asked.result().status_code in (502, 503)
         wait_until(lambda: client.get("/v1/project").status_code == 200)
         assert client.post(sql, json={"query": "SELECT count(*) FROM once"}).json()["rows"] == [{"count": 1}]
+
+
+def test_connections_to_the_database_are_limited_per_address(site) -> None:
+    url = site.services.environment[URL].replace(f":{site.postgres_port}/", f":{site.limited_port}/")
+    assert query(url, "SELECT 1") == [(1,)]
+    for _ in range(120):
+        with suppress(ConnectionError):
+            socket.create_connection(("127.0.0.1", site.limited_port), 5).close()
+    with pytest.raises(psycopg.OperationalError):
+        query(url, "SELECT 1")
+    assert query(site.services.environment[URL], "SELECT 1") == [(1,)]
 
 
 def test_the_log_has_the_address_of_the_load_balancers_client(site, tmp_path) -> None:
