@@ -228,3 +228,12 @@ def _query(url: str, statement: str) -> list[Any]:
 
 
 query = _query
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it started and that still run."""
+    result = subprocess.run(
+        ["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    lines = [line.split() for line in result.stdout.splitlines()]
+    return [int(number) for number, state in lines if not state.startswith("Z")]

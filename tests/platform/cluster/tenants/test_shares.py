@@ -95,17 +95,23 @@ def test_a_session_elsewhere_is_ended(hostile) -> None:
 
 def test_one_accounts_calls_leave_room_for_others(good, hostile) -> None:
     client, good_id = good
-    ids = [create(hostile, f"Sleeper {number}") for number in range(2)]
-    with ThreadPoolExecutor(12) as threads:
+    ids = [create(hostile, f"Waiting {number}") for number in range(2)]
+    with ThreadPoolExecutor(12) as threads, contextlib.ExitStack() as gates:
+        for project_id in ids:
+            gate = psycopg.connect(_credentials(hostile, project_id)["database_url"])
+            gates.enter_context(gate)
+            gate.execute("CREATE TABLE gate ()")
+            gate.commit()
+            gate.execute("LOCK gate")
         running = [
-            threads.submit(sql, hostile, ids[number % 2], "SELECT pg_sleep(2)") for number in range(12)
+            threads.submit(sql, hostile, ids[number % 2], "SELECT count(*) FROM gate") for number in range(12)
         ]
-        wait_until(lambda: _sessions(client, good_id, ids) >= 3)
-        # None of the twelve ends before.
-        assert not any(one.done() for one in running)
+        # A sixth of the 12 connections, and those that hold the gates.
+        wait_until(lambda: _sessions(client, good_id, ids) >= 4)
         assert sql(client, good_id, "SELECT 1").status_code == 200
-        assert _sessions(client, good_id, ids) == 3
+        assert _sessions(client, good_id, ids) == 4
         assert not any(one.done() for one in running)
+        gates.close()
         assert [one.result().status_code for one in running] == [200] * 12
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import DOMAIN, Services, postgres_server, query, run, serve
+from served import DOMAIN, Services, children, postgres_server, query, run, serve
 from served_requests import create, read, upload, wait_until
 
 pytestmark = pytest.mark.timeout(240)
@@ -89,16 +89,16 @@ def test_workers_are_supervised(services, key) -> None:
     program = (sys.executable, "-m", "mosaic_deploy", "platform", "serve", "--output", "ndjson")
     with serve(services, "--workers", "2", command=program) as served, served.client(key) as client:
         create(client, "Two")
-        wait_until(lambda: len(_children(served.process.pid)) == 2)
-        killed = _children(served.process.pid)[0]
+        wait_until(lambda: len(children(served.process.pid)) == 2)
+        killed = children(served.process.pid)[0]
         os.kill(killed, signal.SIGKILL)
         wait_until(
-            lambda: len(_children(served.process.pid)) == 2 and killed not in _children(served.process.pid)
+            lambda: len(children(served.process.pid)) == 2 and killed not in children(served.process.pid)
         )
         for _ in range(20):
             with served.client(key) as other:
                 assert other.get("/v1/project/projects").status_code == 200
-        workers = _children(served.process.pid)
+        workers = children(served.process.pid)
         served.process.kill()
         served.process.wait()
         wait_until(lambda: not any(_lives(pid) for pid in workers))
@@ -138,14 +138,6 @@ def test_unusable_settings_are_reported(services, changed, arguments, code) -> N
     assert (result["exit_code"], result["error"]["code"]) == (1, code), result
     assert "secret" not in result["error"]["message"]
     assert result["error"]["message"]
-
-
-def _children(pid: int) -> list[int]:
-    result = subprocess.run(
-        ["ps", "-o", "pid=,stat=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    lines = [line.split() for line in result.stdout.splitlines()]
-    return [int(number) for number, state in lines if not state.startswith("Z")]
 
 
 def _lives(pid: int) -> bool:

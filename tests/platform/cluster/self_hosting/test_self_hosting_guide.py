@@ -25,10 +25,9 @@ import httpx
 import psycopg
 import pytest
 from guide import Postgres, block, commands, program
-from served import Served, Services, postgres_programs, query, run, s3_service, serve, unprivileged
+from served import Served, Services, children, postgres_programs, query, run, s3_service, serve, unprivileged
 from served_requests import await_running, wait_until
-from test_platform_operation import _children
-from test_platform_served import Writer
+from writer import Writer
 
 from mosaic_deploy.platform.machine.ports import free_port
 
@@ -205,7 +204,7 @@ def test_nothing_acknowledged_is_lost_whatever_fails(site, tmp_path) -> None:
             work = [threads.submit(writer.run, number) for number in range(4)]
             try:
                 go_on()
-                os.kill(_children(running[0].process.pid)[0], signal.SIGKILL)
+                os.kill(children(running[0].process.pid)[0], signal.SIGKILL)
                 go_on()
                 for number in (signal.SIGINT, signal.SIGQUIT):
                     site.postgres.stop(number)
@@ -256,7 +255,7 @@ def test_a_request_that_a_killed_server_had_isnt_sent_to_another(site, tmp_path)
             wait_until(lambda: bool(query(control, active)))
             # One of the two servers has it. If that is gone, the other must not get it.
             for one in running:
-                workers = _children(one.process.pid)
+                workers = children(one.process.pid)
                 for pid in workers:
                     os.kill(pid, signal.SIGKILL)
                 wait_until(lambda one=one, workers=workers: _are_replaced(one, workers))
@@ -372,7 +371,7 @@ def test_a_backup_under_load_is_complete_and_restores_beside_production(site, tm
 
 
 def _are_replaced(served: Served, workers: list[int]) -> bool:
-    now = _children(served.process.pid)
+    now = children(served.process.pid)
     return len(now) == len(workers) and not set(now) & set(workers)
 
 

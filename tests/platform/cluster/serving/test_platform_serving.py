@@ -17,9 +17,8 @@ from typing import Any
 
 import httpx
 import pytest
-from served import DOMAIN, Served, Services, query, run, serve
+from served import DOMAIN, Served, Services, children, query, run, serve
 from served_requests import create, read, upload, wait_until
-from test_platform_operation import _children
 from test_platform_served import _store
 
 from mosaic_deploy.platform.app.worker_counts import PUBLISH_SECONDS
@@ -107,8 +106,8 @@ def test_metrics_have_an_address_of_their_own_and_count_all_workers(services, ke
         wait_until(lambda: listed() == before + 30)
         # The counts of a worker that is killed remain, but those of its last second.
         time.sleep(2 * PUBLISH_SECONDS)
-        os.kill(_children(served.process.pid)[0], signal.SIGKILL)
-        wait_until(lambda: _metric(port, "mosaic_workers") == 1 or len(_children(served.process.pid)) == 2)
+        os.kill(children(served.process.pid)[0], signal.SIGKILL)
+        wait_until(lambda: _metric(port, "mosaic_workers") == 1 or len(children(served.process.pid)) == 2)
         for _ in range(10):
             assert listed() == before + 30
         wait_until(lambda: _metric(port, "mosaic_workers") == 2)
