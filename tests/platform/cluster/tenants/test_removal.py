@@ -75,8 +75,10 @@ def test_the_platforms_locks_are_out_of_reach(services, client, tenants) -> None
     tenant, other = tenants("Locking"), tenants("Other")
     for database in ("postgres", "template1", tenant.role):
         held = tenant.session(database)
-        for name in ("7700", f"7702, hashtext('{other.id}')", "7701"):
-            held.execute(f"SELECT pg_advisory_lock({name})".encode())
+        # In a database that isn't its own, the platform may end it at once.
+        with contextlib.suppress(psycopg.OperationalError):
+            for name in ("7700", f"7702, hashtext('{other.id}')", "7701"):
+                held.execute(f"SELECT pg_advisory_lock({name})".encode())
     assert run(services, "account-list")["exit_code"] == 0
     assert other.delete() == 200
     await_running(client, create(client, "New"))
