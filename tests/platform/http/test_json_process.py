@@ -188,3 +188,16 @@ def test_an_idle_parser_keeps_no_document(monkeypatch) -> None:
     finally:
         tracemalloc.stop()
     assert waiting[0] < MIB
+
+
+def test_a_body_in_bytes_takes_no_more_memory_than_is_reserved() -> None:
+    """As objects, two bytes each, it would be 30 times as large."""
+    body = json.dumps({"query": "x" * 30_000}).encode()
+    tracemalloc.start()
+    try:
+        (document,) = read_all([body], piece_bytes=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert document == json.loads(body)
+    assert peak < 1_000_000
