@@ -42,9 +42,11 @@ async def parse_in_process(pieces: Sequence[bytes]) -> Any:
                 async with asyncio.timeout(PARSE_SECONDS):
                     return await parser.parse(pieces)
             except _LOST as error:
-                reason = " ".join(str(error).split()) or f"no answer within {PARSE_SECONDS:g} seconds"
-                log.warning("parser lost", extra={"fields": {"message": reason}})
-    message = "the process that parses large requests ended unexpectedly; nothing was changed; try again"
+                late = f"it didn't answer within {PARSE_SECONDS:g} seconds"
+                reason = late if isinstance(error, TimeoutError) else f"it ended ({type(error).__name__})"
+                fields = {"message": f"the parser of large requests is replaced: {reason}"}
+                log.warning("parser lost", extra={"fields": fields})
+    message = "large requests can't be parsed at the moment; nothing was changed; try again"
     raise Fault(503, "request_not_parsed", message, headers={"Retry-After": "1"})
 
 

@@ -130,7 +130,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("case", LOST)
-def test_a_lost_parser_is_no_fault_of_the_request(monkeypatch, case) -> None:
+def test_a_lost_parser_is_no_fault_of_the_request(monkeypatch, caplog, case) -> None:
     """The document may be valid: the client must try again, and not correct it."""
     monkeypatch.setattr(json_process, "_COMMAND", LOST[case])
     if case == "never answers":
@@ -140,6 +140,9 @@ def test_a_lost_parser_is_no_fault_of_the_request(monkeypatch, case) -> None:
     assert isinstance(fault, Fault)
     assert (fault.status, fault.code) == (503, "request_not_parsed")
     assert int((fault.headers or {})["Retry-After"]) > 0
+    logged = [record.fields["message"] for record in caplog.records if hasattr(record, "fields")]
+    reason = "it didn't answer" if case == "never answers" else "it ended"
+    assert len(logged) == 2 and all(reason in message for message in logged)
 
 
 def message(document: Any) -> bytes:
