@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import sys
+from collections.abc import Callable
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,7 +21,6 @@ HEAD_SECONDS = 20.0
 _LINGER_SECONDS = 3.0
 """How long the rest of a request that nobody reads may arrive. Its sender may not get the response to a connection that is
 closed with unread data."""
-
 _DISCARD_RATE = 64 * 1024 * 1024
 """Bytes per second that this process reads of bodies that nobody reads. More would take its time from other requests."""
 
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 class HttpProtocol(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
-    _refused = False
+    _finished = False
+    """The last response is sent. What still arrives is discarded, and the sender closes the connection."""
     _discard_due = 0.0
     """Of all connections: when the next bytes may be discarded, on the loop's clock."""
 
@@ -42,19 +43,36 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self._finished:
+            self._pause_for(len(data))
             return
         super().data_received(data)
-        if self._refused:
+        if self._finished:
             return
         if self._discards_body():
             self._pause_for(len(data))
         else:
             self._watch_head()
 
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.cycle is not None and self.cycle.transport is self.transport:
+            self.cycle.transport = _ResponseTransport(self.transport, self._finish)  # type: ignore[assignment]
+
+    def _finish(self) -> None:
+        """Close the connection after a complete response, but not while the rest of its request arrives."""
+        if self.conn.their_state is not h11.SEND_BODY or not self.cycle.response_complete:
+            self.transport.close()
+        elif not self._finished:
+            self._finished = True
+            self.transport.write_eof()
+            # uvicorn stops reading while the application doesn't.
+            self.flow.resume_reading()
+            self._start_timer(_LINGER_SECONDS)
+
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._finished:
             return
         if self.conn.their_state is h11.SEND_BODY:
             self._start_timer(_LINGER_SECONDS)
@@ -98,7 +116,7 @@ class HttpProtocol(H11Protocol):
 
     def _time_out(self) -> None:
         self._head_timer = None
-        if not self._refused and self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
+        if not self._finished and self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
             message = f"the request's head didn't arrive within {HEAD_SECONDS:.0f} seconds"
             self._refuse(Fault(408, "request_timeout", message))
         else:
@@ -138,6 +156,15 @@ class HttpProtocol(H11Protocol):
             # The application may be about to answer a request whose body is malformed.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._refused = True
+        self._finished = True
         self.transport.write_eof()
         self._start_timer(_LINGER_SECONDS)
+
+
+class _ResponseTransport:
+    """A connection's transport for uvicorn's response cycle, which closes it with the last response."""
+
+    def __init__(self, transport: asyncio.Transport, finish: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = finish

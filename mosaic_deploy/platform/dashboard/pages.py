@@ -13,6 +13,7 @@ from starlette.responses import Response
 from mosaic_deploy.platform.auth import inbox
 from mosaic_deploy.platform.dashboard import deploys
 from mosaic_deploy.platform.dashboard.layout import render_page
+from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.postgres import control_database, databases
 from mosaic_deploy.platform.projects import tickets
 from mosaic_deploy.platform.projects.projects import find_project
@@ -73,8 +74,8 @@ async def show_ticket(platform: Platform, request: Request) -> Response:
 
 async def change_ticket(platform: Platform, request: Request) -> Response:
     """Sets the status that the form sent, and leads back to the ticket."""
-    form = (await request.body())[:100].decode("utf-8", "replace")
-    status = "open" if form == "status=open" else "closed"
+    form = b"".join(await request_body.read_limited(request, request_body.TOKEN_LIMIT))
+    status = "open" if form == b"status=open" else "closed"
     ticket_id = request.path_params["ticket_id"]
     await tickets.set_status(platform, ticket_id, status)
     return Response(status_code=303, headers={"Location": f"/tickets/{int(ticket_id)}"})

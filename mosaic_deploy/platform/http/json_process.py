@@ -8,30 +8,46 @@ process, however that ends.
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http.json_text import LongText
 from mosaic_deploy.platform.http.json_worker import END, LENGTH_BYTES, PIECE_BYTES
 
 INLINE_BYTES = 256 * 1024
 """Smaller documents take milliseconds, less than sending them to another process."""
 _COMMAND = (sys.executable, "-P", "-m", "mosaic_deploy.platform.http.json_worker")
-_LOST = (ConnectionError, asyncio.IncompleteReadError)
+PARSE_SECONDS = 30.0
+"""The slowest document takes a second of a processor. Others wait for it, so a process that doesn't answer is replaced."""
+# OSError also if it can't be started, and when the time is over.
+_LOST = (OSError, asyncio.IncompleteReadError)
+
+log = logging.getLogger(__name__)
 
 
 async def parse_in_process(pieces: Sequence[bytes]) -> Any:
-    """As `json_text.parse`, and like it raises ValueError and RecursionError. Long texts are LongText."""
+    """As `json_text.parse`, and like it raises ValueError and RecursionError. Long texts are LongText.
+
+    Raises Fault (503) if the process is lost twice, for example for lack of memory: the document may be valid.
+    """
     parser = _parser()
     async with parser.turn:
         for _ in range(2):
-            # Killed from outside, for example for lack of memory.
-            with suppress(*_LOST):
-                return await parser.parse(pieces)
-    raise ValueError("its parser ended unexpectedly")
+            try:
+                async with asyncio.timeout(PARSE_SECONDS):
+                    return await parser.parse(pieces)
+            except _LOST as error:
+                late = f"it didn't answer within {PARSE_SECONDS:g} seconds"
+                reason = late if isinstance(error, TimeoutError) else f"it ended ({type(error).__name__})"
+                fields = {"message": f"the parser of large requests is replaced: {reason}"}
+                log.warning("parser lost", extra={"fields": fields})
+    message = "large requests can't be parsed at the moment; nothing was changed; try again"
+    raise Fault(503, "request_not_parsed", message, headers={"Retry-After": "1"})
 
 
 async def stop() -> None:

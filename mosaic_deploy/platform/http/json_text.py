@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from typing import Any, NoReturn
 
 DEPTH_LIMIT = 100
@@ -29,9 +30,16 @@ def parse(raw: bytes) -> Any:
     """The document. Raises ValueError for text that isn't JSON or has too many values, RecursionError if too deep."""
     if len(raw) > VALUES_LIMIT:
         _check_count(raw)
-    document = json.loads(
-        raw.decode("utf-8-sig"), parse_constant=_reject_constant, parse_float=_parse_finite_float
-    )
+    text = raw.decode("utf-8-sig")
+    try:
+        document = json.loads(text, parse_constant=_reject_constant, parse_float=_parse_finite_float)
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            # Python's own message suggests to change a setting of Python.
+            raise ValueError(
+                f"a whole number has more than {sys.get_int_max_str_digits():,} digits"
+            ) from None
+        raise
     _check_depth(document)
     if _LONE_SURROGATE.search(raw):
         # JSON can express lone surrogates, but they can't be stored as UTF-8.

@@ -28,12 +28,22 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Sent to the whole group by a terminal; this process ends with its parent.
         signal.signal(number, signal.SIG_IGN)
-    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    while (raw := _read_message(stdin)) is not None:
-        answer, texts = _parse(raw)
-        for message in (pickle.dumps(answer), *texts):
-            stdout.writelines(pieces_of(message))
-        stdout.flush()
+    # The parent may end while it is answered: no traceback in the platform's log.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    while _answer_one(sys.stdin.buffer, sys.stdout.buffer):
+        continue
+
+
+def _answer_one(source: BinaryIO, target: BinaryIO) -> bool:
+    """False at the end. A function of its own: while the next document is awaited, nothing of this one is in memory."""
+    raw = _read_message(source)
+    if raw is None:
+        return False
+    answer, texts = _parse(raw)
+    for message in (pickle.dumps(answer), *texts):
+        target.writelines(pieces_of(message))
+    target.flush()
+    return True
 
 
 def _parse(raw: bytes) -> tuple[tuple[str, Any], list[bytes]]:

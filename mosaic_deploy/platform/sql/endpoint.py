@@ -70,8 +70,15 @@ async def _cancel_on_disconnect(request: Request, work: Any) -> execute.SqlResul
     finally:
         disconnected.cancel()
         running.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await running
+        # Not `await running`, which would raise its error again and lose where that came from.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({running})
+        if running.done() and not running.cancelled():
+            # Otherwise asyncio logs an error that nobody looked at.
+            running.exception()
+        # The error of a failed task refers to this frame, which refers to the task: the statement and its parameters would
+        # stay in memory until Python's next full garbage collection.
+        del running
 
 
 async def _wait_for_disconnect(request: Request) -> None:

@@ -141,6 +141,8 @@ def test_forms_are_accepted_from_the_dashboard_only(api, browser) -> None:
         done = browser.post(f"/tickets/{number}", data={"status": wanted}, headers=own)
         assert (done.status_code, done.headers["Location"]) == (303, f"/tickets/{number}")
         assert api.get(f"/tickets/{number}").json()["status"] == wanted
+    large = browser.post(f"/tickets/{number}", data={"status": "x" * 20_000}, headers=own)
+    assert (large.status_code, large.json()["error"]["code"]) == (413, "body_too_large")
     assert browser.post("/tickets/999999", data={"status": "closed"}, headers=own).status_code == 404
     assert browser.post("/leave", headers=own).status_code == 401
     assert browser.get("/").status_code == 401

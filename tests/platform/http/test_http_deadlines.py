@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -124,3 +125,51 @@ def test_a_malformed_body_is_answered_once_and_leaves_no_traceback(monkeypatch, 
     assert answer.count(b"HTTP/1.1 ") == 1
     assert b"http_invalid" in answer
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+UNREAD = b"x" * (8 << 20)
+LAST_HEADS = {
+    "the client closes": b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n",
+    "HTTP/1.0, as proxies send": b"POST / HTTP/1.0\r\nHost: a\r\nContent-Length: %d\r\n\r\n",
+    "malformed": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz %d\r\n",
+}
+
+
+@pytest.mark.parametrize("case", LAST_HEADS)
+def test_the_last_response_of_a_connection_arrives_though_its_body_was_not_read(monkeypatch, case) -> None:
+    """Closing the connection with unread data resets it: the sender fails, and may not get the response."""
+    discarded: list[int] = []
+    monkeypatch.setattr(HttpProtocol, "_pause_for", lambda _connection, size: discarded.append(size))
+
+    async def sending(reader, writer) -> bytes:
+        writer.write(LAST_HEADS[case] % len(UNREAD) + UNREAD)
+        await writer.drain()
+        return await reader.read()
+
+    answer = talk(monkeypatch, sending)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.endswith(b"ok") == (case != "malformed")
+    # At the rate that is for bodies that nobody reads.
+    assert discarded
+
+
+def test_a_connection_whose_last_body_does_not_end_is_closed(monkeypatch) -> None:
+    async def endless(reader, writer) -> bytes:
+        writer.write(LAST_HEADS["the client closes"] % 10**9)
+        answer = await reader.read()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        return answer
+
+    assert talk(monkeypatch, endless).endswith(b"ok")
+
+
+def test_a_server_stops_while_a_last_body_arrives(monkeypatch) -> None:
+    async def unfinished(reader, writer) -> bytes:
+        writer.write(LAST_HEADS["the client closes"] % 10**9)
+        return await reader.read()
+
+    assert talk(monkeypatch, unfinished).endswith(b"ok")

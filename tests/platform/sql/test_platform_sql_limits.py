@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import signal
 import socket
 import time
@@ -221,3 +222,21 @@ def _await(holds) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("size", [1000, 65_000, 87_000, 262_100, 300_000, 2_000_000])
+def test_postgresql_gets_every_character_that_was_sent(api, untouched, size) -> None:
+    """Small requests are parsed in place, large ones in another process; long texts come back from it as bytes."""
+    chance = random.Random(size)
+    codes = (
+        *range(1, 0x250),
+        *range(0x2000, 0x2100),
+        *range(0xD7F0, 0xD800),
+        *range(0xFFF0, 0x10010),
+        0x10FFFF,
+    )
+    text = "".join(map(chr, chance.choices(codes, k=size)))
+    expected = [{"length": size, "md5": hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}]
+    shown = "SELECT length(v), md5(v) FROM (SELECT {}::text) AS sent (v)"
+    assert api.sql(untouched, shown.format("$1"), params=[text]) == expected
+    assert api.sql(untouched, shown.format(f"$sent${text}$sent$")) == expected
