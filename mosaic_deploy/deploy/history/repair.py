@@ -14,7 +14,11 @@ from mosaic_deploy.deploy.history.read import (
     try_parse,
     with_checksums,
 )
-from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_statements
+from mosaic_deploy.deploy.planning.history_evidence import (
+    files_with_moved_statements,
+    lost_step_problem,
+    lost_steps,
+)
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
@@ -44,6 +48,7 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     except RepairRefused as error:
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise
+    _refuse_lost(api, context, request)
     _refuse_unapplied(api, context, request)
     _refuse_split(api, context, request)
     return history_plan(context, changes)
@@ -84,6 +89,16 @@ def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest)
     ]
     if problems:
         raise RepairRefused("this step did not take effect", problems=problems)
+
+
+def _refuse_lost(api: Api, context: HistoryContext, request: RepairRequest) -> None:
+    """Raises RepairRefused if a step to record as applied isn't the one that was begun: its file was edited since."""
+    rows = [replace(entry.migration, step_begun=entry.attempt) for entry in context.ledger.entries]
+    files = [context.by_version[version] for version, _ in request.applied]
+    parsed = [found for file in files if (found := try_parse(file, rows))]
+    if lost := list(lost_steps(api, context.project.id, parsed, rows)):
+        problems = [lost_step_problem(file, row) for file, row in lost]
+        raise RepairRefused("this repair isn't possible", problems=problems)
 
 
 def _refuse_split(api: Api, context: HistoryContext, request: RepairRequest) -> None:

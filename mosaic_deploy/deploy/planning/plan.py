@@ -16,6 +16,7 @@ from mosaic_deploy.deploy.planning.deferred import (
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
 from mosaic_deploy.deploy.planning.hazards import with_destroyed
+from mosaic_deploy.deploy.planning.history_evidence import refuse_lost_steps
 from mosaic_deploy.deploy.planning.pending import (
     parse_needed,
     pending_files,
@@ -165,6 +166,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))
+    refuse_lost_steps(api, _running_id(live.snapshot), migrations, live.snapshot.migrations or ())
     refuse_large_steps(api, migrations, seeds, single_transaction=single_transaction)
     found = find_new_hazards(api, desired, live, (*migrations, *seeds))
     refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)

@@ -157,7 +157,14 @@ def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | N
     steps = file.steps if file and file.prefix_checksums else row.steps
     if state is MigrationState.UNKNOWN:
         yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
-        yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
+        if file is None or file.checksum == row.checksum:
+            yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
+        else:
+            # In the edited file, the number may be that of another statement.
+            yield _restore(
+                row,
+                f"to restore {row.file} (your edit is kept as a .bak file), if step {entry.attempt} took effect",
+            )
         yield _repair("if it didn't", f"--not-applied {version}:{entry.attempt}")
     elif state is MigrationState.FAILED:
         step = -entry.attempt
