@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     history_plan,
+    lost_steps_of,
     match_files,
     migration_path,
     require_project,
@@ -17,7 +18,6 @@ from mosaic_deploy.deploy.history.read import (
 from mosaic_deploy.deploy.planning.history_evidence import (
     files_with_moved_statements,
     lost_step_problem,
-    lost_steps,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
@@ -26,8 +26,10 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, read_index, read_indexes_dropped
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, statement_location
+from mosaic_deploy.sql.describe import describe_statements
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import Statement
 
@@ -51,7 +53,21 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     _refuse_lost(api, context, request)
     _refuse_unapplied(api, context, request)
     _refuse_split(api, context, request)
-    return history_plan(context, changes)
+    return history_plan(context, changes, _unrun_notes(context, request))
+
+
+def _unrun_notes(context: HistoryContext, request: RepairRequest) -> Iterator[Note]:
+    """What the steps do that are recorded as applied, because they will never run."""
+    rows = [entry.migration for entry in context.ledger.entries]
+    done = {row.version: row.steps_done for row in rows}
+    for version, number in request.applied:
+        file = context.by_version[version]
+        parsed = try_parse(file, rows)
+        steps = parsed.steps[done.get(version, 0) : number] if parsed else ()
+        if statements := [statement for step in steps for statement in step.statements]:
+            line = statement_location(file, statements[0]).line
+            message = f"{file.migration.file}:{line}: won't run: {describe_statements(statements)}"
+            yield Note("steps_not_run", message, Severity.WARNING, (f"migration:{file.migration.file}",))
 
 
 def _with_file_names(request: RepairRequest, context: HistoryContext) -> RepairRequest:
@@ -93,10 +109,8 @@ def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest)
 
 def _refuse_lost(api: Api, context: HistoryContext, request: RepairRequest) -> None:
     """Raises RepairRefused if a step to record as applied isn't the one that was begun: its file was edited since."""
-    rows = [replace(entry.migration, step_begun=entry.attempt) for entry in context.ledger.entries]
     files = [context.by_version[version] for version, _ in request.applied]
-    parsed = [found for file in files if (found := try_parse(file, rows))]
-    if lost := list(lost_steps(api, context.project.id, parsed, rows)):
+    if lost := lost_steps_of(api, context, files):
         problems = [lost_step_problem(file, row) for file, row in lost]
         raise RepairRefused("this repair isn't possible", problems=problems)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
+from mosaic_deploy.diff.history.actions import lost_step_actions
 from mosaic_deploy.diff.history.matching import (
     Evidence,
     Matches,
@@ -15,7 +16,7 @@ from mosaic_deploy.diff.history.matching import (
     match_history,
     name_without_number,
 )
-from mosaic_deploy.errors import ApiError, Location, MigrationDiverged, MigrationInvalid, NextAction, Problem
+from mosaic_deploy.errors import ApiError, Location, MigrationDiverged, MigrationInvalid, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.outside_transaction import can_read_outcome
 from mosaic_deploy.live.ledger.history import read_applied_sources
@@ -193,7 +194,7 @@ def refuse_lost_steps(
         "it isn't known whether a step took effect, and its file was edited since",
         problems=[lost_step_problem(file, row) for file, row in lost],
         hint="check in the database whether it took effect, and record that; otherwise it could run twice",
-        next_actions=[action for _, row in lost for action in _actions(row)],
+        next_actions=[action for _, row in lost for action in lost_step_actions(row, row.step_begun)],
     )
 
 
@@ -222,18 +223,6 @@ def lost_step_problem(file: ParsedFile, row: Migration) -> Problem:
     message = f"step {row.step_begun} of {row.steps} was begun before the file was edited, and isn't in its place any more"
     hint = f"`mosaic-deploy migrate restore-file {row.version}` writes the file as it was begun"
     return Problem(message, Location(file.file.relative_path), hint=hint)
-
-
-def _actions(row: Migration) -> Iterator[NextAction]:
-    step = f"{row.version}:{row.step_begun}"
-    yield NextAction(
-        f"to restore {row.file}, if step {row.step_begun} took effect; then record that with `migrate repair --applied {step}` "
-        "(your edit is kept as a .bak file)",
-        f"mosaic-deploy migrate restore-file {row.version}",
-    )
-    yield NextAction(
-        "if it had no effect", f"mosaic-deploy migrate repair --not-applied {step}", needs_person=True
-    )
 
 
 def _sent_statement(row: Migration, texts: Mapping[str, str]) -> Statement | None:

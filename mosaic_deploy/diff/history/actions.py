@@ -150,21 +150,21 @@ def reformatted_actions(file: Migration) -> Iterator[NextAction]:
     )
 
 
-def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | None) -> Iterator[NextAction]:
-    """For a migration of which some steps are applied, failed, or have an unknown outcome."""
+def step_actions(
+    state: MigrationState, entry: HistoryEntry, file: Migration | None, *, lost: bool = False
+) -> Iterator[NextAction]:
+    """For a migration of which some steps are applied, failed, or have an unknown outcome.
+
+    `lost`: the file was edited, and doesn't have the step of unknown outcome in its place any more.
+    """
     row = entry.migration
     version, done = row.version, row.steps_done
     steps = file.steps if file and file.prefix_checksums else row.steps
-    if state is MigrationState.UNKNOWN:
+    if state is MigrationState.UNKNOWN and (lost or file is None):
+        yield from lost_step_actions(row, entry.attempt, has_file=file is not None)
+    elif state is MigrationState.UNKNOWN:
         yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
-        if file is None or file.checksum == row.checksum:
-            yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
-        else:
-            # In the edited file, the number may be that of another statement.
-            yield _restore(
-                row,
-                f"to restore {row.file} (your edit is kept as a .bak file), if step {entry.attempt} took effect",
-            )
+        yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
         yield _repair("if it didn't", f"--not-applied {version}:{entry.attempt}")
     elif state is MigrationState.FAILED:
         step = -entry.attempt
@@ -175,6 +175,18 @@ def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | N
         yield _repair("if they were run by hand", f"--applied {version}:{steps}")
     if state in (MigrationState.PARTIAL, MigrationState.FAILED) and done:
         yield _repair("if all steps were undone by hand", f"--not-applied {version}:1")
+
+
+def lost_step_actions(row: Migration, begun: int, *, has_file: bool = True) -> Iterator[NextAction]:
+    """For a step of unknown outcome whose file was edited: its number may be that of another statement now."""
+    step = f"{row.version}:{begun}"
+    edit = " (your edit is kept as a .bak file)" if has_file else ""
+    yield _restore(
+        row,
+        f"to restore {row.file}, if step {begun} took effect; then record that with `migrate repair --applied {step}`{edit}",
+    )
+    if has_file:
+        yield _repair("if it had no effect", f"--not-applied {step}")
 
 
 def _restore(row: Migration, why: str) -> NextAction:

@@ -257,7 +257,8 @@ def _mark_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
         raise _RepairImpossible(
             f"step {step} isn't pending: {done} of {file.steps} steps are recorded as applied"
         )
-    return [_record_change(file, step, f"marks step {step} of {file.steps} as applied")]
+    marked = f"step {step}" if step == done + 1 else f"steps {done + 1} to {step}"
+    return [_record_change(file, step, f"marks {marked} of {file.steps} as applied")]
 
 
 def _mark_not_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:

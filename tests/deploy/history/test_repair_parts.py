@@ -313,7 +313,7 @@ def test_a_block_of_unknown_outcome_is_not_taken_for_another_step(site, edit):
         site.plan()
     offered = ["mosaic-deploy migrate restore-file 2", "mosaic-deploy migrate repair --not-applied 2:2"]
     assert [action.command for action in caught.value.next_actions] == offered
-    assert repairs(site) == ["mosaic-deploy apply", "restore-file 2", "repair --not-applied 2:2"]
+    assert repairs(site) == ["restore-file 2", "repair --not-applied 2:2"], "as the plan"
     assert refused(site, applied=(("2", 2),)) == [
         "sql/2_b.sql: step 2 of 3 was begun before the file was edited, and isn't in its place any more"
     ]
@@ -328,6 +328,8 @@ def test_a_block_of_unknown_outcome_may_be_corrected_in_its_place(site):
     site.fails()
     site.write("sql/2_b.sql", f"select 1;\n{BLOCK.replace('1/0', '1')}\n{MORE}")
     assert "isn't sent again" in site.fails().error.message
+    offered = ["mosaic-deploy apply", "repair --applied 2:2", "repair --not-applied 2:2"]
+    assert repairs(site) == offered
     repair(site, applied=(("2", 2),))
     site.apply()
     assert [row["id"] for row in sql(site, "select id from a order by id")] == [1, 3]
@@ -341,3 +343,13 @@ def test_without_its_effect_an_edited_step_of_unknown_outcome_is_forgotten(site)
     repair(site, not_applied=(("2", 2),))
     site.apply()
     assert [row["id"] for row in sql(site, "select id from a order by id")] == [1, 3]
+
+
+def test_a_repair_says_which_statements_will_not_run(site):
+    history(site, m1_t=TABLE, m2_b=f"{BLOCK}\ninsert into a values (3, 1);\nvacuum a;")
+    site.fails()
+    planned = plan_repair(site.api, known(site), RepairRequest(applied=(("2", 3),))).plan
+    assert [change.reason for change in planned.changes] == ["marks steps 1 to 3 of 3 as applied"]
+    assert [note.message for note in planned.notes] == [
+        "2_b.sql:1: won't run: inserts into a; 2 other statements"
+    ]
