@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from mosaic_deploy.deploy.planning.divergence import allowed_actions, refuse_other_owner
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, lost_steps, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
 from mosaic_deploy.diff.history.migration_status import migration_statuses, unparsed_files
@@ -76,8 +77,13 @@ def match_files(api: Api, context: HistoryContext) -> AppliedTexts:
 def history_statuses(api: Api, context: HistoryContext) -> tuple[MigrationStatus, ...]:
     """The state of every migration, with commands that fix what is wrong."""
     found = match_files(api, context)
+    refuse_other_owner(context.manifest, context.ledger.owner, found.matches)
     lost = [row.version for _, row in lost_steps_of(api, context, context.files)]
-    return migration_statuses(found.matches, context.ledger.entries, found.evidence, lost)
+    statuses = migration_statuses(found.matches, context.ledger.entries, found.evidence, lost)
+    manifest, owner = context.manifest, context.ledger.owner
+    return tuple(
+        replace(each, next_actions=allowed_actions(each.next_actions, manifest, owner)) for each in statuses
+    )
 
 
 def lost_steps_of(
@@ -139,4 +145,9 @@ def history_plan(
         environment=context.manifest.environment,
     )
     desired = Desired(context.manifest, folder, context.files)
-    return PreparedPlan(plan, desired, LiveState(live, context.ledger.exists), tuple(parsed))
+    return PreparedPlan(
+        plan,
+        desired,
+        LiveState(live, context.ledger.exists, ledger_facts={"owner": context.ledger.owner}),
+        tuple(parsed),
+    )

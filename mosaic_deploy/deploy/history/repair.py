@@ -15,6 +15,7 @@ from mosaic_deploy.deploy.history.read import (
     try_parse,
     with_checksums,
 )
+from mosaic_deploy.deploy.planning.divergence import other_owner, refuse_other_owner
 from mosaic_deploy.deploy.planning.history_evidence import (
     files_with_moved_statements,
     lost_step_problem,
@@ -45,8 +46,11 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     begun = {row.version for row in rows}
     named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
     folder = [_parse_if_needed(file, rows, begun | named) for file in context.files]
+    matches = match_files(api, context).matches
+    refuse_other_owner(context.manifest, context.ledger.owner, matches)
+    _refuse_forgetting(context, request)
     try:
-        changes = repair_changes(request, match_files(api, context).matches, context.ledger.entries, folder)
+        changes = repair_changes(request, matches, context.ledger.entries, folder)
     except RepairRefused as error:
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise
@@ -88,6 +92,17 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
         if name.endswith(".sql")
         else problem
     )
+
+
+def _refuse_forgetting(context: HistoryContext, request: RepairRequest) -> None:
+    """Raises RepairRefused if rows are to be forgotten that another manifest may have a file for: it would run again."""
+    other = other_owner(context.manifest, context.ledger.owner)
+    if request.forget and other:
+        raise RepairRefused(
+            f"these migrations were applied by {other.manifest} from {other.folder}, which may still have the files",
+            hint="run this with that manifest; if it became this one, restore the file, run `mosaic-deploy apply`, and "
+            "then forget it",
+        )
 
 
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:

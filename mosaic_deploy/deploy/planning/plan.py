@@ -72,16 +72,15 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.compare_bytes is not None:
         live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.compare_bytes)
-    return _with_commit_note(compare(api, desired, live, options), options)
+    return _with_more_notes(compare(api, desired, live, options), options)
 
 
-def _with_commit_note(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
-    """With a note if the folder's commit is older than the live one, or it isn't known."""
+def _with_more_notes(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
+    """With notes if the folder's commit is older than the live one or isn't known, and if there is only to record."""
     live_commit = planned.live.ledger_facts.get("commit")
     note = options.compare_commit(live_commit) if options.compare_commit and live_commit else None
-    if note is None:
-        return planned
-    return replace(planned, plan=replace(planned.plan, notes=(note, *planned.plan.notes)))
+    notes = (*([note] if note else []), *planned.plan.notes, *planned.leftover_notes())
+    return replace(planned, plan=replace(planned.plan, notes=notes))
 
 
 def read_desired_and_live(
