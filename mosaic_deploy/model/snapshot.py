@@ -93,6 +93,10 @@ class Migration:
     def applied(self) -> bool:
         return self.steps_done >= self.steps
 
+    def nothing_after(self, steps: int) -> bool:
+        """Whether a parsed file has no statement after its first `steps` steps; False for 0."""
+        return steps > 0 and self.prefix_checksums[steps - 1 : steps] == self.prefix_checksums[-1:] != ()
+
     @property
     def order(self) -> int:
         return int(self.version)

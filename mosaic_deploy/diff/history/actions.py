@@ -170,6 +170,8 @@ def step_actions(
         step = -entry.attempt
         yield NextAction(f"to retry step {step}", "mosaic-deploy apply")
         yield _repair(f"if step {step} was run by hand", f"--applied {version}:{step}")
+    elif state is MigrationState.PARTIAL and file and file.nothing_after(done):
+        yield NextAction("to record it as applied: nothing of it is left to run", "mosaic-deploy apply")
     elif state is MigrationState.PARTIAL:
         yield NextAction(f"to run the remaining {steps - done} of {steps} steps", "mosaic-deploy apply")
         yield _repair("if they were run by hand", f"--applied {version}:{steps}")

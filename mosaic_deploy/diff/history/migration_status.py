@@ -69,7 +69,8 @@ def _row_status(
     name = row.file if file is None or match.kind is MatchKind.SQUASHED else file.file
     applied_as = row.file if row.file != name else ""
     actions = tuple(_next_actions(state, match, entry, matches, evidence, lost))
-    return MigrationStatus(row.version, name, state, entry, applied_as, actions)
+    steps = file.steps - file.nothing_after(row.steps_done) if file and file.prefix_checksums else 0
+    return MigrationStatus(row.version, name, state, entry, applied_as, actions, steps)
 
 
 def migration_state(match: Match, entry: HistoryEntry) -> MigrationState:
