@@ -146,6 +146,8 @@ class Snapshot:
     """Live settings that this project didn't deploy. Only read if it has deployed none."""
     manifest: str = ""
     """Of a desired snapshot: identifies its manifest among those that deploy to the project."""
+    former_manifest: str = ""
+    """As `manifest`, before its folder became a git repository; empty if it can't have been another one."""
 
     def fingerprint(self) -> str:
         """A digest of everything that plans depend on: equal snapshots have equal fingerprints.

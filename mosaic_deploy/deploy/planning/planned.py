@@ -144,7 +144,7 @@ class PreparedPlan:
         if not self.plan.empty or self.plan.partial:
             return
         if self.policy_pending:
-            message = "the policy in the manifest is stricter or new; `mosaic-deploy apply` records it"
+            message = "this manifest's policy isn't recorded yet; `mosaic-deploy apply` records it"
             yield Note("policy_not_recorded", message, Severity.INFO)
         if self.record_pending:
             message = "the last deploy was interrupted before it was recorded; `mosaic-deploy apply` records its result"
