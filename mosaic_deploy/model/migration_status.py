@@ -12,23 +12,27 @@ from mosaic_deploy.model.snapshot import Migration
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One row of the ledger. `attempt` is the last step started outside a transaction, negative if it failed.
+    """One row of the ledger.
 
     `origin` is the kind of run that wrote the row (`apply`, `baseline`, `import`, `repair`). `at` is in ISO 8601. `cause`
     is the error if that run failed in this migration; empty if it didn't, or if the error is unknown.
     """
 
     migration: Migration
-    attempt: int = 0
     at: str = ""
     by: str = ""
     origin: str = "apply"
     cause: str = ""
 
     @property
+    def attempt(self) -> int:
+        """The last step started outside a transaction, negative if it failed."""
+        return self.migration.step_begun
+
+    @property
     def unknown(self) -> bool:
         """Whether a step was started outside a transaction and its result is unknown."""
-        return self.attempt > self.migration.steps_done
+        return self.migration.unknown
 
     @property
     def failed(self) -> bool:

@@ -87,11 +87,21 @@ class Migration:
     words: str = ""
     """What the file does, as text for people. Only set for parsed files."""
     step_begun: int = 0
-    """In the live snapshot of a plan: the last step started outside a transaction, negative if it failed."""
+    """Of a row in the history: the last step started outside a transaction, negative if it failed."""
 
     @property
     def applied(self) -> bool:
         return self.steps_done >= self.steps
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a step was started outside a transaction and its result is unknown."""
+        return self.step_begun > self.steps_done
+
+    @property
+    def begun(self) -> bool:
+        """Whether some of it is committed, or may be."""
+        return self.steps_done > 0 or self.unknown
 
     def nothing_after(self, steps: int) -> bool:
         """Whether a parsed file has no statement after its first `steps` steps; False for 0."""

@@ -90,11 +90,7 @@ def lost_steps_of(
     api: Api, context: HistoryContext, files: Iterable[MigrationFile]
 ) -> list[tuple[ParsedFile, Migration]]:
     """As `lost_steps`, for those of `files` that were edited while a step's outcome is unknown."""
-    rows = {
-        entry.migration.version: replace(entry.migration, step_begun=entry.attempt)
-        for entry in context.ledger.entries
-        if entry.unknown
-    }
+    rows = {entry.migration.version: entry.migration for entry in context.ledger.entries if entry.unknown}
     edited = [
         file
         for file in files

@@ -57,7 +57,14 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
     migrations = sorted(
         (*settled.values(), *(file.migration for file in files)), key=lambda migration: migration.order
     )
-    live = replace(live, migrations=tuple(settled.get(row.version, row) for row in live.migrations or ()))
+    live = replace(
+        live,
+        migrations=tuple(
+            settled.get(row.version, row)
+            for row in live.migrations or ()
+            if row.steps_done or row.version in shown
+        ),
+    )
     wanted_seeds = snapshot.seeds if seeds else None
     wanted = replace(snapshot, migrations=tuple(migrations), seeds=wanted_seeds)
     return replace(desired, migrations=tuple(files), seeds=seeds, snapshot=wanted), live

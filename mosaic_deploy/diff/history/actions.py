@@ -84,7 +84,7 @@ def _edited_actions(match: Match) -> Iterator[NextAction]:
             f"{_REPAIR} --forget {row.version}",
         )
     yield _restore(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
-    if file.version == row.version and (row.applied or file.steps == row.steps):
+    if file.version == row.version and not row.unknown and (row.applied or file.steps == row.steps):
         matches = f"if the database already matches {file.file} (records it as applied, runs nothing)"
         if not row.applied:
             matches = (
@@ -111,6 +111,9 @@ def _moved_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
 
 def _missing_actions(match: Match, matches: Matches, evidence: Evidence) -> Iterator[NextAction]:
     row = match.row
+    if row.unknown:
+        yield from lost_step_actions(row, row.step_begun, has_file=False)
+        return
     yield _restore(row, f"to write {row.file} as it was applied")
     trailing = matches.trailing_missing
     can_roll_back = all(each.row.applied and each.row.version in evidence.with_down for each in trailing)
@@ -187,8 +190,7 @@ def lost_step_actions(row: Migration, begun: int, *, has_file: bool = True) -> I
         row,
         f"to restore {row.file}, if step {begun} took effect; then record that with `migrate repair --applied {step}`{edit}",
     )
-    if has_file:
-        yield _repair("if it had no effect", f"--not-applied {step}")
+    yield _repair("if it had no effect", f"--not-applied {step}" if has_file else f"--forget {row.version}")
 
 
 def _restore(row: Migration, why: str) -> NextAction:

@@ -35,8 +35,8 @@ class Match:
 
     @property
     def diverged(self) -> bool:
-        """Whether the folder contradicts the row. A row without a committed step needs no file."""
-        return self.kind is not MatchKind.SAME and (bool(self.row.steps_done) or self.kind is MatchKind.MOVED)
+        """Whether the folder contradicts the row. A row of which nothing can have run needs no file."""
+        return self.kind is not MatchKind.SAME and (self.row.begun or self.kind is MatchKind.MOVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,9 @@ def match_history(
     matching.pair_equal_numbers(MatchKind.SAME, lambda file, row: not _differ(file, row))
     for same in (_same_name_and_statements, _same_statements):
         matching.pair(MatchKind.MOVED, same)
+    matching.pair_equal_numbers(
+        MatchKind.SAME, lambda file, row: not row.steps_done and _same_name(file, row)
+    )
     if evidence is not None:
         matching.assign(MatchKind.SQUASHED, evidence.squashed)
         matching.assign(MatchKind.EDITED, evidence.edited)
@@ -147,7 +150,7 @@ class _Matching:
         """Pairs open rows with the file that `files` has for them; one file may have several rows."""
         used = set()
         for row in self._open_rows():
-            if row.steps_done and (file := self._free.get(files.get(row.version, ""))):
+            if row.begun and (file := self._free.get(files.get(row.version, ""))):
                 self._found[row.version] = Match(row, kind, file)
                 used.add(file.file)
         self._free = {name: file for name, file in self._free.items() if name not in used}

@@ -97,7 +97,8 @@ def _next_actions(
     evidence: Evidence,
     lost: Collection[str],
 ) -> Iterator[NextAction]:
-    if match.diverged and (state is not MigrationState.UNKNOWN or match.kind is MatchKind.MOVED):
+    renumbered = match.file is not None and match.file.version != match.row.version
+    if match.diverged and (state is not MigrationState.UNKNOWN or renumbered):
         yield from match_actions(match, matches, evidence)
         return
     if state is MigrationState.REFORMATTED and match.file:

@@ -99,19 +99,25 @@ def _row_problem(match: Match, matches: Matches) -> Problem:
         message = f"contains {row.file}, which was applied and is no longer in the folder"
         return Problem(message, Location(file.file), hint="record this file in its place")
     if file.version != row.version or name_without_number(file.file) != name_without_number(row.file):
-        message = f"looks like an edited {row.file}, which was applied"
+        fact = f"of which {_unknown_text(row)}" if row.unknown else "which was applied"
+        message = f"looks like an edited {row.file}, {fact}"
         return Problem(message, Location(file.file), hint=f"restore {row.file} as it was applied")
     return Problem(_edit_message(row), Location(file.file), hint=_restore_hint(row))
 
 
 def _missing_problem(row: Migration, matches: Matches) -> Problem:
     taken = next((f"; {file.file} has its number" for file in matches.new if file.version == row.version), "")
-    applied = "was" if row.applied else f"step {row.steps_done} of {row.steps} was"
+    applied = "was applied" if row.applied else f"step {row.steps_done} of {row.steps} was applied"
     gone = "is" if row.applied else "the file is"
-    message = f"{applied} applied, but {gone} no longer in the folder{taken}"
+    applied = _unknown_text(row) if row.unknown else applied
+    message = f"{applied}, but {gone} no longer in the folder{taken}"
     newest = any(row is match.row for match in matches.trailing_missing)
     hint = "restore the file" + ("; if the folder is an older checkout, update it" if newest else "")
     return Problem(message, Location(row.file), hint=hint)
+
+
+def _unknown_text(row: Migration) -> str:
+    return f"step {row.step_begun} of {row.steps} may have taken effect"
 
 
 def _edit_message(found: Migration) -> str:

@@ -186,12 +186,12 @@ def _parse_history(text: object) -> MigrationHistory:
 
 def _parse_entry(row: list[Any]) -> HistoryEntry:
     version, file, checksum, semantic, steps, done, attempt, at, by, plan, error = row
-    migration = Migration(str(version), file, checksum, semantic, int(steps), int(done))
+    migration = Migration(
+        str(version), file, checksum, semantic, int(steps), int(done), step_begun=int(attempt)
+    )
     # A run that isn't a deploy writes its kind before its plan's fingerprint.
     kind, colon, _ = str(plan).partition(":")
-    return HistoryEntry(
-        migration, int(attempt), str(at), str(by), kind if colon else "apply", _failure_text(error, file)
-    )
+    return HistoryEntry(migration, str(at), str(by), kind if colon else "apply", _failure_text(error, file))
 
 
 def _failure_text(error: Any, file: str) -> str:

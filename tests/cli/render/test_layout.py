@@ -71,7 +71,7 @@ LINES = [
         str(number),
         f"000{number}_a_migration_with_a_long_name.sql",
         state,
-        HistoryEntry(Migration(str(number), "f", "c", "s", 3, 1), -2, "2026-01-02T03:04:05Z",
+        HistoryEntry(Migration(str(number), "f", "c", "s", 3, 1, step_begun=-2), "2026-01-02T03:04:05Z",
                      "ada@laptop", cause="somewhere in the middle of the file: division by zero"),
         next_actions=[NextAction("start it over", "mosaic-deploy migrate repair --retry 1")],
     )

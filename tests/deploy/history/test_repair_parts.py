@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.history.repair import plan_repair
 from mosaic_deploy.deploy.history.restore import plan_restore
 from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, MigrationError, MigrationInvalid, RepairRefused
-from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.change import NOTHING_LEFT, ApplyMigration
 from mosaic_deploy.model.event import ChangeDone
 from mosaic_deploy.source.migrations.rearrange import rearrange
 from tests.deploy.faults import Dying, is_sql
@@ -165,8 +165,8 @@ MORE = "insert into a values (3, 3);"
     ("rest", "ids", "steps"),
     [
         ([MORE], [1, 2, 3], 2),
-        ([], [1, 2], 2),
-        (["-- nothing else"], [1, 2], 2),
+        ([], [1, 2], 0),
+        (["-- nothing else"], [1, 2], 0),
         ([MORE, "create index concurrently av on a (v);", "insert into a values (4, 4);"], [1, 2, 3, 4], 4),
         (["begin;", MORE, "commit;"], [1, 2, 3], 2),
         (["set search_path = public;", MORE], [1, 2, 3], 2),
@@ -179,9 +179,10 @@ def test_the_failed_step_can_be_deleted_or_replaced(site, rest, ids, steps):
     sql(site, "drop index av")
     site.write("sql/2_b.sql", "\n".join([ROWS, *rest]))
     assert states(site)["2"] == "partial"
-    assert repairs(site) == ["mosaic-deploy apply", f"repair --applied 2:{steps}", "repair --not-applied 2:1"]
+    by_hand = [f"repair --applied 2:{steps}"] if steps else []
+    assert repairs(site) == ["mosaic-deploy apply", *by_hand, "repair --not-applied 2:1"]
     [change] = site.plan().plan.changes
-    assert change.reason == f"resumes after step 1 of {steps}"
+    assert change.reason == (f"resumes after step 1 of {steps}" if steps else NOTHING_LEFT)
     site.apply()
     assert [row["id"] for row in sql(site, "select id from a order by id")] == ids
     assert states(site)["2"] == "applied"
@@ -353,3 +354,42 @@ def test_a_repair_says_which_statements_will_not_run(site):
     assert [note.message for note in planned.notes] == [
         "2_b.sql:1: won't run: inserts into a; 2 other statements"
     ]
+
+
+@pytest.mark.parametrize(
+    ("move", "message", "offered"),
+    [
+        (None, "step 1 of 1 may have taken effect, but the file is no longer in the folder", "--forget 2"),
+        (("3_b.sql", BLOCK.replace("1/0", "1")), "looks like an edited 2_b.sql, of which step 1 of 1", ""),
+        (("3_b.sql", BLOCK), "was applied as 2_b.sql; its number has changed", "--rename 2"),
+    ],
+)
+def test_a_block_of_unknown_outcome_does_not_run_again_under_another_number(site, move, message, offered):
+    history(site, m1_t=TABLE, m2_b=BLOCK)
+    site.fails()
+    (site.root / "sql/2_b.sql").unlink()
+    if move:
+        site.write(f"sql/{move[0]}", move[1])
+    site.write("sql/4_c.sql", "select 4;")
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    assert [problem.message.startswith(message) for problem in caught.value.problems] == [True]
+    assert blocked_plan(site) == ["migration:4_c.sql runs 1 statement"]
+    commands = [action.command.split("migrate ")[1] for action in caught.value.next_actions]
+    assert sorted(commands[:-1]) == sorted(repairs(site)), "plan and status offer the same"
+    assert [each for each in commands if each.startswith("repair")] == (
+        [f"repair {offered}"] if offered else []
+    )
+    rearrange(site.root, "sql", plan_restore(site.api, known(site), ["2"], datetime.now(UTC)))
+    repair(site, applied=(("2", 1),))
+    site.apply()
+    assert [row["id"] for row in sql(site, "select id from a")] == [1]
+
+
+def test_a_deleted_block_that_had_no_effect_is_forgotten(site):
+    history(site, m1_t=TABLE, m2_b=BLOCK)
+    site.fails()
+    sql(site, "delete from a")
+    (site.root / "sql/2_b.sql").unlink()
+    repair(site, forget=("2",))
+    assert site.plan().plan.changes == ()
