@@ -28,7 +28,7 @@ def _allow_option(yes_note: str) -> Callable[[F], F]:
         callback=_refuse_contradictions,
         metavar="destructive|prune=N|overwrite=N|policy",
         help="Pre-approve SQL that destroys data (destructive), deleting exactly N files if they are most of the live "
-        "ones or not deployed by this project (prune=N), overwriting exactly N that this project didn't deploy "
+        "ones or not deployed by this manifest (prune=N), overwriting exactly N that this project didn't deploy "
         f"(overwrite=N), or a policy that forbids less than that of the last deploy (policy). {yes_note}Repeatable.",
     )
 

@@ -58,8 +58,10 @@ def refuse_other_history(
 
     `place` is the folder's field in the manifest.
     """
-    applied = [match for match in matches.rows if match.row.steps_done]
-    in_common = any(match.kind not in (MatchKind.MISSING, MatchKind.EDITED) for match in applied)
+    applied = [match for match in matches.rows if match.row.begun]
+    in_common = any(
+        match.kind not in (MatchKind.MISSING, MatchKind.EDITED) for match in applied if match.row.steps_done
+    )
     if recorded is None or not own.is_other(recorded) or not applied or in_common:
         return
     raise MigrationDiverged(
