@@ -15,8 +15,13 @@ _MAX_ADDRESSES = 100
 Objects = tuple[Object, ...]
 
 
-def file_notes(kind: str, diff: ObjectDiff, cannot_delete: Collection[str]) -> Iterator[Note]:
-    """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`."""
+def file_notes(
+    kind: str, diff: ObjectDiff, cannot_delete: Collection[str], former_manifest: str = ""
+) -> Iterator[Note]:
+    """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`.
+
+    `former_manifest` is the name of this manifest before its folder became a git repository.
+    """
     if diff.kept:
         # Files already recorded as kept need no warning.
         newly_kept = any(o.state is not ObjectState.KEPT for o in diff.kept)
@@ -32,12 +37,18 @@ def file_notes(kind: str, diff: ObjectDiff, cannot_delete: Collection[str]) -> I
             f"({_names_text(diff.adopted)}); apply records {it} without an upload"
         )
         yield _note(f"{kind}_adopted", message, diff.adopted)
-    if diff.taken_over:
+    if renamed := tuple(o for o in diff.taken_over if o.manifest == former_manifest):
         message = (
-            f"takes over {_count_text(diff.taken_over, 'file')} that {_manifests_text(diff.taken_over)} deployed: "
-            f"{_names_text(diff.taken_over)}"
+            f"{_count_text(renamed, 'file')} recorded for {former_manifest}, the name of this manifest before its folder was "
+            f"a git repository ({_names_text(renamed)}); apply records the new name"
         )
-        yield _note(f"{kind}_taken_over", message, diff.taken_over, Severity.WARNING)
+        yield _note(f"{kind}_manifest_renamed", message, renamed)
+    if taken_over := tuple(o for o in diff.taken_over if o.manifest != former_manifest):
+        message = (
+            f"takes over {_count_text(taken_over, 'file')} that {_manifests_text(taken_over)} deployed: "
+            f"{_names_text(taken_over)}"
+        )
+        yield _note(f"{kind}_taken_over", message, taken_over, Severity.WARNING)
     if diff.foreign:
         message = (
             f"{_count_text(diff.foreign, 'live file')} deployed by {_manifests_text(diff.foreign)}, kept: "

@@ -42,8 +42,8 @@ class LiveState:
     storage_files: Listing | None = None
     usage: StorageUsage | None = None
     ledger_facts: Mapping[str, Any] = field(default_factory=dict)
-    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `policy`: see POLICY_SETTING; `lease`: its
-    current holder; `process`: the holder's process."""
+    """`last`: the newest row of `deploys`; `commit`: that of the newest deploy; `policy`: see POLICY_SETTING; `owner`: see
+    OWNER_SETTING; `lease`: its current holder; `process`: the holder's process."""
     unproven: Mapping[str, UnprovenRows] = field(default_factory=dict)
     """As in Ledger."""
     empty_projects: tuple[Project, ...] = ()

@@ -125,7 +125,7 @@ def _prune_reasons(
         elif 2 * (len(paths) - _replaced_count(paths, added)) > total:
             yield f"{len(paths)} of the {total} live {noun}s"
     if unmanaged := sum(change.unmanaged for change in deletes):
-        yield f"{unmanaged} not deployed by this project"
+        yield f"{unmanaged} not deployed by this manifest, or changed since"
 
 
 def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:

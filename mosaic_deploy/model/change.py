@@ -37,6 +37,10 @@ class EnableExtension:
         return f"extension:{self.name}"
 
 
+NOTHING_LEFT = "only recorded: its applied steps are all that it contains now"
+"""The summary of a partly applied file whose other statements were deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApplyMigration:
     """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does.
@@ -57,7 +61,7 @@ class ApplyMigration:
 
     @property
     def reason(self) -> str:
-        if self.steps_done:
+        if self.steps_done and self.summary != NOTHING_LEFT:
             return f"resumes after step {self.steps_done} of {self.steps}"
         return self.summary or "pending"
 

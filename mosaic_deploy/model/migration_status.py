@@ -74,6 +74,8 @@ class MigrationStatus:
     entry: HistoryEntry | None = None
     applied_as: str = ""
     next_actions: Sequence[NextAction] = ()
+    steps: int = 0
+    """Of a partly applied migration: the steps that its file has now, if it was edited."""
     number_of: str = ""
     """The file that was applied under the number of this pending one."""
 

@@ -93,6 +93,10 @@ class Migration:
     def applied(self) -> bool:
         return self.steps_done >= self.steps
 
+    def nothing_after(self, steps: int) -> bool:
+        """Whether a parsed file has no statement after its first `steps` steps; False for 0."""
+        return steps > 0 and self.prefix_checksums[steps - 1 : steps] == self.prefix_checksums[-1:] != ()
+
     @property
     def order(self) -> int:
         return int(self.version)
@@ -142,6 +146,8 @@ class Snapshot:
     """Live settings that this project didn't deploy. Only read if it has deployed none."""
     manifest: str = ""
     """Of a desired snapshot: identifies its manifest among those that deploy to the project."""
+    former_manifest: str = ""
+    """As `manifest`, before its folder became a git repository; empty if it can't have been another one."""
 
     def fingerprint(self) -> str:
         """A digest of everything that plans depend on: equal snapshots have equal fingerprints.

@@ -18,7 +18,7 @@ from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.secrets import refuse_secrets
 from mosaic_deploy.source.files.stat_cache import StatCache, stat_cache
-from mosaic_deploy.source.manifest.find import manifest_identity, second_manifest
+from mosaic_deploy.source.manifest.find import former_identity, manifest_identity, second_manifest
 from mosaic_deploy.source.migrations.down import ignored_files
 from mosaic_deploy.source.migrations.draft import draft_note
 from mosaic_deploy.source.migrations.files import MigrationFile, read_migrations
@@ -90,6 +90,7 @@ def read_valid_desired(
         auth=_auth_settings(manifest.magic_link),
         seeds=None if seeds is None else seed_objects(seeds),
         manifest=manifest_identity(manifest.file),
+        former_manifest=former_identity(manifest.file),
     )
     read = {kind: files for kind, files in (("static", static), ("storage", storage_files)) if files}
     return Desired(

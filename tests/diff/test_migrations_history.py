@@ -47,13 +47,13 @@ def test_cases_exist() -> None:
     assert len(CASES) >= 10
 
 
-def test_diverged_history_has_hint_and_next_action() -> None:
+def test_diverged_history_has_next_action_and_the_problems_their_hints() -> None:
     with pytest.raises(MigrationDiverged) as caught:
         diff_history([], [Migration("1", "0001_a.sql", "c", "s", steps_done=1)])
     error = caught.value
     assert error.message == "the migrations folder and the migration history disagree"
-    assert error.hint is not None
-    assert error.hint.startswith("applied files never run again: restore them")
+    assert error.hint is None, "about edited files only"
+    assert error.problems[0].hint == "restore the file; if the folder is an older checkout, update it"
     assert [action.command for action in error.next_actions] == ["mosaic-deploy migrate status"]
     assert error.mutation_state == "none"
 

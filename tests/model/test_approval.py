@@ -78,7 +78,7 @@ def test_deleting_what_this_project_did_not_deploy_must_be_approved() -> None:
     [approval] = plan.approvals
     assert (approval.allow, approval.effect) == (
         "prune=1",
-        "deletes 1 file: 1 not deployed by this project",
+        "deletes 1 file: 1 not deployed by this manifest, or changed since",
     )
 
 

@@ -196,7 +196,7 @@ def _migration_document(line: MigrationStatus) -> Document:
         "file": line.file,
         "state": str(line.state),
         "applied_as": line.applied_as or None,
-        "steps": entry.migration.steps if entry else None,
+        "steps": line.steps or entry.migration.steps if entry else None,
         "steps_done": entry.migration.steps_done if entry else 0,
         "step_begun": abs(entry.attempt) or None if entry else None,
         "cause": entry.cause or None if entry else None,

@@ -21,7 +21,12 @@ from mosaic_deploy.deploy.applying.progress import Progress, relay
 from mosaic_deploy.deploy.applying.project import ensure_project
 from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
-from mosaic_deploy.deploy.applying.settings import enable_extensions, record_policy, set_auth
+from mosaic_deploy.deploy.applying.settings import (
+    enable_extensions,
+    record_history_owner,
+    record_policy,
+    set_auth,
+)
 from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -203,6 +208,7 @@ def _error_report(error: MosaicError) -> dict[str, str]:
 def _steps(run: Run) -> Iterator[Event]:
     yield from enable_extensions(run)
     yield from put_storage_files(run)
+    record_history_owner(run)
     yield from apply_migrations(run)
     yield from run_seeds(run)
     yield from put_static_files(run)

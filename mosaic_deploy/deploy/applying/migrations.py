@@ -179,8 +179,8 @@ def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -
         hint = _outside_transaction_hint(step)
     elif may_be_partial:
         hint = (
-            f"check in the database what it committed, and correct {file.relative_path}; record with one of these commands "
-            "whether the step counts as applied, then run the same command again"
+            "check in the database what it committed, and record with one of these commands whether the step counts as "
+            f"applied; if it doesn't, correct {file.relative_path}; then run the same command again"
         )
     elif outside and index_name(step.sql.statements[0]):
         hint += "; an invalid index left by this failure is then dropped and built again"

@@ -11,7 +11,7 @@ from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease import lease_lost_error
-from mosaic_deploy.live.ledger.read import POLICY_SETTING
+from mosaic_deploy.live.ledger.read import OWNER_SETTING, POLICY_SETTING
 from mosaic_deploy.model.change import EnableExtension, LoosenPolicy, SetAuth
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted
 from mosaic_deploy.model.plan import Note
@@ -69,6 +69,13 @@ def set_auth(run: Run) -> Iterator[Event]:
                 )
             )
             yield ChangeDone(change, time.monotonic() - began)
+
+
+def record_history_owner(run: Run) -> None:
+    """Records whose migrations these are, before they run."""
+    record = run.planned.owner_record
+    if record is not None:
+        run.write(ledger_rows.write_setting_sql(OWNER_SETTING, record, run.claim.token, run.claim.deploy_id))
 
 
 def record_policy(run: Run) -> Iterator[Event]:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.applying.settings import record_history_owner
 from mosaic_deploy.deploy.history.read import try_parse
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
@@ -39,6 +40,7 @@ def apply_history_changes(
 
 
 def _history_steps(run: Run) -> Iterator[Event]:
+    record_history_owner(run)
     records = [change for change in run.changes if isinstance(change, RecordMigration)]
     files = {file.migration.version: file for file in run.planned.desired.migrations}
     sources = {change.version: _recorded_text(files[change.version]) for change in records}

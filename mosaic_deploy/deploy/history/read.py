@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
+from mosaic_deploy.deploy.planning.divergence import allowed_actions, refuse_other_owner
+from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, lost_steps, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
 from mosaic_deploy.diff.history.migration_status import migration_statuses, unparsed_files
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
@@ -76,7 +77,31 @@ def match_files(api: Api, context: HistoryContext) -> AppliedTexts:
 def history_statuses(api: Api, context: HistoryContext) -> tuple[MigrationStatus, ...]:
     """The state of every migration, with commands that fix what is wrong."""
     found = match_files(api, context)
-    return migration_statuses(found.matches, context.ledger.entries, found.evidence)
+    refuse_other_owner(context.manifest, context.ledger.owner, found.matches)
+    lost = [row.version for _, row in lost_steps_of(api, context, context.files)]
+    statuses = migration_statuses(found.matches, context.ledger.entries, found.evidence, lost)
+    manifest, owner = context.manifest, context.ledger.owner
+    return tuple(
+        replace(each, next_actions=allowed_actions(each.next_actions, manifest, owner)) for each in statuses
+    )
+
+
+def lost_steps_of(
+    api: Api, context: HistoryContext, files: Iterable[MigrationFile]
+) -> list[tuple[ParsedFile, Migration]]:
+    """As `lost_steps`, for those of `files` that were edited while a step's outcome is unknown."""
+    rows = {
+        entry.migration.version: replace(entry.migration, step_begun=entry.attempt)
+        for entry in context.ledger.entries
+        if entry.unknown
+    }
+    edited = [
+        file
+        for file in files
+        if (row := rows.get(file.migration.version)) and row.checksum != file.migration.checksum
+    ]
+    parsed = [found for file in edited if (found := try_parse(file, rows.values()))]
+    return list(lost_steps(api, context.project.id, parsed, rows.values()))
 
 
 def try_parse(file: MigrationFile, rows: Iterable[Migration] = ()) -> ParsedFile | None:
@@ -120,4 +145,9 @@ def history_plan(
         environment=context.manifest.environment,
     )
     desired = Desired(context.manifest, folder, context.files)
-    return PreparedPlan(plan, desired, LiveState(live, context.ledger.exists), tuple(parsed))
+    return PreparedPlan(
+        plan,
+        desired,
+        LiveState(live, context.ledger.exists, ledger_facts={"owner": context.ledger.owner}),
+        tuple(parsed),
+    )

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     history_plan,
+    lost_steps_of,
     match_files,
     migration_path,
     require_project,
     try_parse,
     with_checksums,
 )
-from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_statements
+from mosaic_deploy.deploy.planning.divergence import other_owner, refuse_other_owner
+from mosaic_deploy.deploy.planning.history_evidence import (
+    files_with_moved_statements,
+    lost_step_problem,
+)
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
@@ -22,8 +27,10 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, read_index, read_indexes_dropped
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, statement_location
+from mosaic_deploy.sql.describe import describe_statements
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import Statement
 
@@ -39,14 +46,32 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     begun = {row.version for row in rows}
     named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
     folder = [_parse_if_needed(file, rows, begun | named) for file in context.files]
+    matches = match_files(api, context).matches
+    refuse_other_owner(context.manifest, context.ledger.owner, matches)
+    _refuse_forgetting(context, request)
     try:
-        changes = repair_changes(request, match_files(api, context).matches, context.ledger.entries, folder)
+        changes = repair_changes(request, matches, context.ledger.entries, folder)
     except RepairRefused as error:
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise
+    _refuse_lost(api, context, request)
     _refuse_unapplied(api, context, request)
     _refuse_split(api, context, request)
-    return history_plan(context, changes)
+    return history_plan(context, changes, _unrun_notes(context, request))
+
+
+def _unrun_notes(context: HistoryContext, request: RepairRequest) -> Iterator[Note]:
+    """What the steps do that are recorded as applied, because they will never run."""
+    rows = [entry.migration for entry in context.ledger.entries]
+    done = {row.version: row.steps_done for row in rows}
+    for version, number in request.applied:
+        file = context.by_version[version]
+        parsed = try_parse(file, rows)
+        steps = parsed.steps[done.get(version, 0) : number] if parsed else ()
+        if statements := [statement for step in steps for statement in step.statements]:
+            line = statement_location(file, statements[0]).line
+            message = f"{file.migration.file}:{line}: won't run: {describe_statements(statements)}"
+            yield Note("steps_not_run", message, Severity.WARNING, (f"migration:{file.migration.file}",))
 
 
 def _with_file_names(request: RepairRequest, context: HistoryContext) -> RepairRequest:
@@ -69,6 +94,17 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
     )
 
 
+def _refuse_forgetting(context: HistoryContext, request: RepairRequest) -> None:
+    """Raises RepairRefused if rows are to be forgotten that another manifest may have a file for: it would run again."""
+    other = other_owner(context.manifest, context.ledger.owner)
+    if request.forget and other:
+        raise RepairRefused(
+            f"these migrations were applied by {other.manifest} from {other.folder}, which may still have the files",
+            hint="run this with that manifest; if it became this one, restore the file, run `mosaic-deploy apply`, and "
+            "then forget it",
+        )
+
+
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:
     """Raises RepairRefused if an index that should be created or dropped isn't, by the database's catalog."""
     rows = [entry.migration for entry in context.ledger.entries]
@@ -84,6 +120,14 @@ def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest)
     ]
     if problems:
         raise RepairRefused("this step did not take effect", problems=problems)
+
+
+def _refuse_lost(api: Api, context: HistoryContext, request: RepairRequest) -> None:
+    """Raises RepairRefused if a step to record as applied isn't the one that was begun: its file was edited since."""
+    files = [context.by_version[version] for version, _ in request.applied]
+    if lost := lost_steps_of(api, context, files):
+        problems = [lost_step_problem(file, row) for file, row in lost]
+        raise RepairRefused("this repair isn't possible", problems=problems)
 
 
 def _refuse_split(api: Api, context: HistoryContext, request: RepairRequest) -> None:

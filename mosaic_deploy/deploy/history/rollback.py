@@ -17,6 +17,7 @@ from mosaic_deploy.deploy.history.read import (
     migration_path,
     require_project,
 )
+from mosaic_deploy.deploy.planning.divergence import refuse_other_owner
 from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -59,6 +60,7 @@ def plan_rollback(
     require_project(context)
     entries = _entries_to_roll_back(context, to, steps)
     found = match_files(api, context)
+    refuse_other_owner(context.manifest, context.ledger.owner, found.matches)
     problems: list[Problem] = []
     downs: list[tuple[HistoryEntry, DownMigration, ParsedFile]] = []
     for entry in entries:

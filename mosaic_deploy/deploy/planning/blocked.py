@@ -29,7 +29,7 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
     Every migration in the history counts as unchanged and complete, except partly applied ones that can resume. These
     and new files stay pending: if the folder contradicts the history,
     all but those that the error names; else those before the first one that it names, without seeds, because the others
-    may need it. If the error names no file that can be left out, the database is left out.
+    may need it. If the error names no file that can be left out, or the manifest, the database is left out.
     """
     snapshot = desired.snapshot
     rows = {row.version: row for row in live.migrations or () if row.steps_done}
@@ -41,13 +41,14 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
     ]
     wrong = {problem.location.file for problem in error.problems if problem.location}
     seeds = desired.seeds
+    if desired.manifest.locate("database.migrations").file in wrong:
+        return _without_database(desired), live
     if isinstance(error, MigrationDiverged):
         files = [file for file in pending if file.relative_path not in wrong]
     else:
         files = list(takewhile(lambda file: file.relative_path not in wrong, pending))
         if not wrong & {file.relative_path for file in (*pending, *seeds)}:
-            empty = replace(snapshot, migrations=None, seeds=None)
-            return replace(desired, migrations=(), seeds=(), snapshot=empty), live
+            return _without_database(desired), live
         seeds = ()
     shown = {file.migration.version for file in files}
     settled = {
@@ -60,6 +61,11 @@ def without_blocked(desired: Desired, live: Snapshot, error: MigrationError) -> 
     wanted_seeds = snapshot.seeds if seeds else None
     wanted = replace(snapshot, migrations=tuple(migrations), seeds=wanted_seeds)
     return replace(desired, migrations=tuple(files), seeds=seeds, snapshot=wanted), live
+
+
+def _without_database(desired: Desired) -> Desired:
+    snapshot = replace(desired.snapshot, migrations=None, seeds=None)
+    return replace(desired, migrations=(), seeds=(), snapshot=snapshot)
 
 
 def _resumes(file: MigrationFile, row: Migration | None) -> bool:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
+from mosaic_deploy.deploy.planning.planned import history_owner
 from mosaic_deploy.diff.history.actions import divergence_actions
-from mosaic_deploy.diff.history.matching import MatchKind
-from mosaic_deploy.diff.history.migrations import divergence_problems
-from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
+from mosaic_deploy.diff.history.matching import Matches, MatchKind
+from mosaic_deploy.diff.history.migrations import divergence_hint, divergence_problems
+from mosaic_deploy.diff.history.owner import HistoryOwner, parse_owner, refuse_other_history
+from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.snapshot import Migration, Snapshot
+from mosaic_deploy.source.migrations.files import MigrationFile, parse_migrations, statement_location
 from mosaic_deploy.source.snapshot import Desired
 
 _MAX_DIFF_LINES = 40
@@ -42,7 +47,9 @@ def explain_divergence(
     found = read_applied_texts(
         api, live.snapshot.project.id, desired.migrations, complete.migrations or (), rows
     )
+    refuse_other_owner(desired.manifest, live.ledger_facts.get("owner"), found.matches)
     problems = divergence_problems(found.matches, allow_out_of_order=allow_out_of_order)
+    error.hint = divergence_hint(found.matches)
     error.problems = tuple(_shown_problem(problem, desired, found) for problem in problems)
     out_of_order = len(problems) > sum(match.diverged for match in found.matches.rows)
     actions = divergence_actions(found.matches, found.evidence, out_of_order=out_of_order)
@@ -50,8 +57,27 @@ def explain_divergence(
         back = [action for action in actions[1:] if " migrate rollback " in str(action.command)]
         listing = NextAction("list all possible repairs", "mosaic-deploy migrate repair")
         actions = [actions[0], *back, listing]
+    actions = allowed_actions(actions, desired.manifest, live.ledger_facts.get("owner"))
     error.next_actions = (*actions, *error.next_actions)
     return error
+
+
+def refuse_other_owner(manifest: Manifest, record: object, matches: Matches) -> None:
+    """Raises MigrationDiverged if the history is another manifest's; `record` is OWNER_SETTING."""
+    if own := history_owner(manifest):
+        refuse_other_history(own, parse_owner(record), matches, manifest.locate("database.migrations"))
+
+
+def other_owner(manifest: Manifest, record: object) -> HistoryOwner | None:
+    """The manifest and folder that applied the migrations, if they aren't these; `record` is OWNER_SETTING."""
+    own, recorded = history_owner(manifest), parse_owner(record)
+    return recorded if own and own.is_other(recorded) else None
+
+
+def allowed_actions(actions: Iterable[NextAction], manifest: Manifest, record: object) -> list[NextAction]:
+    """Those that don't forget rows for which another manifest may have the files: these would run again."""
+    other = other_owner(manifest, record)
+    return [each for each in actions if other is None or " --forget " not in str(each.command)]
 
 
 def _shown_problem(problem: Problem, desired: Desired, found: AppliedTexts) -> Problem:
@@ -63,8 +89,35 @@ def _shown_problem(problem: Problem, desired: Desired, found: AppliedTexts) -> P
     diff = None
     if file and match and match.kind is MatchKind.EDITED and match.row.version in found.texts:
         applied = f"{migration_path(desired, match.row.file)} (as applied)"
-        diff = applied_diff(found.texts[match.row.version], file.text, applied, shown)
+        diff = applied_diff(*_compared_texts(match.row, found.texts[match.row.version], file), applied, shown)
     return replace(problem, location=Location(shown), diff=diff)
+
+
+def _compared_texts(row: Migration, applied: str, file: MigrationFile) -> tuple[str, str]:
+    """Both texts up to the end of what was applied, because the other steps may be edited."""
+    try:
+        [parsed] = parse_migrations([MigrationFile(row, row.file, applied)], [row])
+    except MigrationInvalid:
+        return applied, file.text
+    committed = [statement for step in parsed.steps[: row.steps_done] for statement in step.statements]
+    later = [statement for step in parsed.steps[row.steps_done :] for statement in step.statements]
+    if not committed or not later:
+        return applied, file.text
+    last = committed[-1]
+    end = statement_location(parsed.file, last, len(last.text) - 1).line or 0
+    before, after = applied.splitlines(), file.text.splitlines()
+    return "\n".join(before[:end]), "\n".join(after[: _line_after(before, after, end)])
+
+
+def _line_after(before: Sequence[str], after: Sequence[str], end: int) -> int:
+    """The number of lines in `after` that correspond to the first `end` lines of `before`."""
+    if max(len(before), len(after)) > _MAX_COMPARED_LINES:
+        return len(after)
+    lines = 0
+    for _, i1, i2, j1, j2 in difflib.SequenceMatcher(None, before, after).get_opcodes():
+        if i1 < end:
+            lines = min(j2, j1 + end - i1) if i2 > end and i2 - i1 == j2 - j1 else j2
+    return lines
 
 
 def applied_diff(applied: str, file: str, applied_name: str, shown: str) -> str | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
+from mosaic_deploy.diff.history.actions import lost_step_actions
 from mosaic_deploy.diff.history.matching import (
     Evidence,
     Matches,
@@ -15,12 +16,14 @@ from mosaic_deploy.diff.history.matching import (
     match_history,
     name_without_number,
 )
-from mosaic_deploy.errors import ApiError, MigrationInvalid
+from mosaic_deploy.errors import ApiError, Location, MigrationDiverged, MigrationInvalid, Problem
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.outside_transaction import can_read_outcome
 from mosaic_deploy.live.ledger.history import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.down import section_as_applied
-from mosaic_deploy.source.migrations.files import MigrationFile, parse_migrations
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import Statement, semantic_checksum
 
 _INSIGNIFICANT = frozenset({"SelectStmt", "VariableSetStmt", "VariableShowStmt", "TransactionStmt"})
@@ -178,3 +181,71 @@ def _score(row: _Text, file: _Text) -> int:
     if same_number and (row.wordings & file.wordings or (related and ratio >= _OTHER_NAME_RATIO)):
         return 2
     return 0
+
+
+def refuse_lost_steps(
+    api: Api, project: str, parsed: Sequence[ParsedFile], rows: Iterable[Migration]
+) -> None:
+    """Raises MigrationDiverged for `lost_steps`: the history knows a step by its number, so it could run a second time."""
+    lost = list(lost_steps(api, project, parsed, rows))
+    if not lost:
+        return
+    raise MigrationDiverged(
+        "it isn't known whether a step took effect, and its file was edited since",
+        problems=[lost_step_problem(file, row) for file, row in lost],
+        hint="check in the database whether it took effect, and record that; otherwise it could run twice",
+        next_actions=[action for _, row in lost for action in lost_step_actions(row, row.step_begun)],
+    )
+
+
+def lost_steps(
+    api: Api, project: str, parsed: Sequence[ParsedFile], rows: Iterable[Migration]
+) -> Iterator[tuple[ParsedFile, Migration]]:
+    """Files with another statement in the place of one whose outcome only a person can find out.
+
+    Sends one request, and that only if a file was edited while a step's outcome is unknown.
+    """
+    known = {row.version: row for row in rows if row.step_begun > row.steps_done}
+    edited = [
+        (each, row)
+        for each in parsed
+        if (row := known.get(each.file.migration.version)) and row.checksum != each.file.migration.checksum
+    ]
+    if not edited:
+        return
+    texts = read_applied_sources(api, project, [row.version for _, row in edited])
+    for file, row in edited:
+        if _is_lost(file, row.step_begun, _sent_statement(row, texts)):
+            yield file, row
+
+
+def lost_step_problem(file: ParsedFile, row: Migration) -> Problem:
+    message = f"step {row.step_begun} of {row.steps} was begun before the file was edited, and isn't in its place any more"
+    hint = f"`mosaic-deploy migrate restore-file {row.version}` writes the file as it was begun"
+    return Problem(message, Location(file.file.relative_path), hint=hint)
+
+
+def _sent_statement(row: Migration, texts: Mapping[str, str]) -> Statement | None:
+    """The statement of the step that was begun; None if the history hasn't its text."""
+    try:
+        [parsed] = parse_migrations([MigrationFile(row, row.file, texts.get(row.version, ""))], [row])
+    except MigrationInvalid:
+        return None
+    statements = [step.statements for step in parsed.steps[row.step_begun - 1 : row.step_begun]]
+    return statements[0][0] if statements and statements[0] else None
+
+
+def _is_lost(file: ParsedFile, number: int, sent: Statement | None) -> bool:
+    """Whether the file's step `number` can't be the sent statement, perhaps corrected."""
+    if sent is not None and can_read_outcome(sent):
+        return False
+    for step in file.steps[number - 1 : number]:
+        if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
+            [now] = step.statements
+            if sent is None:
+                return can_read_outcome(now)
+            later = [one for each in file.steps[number:] for one in each.statements]
+            same = semantic_checksum([sent])
+            is_later = any(one.kind == sent.kind and semantic_checksum([one]) == same for one in later)
+            return now.kind != sent.kind or (semantic_checksum([now]) != same and is_later)
+    return True

@@ -94,7 +94,7 @@ def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
     for p in parsed:
         name = p.file.migration.file
         address = (f"migration:{name}",)
-        if len(p.steps) > 1:
+        if len(p.steps) > 1 and p.steps[-1].statements:
             message = f"{name} commits in {len(p.steps)} steps: {_split_reasons(p)}"
             yield Note("migration_not_atomic", message, Severity.INFO, address)
         elif p.steps and p.steps[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:

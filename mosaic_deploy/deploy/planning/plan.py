@@ -16,6 +16,7 @@ from mosaic_deploy.deploy.planning.deferred import (
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
 from mosaic_deploy.deploy.planning.hazards import with_destroyed
+from mosaic_deploy.deploy.planning.history_evidence import refuse_lost_steps
 from mosaic_deploy.deploy.planning.pending import (
     parse_needed,
     pending_files,
@@ -71,16 +72,15 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.compare_bytes is not None:
         live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.compare_bytes)
-    return _with_commit_note(compare(api, desired, live, options), options)
+    return _with_more_notes(compare(api, desired, live, options), options)
 
 
-def _with_commit_note(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
-    """With a note if the folder's commit is older than the live one, or it isn't known."""
+def _with_more_notes(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
+    """With notes if the folder's commit is older than the live one or isn't known, and if there is only to record."""
     live_commit = planned.live.ledger_facts.get("commit")
     note = options.compare_commit(live_commit) if options.compare_commit and live_commit else None
-    if note is None:
-        return planned
-    return replace(planned, plan=replace(planned.plan, notes=(note, *planned.plan.notes)))
+    notes = (*([note] if note else []), *planned.plan.notes, *planned.leftover_notes())
+    return replace(planned, plan=replace(planned.plan, notes=notes))
 
 
 def read_desired_and_live(
@@ -165,6 +165,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))
+    refuse_lost_steps(api, _running_id(live.snapshot), migrations, live.snapshot.migrations or ())
     refuse_large_steps(api, migrations, seeds, single_transaction=single_transaction)
     found = find_new_hazards(api, desired, live, (*migrations, *seeds))
     refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)

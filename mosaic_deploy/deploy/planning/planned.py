@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
 from mosaic_deploy.diff.seeds import seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
+from mosaic_deploy.git import repository_root
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, LoosenPolicy
+from mosaic_deploy.model.change import (
+    Action,
+    ApplyMigration,
+    DeleteStatic,
+    DeleteStorageFile,
+    LoosenPolicy,
+    RecordMigration,
+)
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.plan import Note, Plan
+from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
+from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.execution.records import SEED
@@ -78,6 +90,20 @@ class PreparedPlan:
     """With `postpone_empty_migrations`: the paths of a migration without a statement, and of those after it."""
 
     @property
+    def owner_record(self) -> dict[str, object] | None:
+        """What the record of the history's owner must become; None if it is right."""
+        own, recorded = history_owner(self.desired.manifest), parse_owner(self.live.ledger_facts.get("owner"))
+        if self.desired.snapshot.migrations is None or own is None or own == recorded:
+            return None
+        extends = any(
+            isinstance(change, ApplyMigration)
+            or (isinstance(change, RecordMigration) and change.action is Action.ADD)
+            for change in self.plan.changes
+        )
+        moved = own.is_other(recorded) and not self.plan.partial
+        return owner_record(own) if extends or moved else None
+
+    @property
     def read_during_deploy(self) -> bool:
         """Whether another deploy was running while the live side was read, so it may have changed since."""
         return bool(self.live.ledger_facts.get("lease"))
@@ -112,6 +138,20 @@ class PreparedPlan:
             or self.policy_pending
             or any(self.ledger_cleanup().values())
         )
+
+    def leftover_notes(self) -> Iterator[Note]:
+        """What an apply of an empty plan records; that it runs checks is a note of its own."""
+        if not self.plan.empty or self.plan.partial:
+            return
+        if self.policy_pending:
+            message = "this manifest's policy isn't recorded yet; `mosaic-deploy apply` records it"
+            yield Note("policy_not_recorded", message, Severity.INFO)
+        if self.record_pending:
+            message = "the last deploy was interrupted before it was recorded; `mosaic-deploy apply` records its result"
+            yield Note("deploy_not_recorded", message, Severity.INFO)
+        if any(self.ledger_cleanup().values()) and not self.plan.notes:
+            message = "the deployment history differs from the live files, which are right; `mosaic-deploy apply` corrects it"
+            yield Note("history_not_current", message, Severity.INFO)
 
     @property
     def policy_record(self) -> dict[str, object] | None:
@@ -152,3 +192,13 @@ class PreparedPlan:
     def has_work(self) -> bool:
         """Whether there is anything to apply: changes, or leftover work of a complete plan."""
         return not self.plan.empty or (self.has_leftover_work and not self.plan.partial)
+
+
+def history_owner(manifest: Manifest) -> HistoryOwner | None:
+    """This manifest and its migrations folder; None if it has none."""
+    folder = manifest.database.migrations if manifest.database else None
+    if folder is None:
+        return None
+    name = manifest_identity(manifest.file)
+    path = posixpath.normpath(PurePosixPath(name).parent / folder)
+    return HistoryOwner(name, path, in_repository=repository_root(manifest.root) is not None)

@@ -150,12 +150,19 @@ def reformatted_actions(file: Migration) -> Iterator[NextAction]:
     )
 
 
-def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | None) -> Iterator[NextAction]:
-    """For a migration of which some steps are applied, failed, or have an unknown outcome."""
+def step_actions(
+    state: MigrationState, entry: HistoryEntry, file: Migration | None, *, lost: bool = False
+) -> Iterator[NextAction]:
+    """For a migration of which some steps are applied, failed, or have an unknown outcome.
+
+    `lost`: the file was edited, and doesn't have the step of unknown outcome in its place any more.
+    """
     row = entry.migration
     version, done = row.version, row.steps_done
     steps = file.steps if file and file.prefix_checksums else row.steps
-    if state is MigrationState.UNKNOWN:
+    if state is MigrationState.UNKNOWN and (lost or file is None):
+        yield from lost_step_actions(row, entry.attempt, has_file=file is not None)
+    elif state is MigrationState.UNKNOWN:
         yield NextAction("to check whether it took effect, if possible", "mosaic-deploy apply")
         yield _repair(f"if step {entry.attempt} took effect", f"--applied {version}:{entry.attempt}")
         yield _repair("if it didn't", f"--not-applied {version}:{entry.attempt}")
@@ -163,11 +170,25 @@ def step_actions(state: MigrationState, entry: HistoryEntry, file: Migration | N
         step = -entry.attempt
         yield NextAction(f"to retry step {step}", "mosaic-deploy apply")
         yield _repair(f"if step {step} was run by hand", f"--applied {version}:{step}")
+    elif state is MigrationState.PARTIAL and file and file.nothing_after(done):
+        yield NextAction("to record it as applied: nothing of it is left to run", "mosaic-deploy apply")
     elif state is MigrationState.PARTIAL:
         yield NextAction(f"to run the remaining {steps - done} of {steps} steps", "mosaic-deploy apply")
         yield _repair("if they were run by hand", f"--applied {version}:{steps}")
     if state in (MigrationState.PARTIAL, MigrationState.FAILED) and done:
         yield _repair("if all steps were undone by hand", f"--not-applied {version}:1")
+
+
+def lost_step_actions(row: Migration, begun: int, *, has_file: bool = True) -> Iterator[NextAction]:
+    """For a step of unknown outcome whose file was edited: its number may be that of another statement now."""
+    step = f"{row.version}:{begun}"
+    edit = " (your edit is kept as a .bak file)" if has_file else ""
+    yield _restore(
+        row,
+        f"to restore {row.file}, if step {begun} took effect; then record that with `migrate repair --applied {step}`{edit}",
+    )
+    if has_file:
+        yield _repair("if it had no effect", f"--not-applied {step}")
 
 
 def _restore(row: Migration, why: str) -> NextAction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.history.actions import (
@@ -31,12 +31,18 @@ _STATES = {
 
 
 def migration_statuses(
-    matches: Matches, entries: Sequence[HistoryEntry], evidence: Evidence
+    matches: Matches,
+    entries: Sequence[HistoryEntry],
+    evidence: Evidence,
+    lost: Collection[str] = (),
 ) -> tuple[MigrationStatus, ...]:
-    """Every migration of either side, in numeric order."""
+    """Every migration of either side, in numeric order.
+
+    `lost`: versions with a step of unknown outcome that isn't in its place in the file any more.
+    """
     known = {entry.migration.version: entry for entry in entries}
     lines = [
-        *(_row_status(match, known[match.row.version], matches, evidence) for match in matches.rows),
+        *(_row_status(match, known[match.row.version], matches, evidence, lost) for match in matches.rows),
         *(_new_status(file, matches) for file in matches.new),
     ]
     return tuple(sorted(lines, key=lambda line: int(line.version)))
@@ -53,15 +59,18 @@ def _new_status(file: Migration, matches: Matches) -> MigrationStatus:
     return MigrationStatus(file.version, file.file, MigrationState.OUT_OF_ORDER, next_actions=actions)
 
 
-def _row_status(match: Match, entry: HistoryEntry, matches: Matches, evidence: Evidence) -> MigrationStatus:
+def _row_status(
+    match: Match, entry: HistoryEntry, matches: Matches, evidence: Evidence, lost: Collection[str]
+) -> MigrationStatus:
     state = migration_state(match, entry)
     if state not in _UNFINISHED_STATES:
         entry = replace(entry, cause="")
     row, file = match.row, match.file
     name = row.file if file is None or match.kind is MatchKind.SQUASHED else file.file
     applied_as = row.file if row.file != name else ""
-    actions = tuple(_next_actions(state, match, entry, matches, evidence))
-    return MigrationStatus(row.version, name, state, entry, applied_as, actions)
+    actions = tuple(_next_actions(state, match, entry, matches, evidence, lost))
+    steps = file.steps - file.nothing_after(row.steps_done) if file and file.prefix_checksums else 0
+    return MigrationStatus(row.version, name, state, entry, applied_as, actions, steps)
 
 
 def migration_state(match: Match, entry: HistoryEntry) -> MigrationState:
@@ -81,14 +90,19 @@ def migration_state(match: Match, entry: HistoryEntry) -> MigrationState:
 
 
 def _next_actions(
-    state: MigrationState, match: Match, entry: HistoryEntry, matches: Matches, evidence: Evidence
+    state: MigrationState,
+    match: Match,
+    entry: HistoryEntry,
+    matches: Matches,
+    evidence: Evidence,
+    lost: Collection[str],
 ) -> Iterator[NextAction]:
     if match.diverged and (state is not MigrationState.UNKNOWN or match.kind is MatchKind.MOVED):
         yield from match_actions(match, matches, evidence)
         return
     if state is MigrationState.REFORMATTED and match.file:
         yield from reformatted_actions(match.file)
-    yield from step_actions(state, entry, match.file)
+    yield from step_actions(state, entry, match.file, lost=match.row.version in lost)
     if match.file and match.file.file != match.row.file and state is MigrationState.APPLIED:
         yield NextAction(
             "to record the new name", f"mosaic-deploy migrate repair --rename {match.row.version}"

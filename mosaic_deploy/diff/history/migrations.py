@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, match_history, name_without_number
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
-from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.change import NOTHING_LEFT, ApplyMigration
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
 
@@ -38,8 +38,7 @@ def diff_history(
         raise MigrationDiverged(
             "the migrations folder and the migration history disagree",
             problems=problems,
-            hint="applied files never run again: restore them, and put changes in a new migration "
-            "(`mosaic-deploy migrate new NAME`)",
+            hint=divergence_hint(matches),
             next_actions=[NextAction("compare both sides", "mosaic-deploy migrate status")],
         )
     pending = [_apply_change(file, 0) for file in matches.new]
@@ -63,7 +62,7 @@ def _apply_change(wanted: Migration, steps_done: int) -> ApplyMigration:
         wanted.semantic,
         wanted.steps,
         steps_done,
-        summary=wanted.words,
+        summary=NOTHING_LEFT if wanted.nothing_after(steps_done) else wanted.words,
     )
 
 
@@ -76,6 +75,17 @@ def divergence_problems(matches: Matches, *, allow_out_of_order: bool) -> list[P
     if not allow_out_of_order:
         found += ((file.order, problem) for file, problem in _out_of_order_problems(matches))
     return [problem for _, problem in sorted(found, key=lambda item: item[0])]
+
+
+def divergence_hint(matches: Matches) -> str | None:
+    """What to do with edits of applied files; None without any. Other problems have hints of their own."""
+    edited = (match.row for match in matches.rows if match.kind is MatchKind.EDITED)
+    if not any(row.applied and not row.has_no_statements for row in edited):
+        return None
+    return (
+        "an applied file doesn't run again: restore it, and put its changes in a new migration "
+        "(`mosaic-deploy migrate new NAME`)"
+    )
 
 
 def _row_problem(match: Match, matches: Matches) -> Problem:

@@ -254,10 +254,10 @@ def _renumber_change(row: Migration, file: Migration) -> RecordMigration:
 def _mark_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:
     file, done = _require_unfinished(sides)
     if not done < step <= file.steps:
-        raise _RepairImpossible(
-            f"step {step} isn't pending: {done} of {file.steps} steps are recorded as applied"
-        )
-    return [_record_change(file, step, f"marks step {step} of {file.steps} as applied")]
+        message = f"step {step} isn't pending: {done} of {file.steps} steps are recorded as applied"
+        raise _RepairImpossible(message)
+    marked = f"step {step}" if step == done + 1 else f"steps {done + 1} to {step}"
+    return [_record_change(file, step, f"marks {marked} of {file.steps} as applied")]
 
 
 def _mark_not_applied(sides: _FileAndEntry, step: int) -> Sequence[HistoryChange]:

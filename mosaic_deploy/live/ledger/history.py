@@ -30,13 +30,14 @@ from mosaic_deploy.sql.quote import identifier, json_literal, literal, recordset
 class MigrationHistory:
     """The migration rows in numeric order; empty without tracking tables (`exists`).
 
-    `populated`: the database has tables, views or functions that no extension owns.
+    `populated`: the database has tables, views or functions that no extension owns. `owner`: see OWNER_SETTING.
     """
 
     entries: tuple[HistoryEntry, ...] = ()
     serial: int = 0
     exists: bool = False
     populated: bool = False
+    owner: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def read_history(api: Api, project: str) -> MigrationHistory:
     """The whole migration history. Reads only. Raises TrackingTablesNewer, ApiError."""
     query = (
         f"SELECT pg_catalog.json_build_object('version', l.version, 'serial', l.serial, 'rows', ({_ROWS}), "
-        f"'populated', {_POPULATED})::text AS ledger FROM mosaic_deploy.ledger l"
+        f"'populated', {_POPULATED}, 'owner', ({ledger.OWNER_QUERY}))::text AS ledger FROM mosaic_deploy.ledger l"
     )
     try:
         found = api.sql(project, query)
@@ -171,7 +172,11 @@ def _parse_history(text: object) -> MigrationHistory:
         ledger.check_ledger_version(int(facts["version"]))
         entries = tuple(_parse_entry(row) for row in facts["rows"])
         return MigrationHistory(
-            entries, int(facts["serial"]), exists=True, populated=bool(facts["populated"])
+            entries,
+            int(facts["serial"]),
+            exists=True,
+            populated=bool(facts["populated"]),
+            owner=facts["owner"],
         )
     except TrackingTablesNewer:
         raise

@@ -28,6 +28,8 @@ from mosaic_deploy.sql.quote import literal
 STATIC, STORAGE = "static", "storage"
 POLICY_SETTING = "policy"
 """The row of the settings table with the policies of the last deploys, by manifest."""
+OWNER_SETTING = "migrations"
+"""The row of the settings table with the manifest and the folder whose migrations are applied."""
 CHECKS_SETTING = "verify"
 """The row of the settings table with the digest of the checks that passed last."""
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
@@ -78,6 +80,7 @@ _MIGRATION_ROWS = (
 )
 
 
+OWNER_QUERY = f"SELECT value FROM mosaic_deploy.settings WHERE name = {literal(OWNER_SETTING)}"
 _LIVE_COMMIT_QUERY = (
     "SELECT report->>'commit' FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
     "AND status <> 'stale' AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
@@ -110,6 +113,7 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str =
         **{_UNPROVEN_KEYS[kind]: _unproven_query(kind, manifest, key_name) for kind in (STATIC, STORAGE)},
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
         "checks": f"(SELECT value->>'digest' FROM mosaic_deploy.settings WHERE name = {literal(CHECKS_SETTING)})",
+        "owner": f"({OWNER_QUERY})",
         "policy": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",

@@ -101,4 +101,16 @@ def manifest_identity(file: Path) -> str:
     It is the path in the git repository (`web/mosaic.yaml`); outside one, the names of its folder and file.
     """
     root = repository_root(file.parent)
-    return path_in_repository(root, file) if root else f"{file.parent.resolve().name}/{file.name}"
+    return path_in_repository(root, file) if root else _name_outside_repositories(file)
+
+
+def former_identity(file: Path) -> str:
+    """The manifest's identity before its folder became a git repository; empty if it can't have had another one."""
+    root, name = repository_root(file.parent), _name_outside_repositories(file)
+    if root is None or name == path_in_repository(root, file) or (root / name).exists():
+        return ""
+    return name
+
+
+def _name_outside_repositories(file: Path) -> str:
+    return f"{file.parent.resolve().name}/{file.name}"

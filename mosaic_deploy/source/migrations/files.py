@@ -32,7 +32,7 @@ DRAFT_FILE = "draft.sql"
 """The draft in the migrations folder, which isn't a migration. See draft.py."""
 _MAX_VERSION_DIGITS = 18
 """The ledger stores versions as bigint."""
-_DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*)", re.MULTILINE)
 _LEDGER_WRITE = (
     f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables; only deploys and "
     "`mosaic-deploy migrate repair` may change it"
@@ -252,11 +252,12 @@ def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
 def _directives(text: str) -> Iterator[str]:
     """The values of `-- mosaic:` comments. Raises TransactionControlError for unknown ones."""
     for found in _DIRECTIVE.finditer(text):
-        if not _KNOWN_DIRECTIVE.fullmatch(found.group(1)):
+        value = found.group(1).rstrip(" \t")
+        if not _KNOWN_DIRECTIVE.fullmatch(value):
             raise TransactionControlError(
-                f"unknown directive {found.group(1)!r}; the only one is transaction=false", found.start(1)
+                f"unknown directive {value!r}; the only one is transaction=false", found.start(1)
             )
-        yield found.group(1)
+        yield value
 
 
 def _refuse_body_syntax_errors(statements: Sequence[Statement], text: str) -> None:

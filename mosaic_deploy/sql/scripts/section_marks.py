@@ -48,16 +48,14 @@ _LOOKS_MARKED = re.compile(
 )
 _DBMATE = re.compile(r"--[ \t]*migrate:(up|down)\b(.*)")
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
-_GOOSE = re.compile(r"--[ \t]*\+goose\b[ \t]*(.*?)\s*", re.IGNORECASE)
+_GOOSE = re.compile(r"--[ \t]*\+goose\b(.*)", re.IGNORECASE)
 _SQL_MIGRATE = re.compile(r"--[ \t]*\+[ \t]*migrate\b(.*)", re.IGNORECASE)
 _NODE_PG_MIGRATE = re.compile(r"--[\s-]*(up|down)\s+migration(.*)", re.IGNORECASE)
 _TERN = re.compile(r"---- create above / drop below ----")
 _TERN_NO_TRANSACTION = re.compile(r"---- tern: disable-tx ----\s*")
 _TERN_TEMPLATE = re.compile(r"\{\{-?\s*(?:\.|template\b|if\b|range\b|with\b|define\b|block\b|\$)")
 
-_OTHER_MARK = (
-    r"^[ \t]*--[^\w\r\n]*?(?:(?P<tool>\w+)[ \t]+)?[^\w\r\n]*(?P<word>{})(?:[ \t]+migration)?[^\w\n]*$"
-)
+_OTHER_MARK = r"^[ \t]*--[^\w\r\n]*(?:(?P<tool>\w+)[ \t][^\w\r\n]*)?(?P<word>{})(?:[ \t]+migration)?[^\w\n]*$"
 _OTHER_UP = re.compile(_OTHER_MARK.format("ups?|do|apply|deploy|migrate"), re.IGNORECASE | re.MULTILINE)
 _OTHER_DOWN = re.compile(_OTHER_MARK.format("downs?|undo|revert|rollback"), re.IGNORECASE | re.MULTILINE)
 _ALONE = re.compile(r"[@!]\s*(?:down|undo|rollback)", re.IGNORECASE)
@@ -97,7 +95,7 @@ def _marks(text: str, comments: Sequence[Span]) -> Iterator[Mark]:
             off = bool(_NO_TRANSACTION.search(found.group(2)))
             yield Mark(DBMATE, found.group(1), comment.start, comment.end, name, off)
         elif found := _GOOSE.fullmatch(line):
-            yield _goose_mark(comment, found.group(1), bool(indent))
+            yield _goose_mark(comment, found.group(1).strip(), bool(indent))
         elif found := _SQL_MIGRATE.match(line):
             yield _sql_migrate_mark(comment, line, found.group(1).split(), bool(indent))
         elif found := _NODE_PG_MIGRATE.match(line):

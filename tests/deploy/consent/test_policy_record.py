@@ -83,6 +83,7 @@ def test_a_stricter_policy_is_only_recorded(strict, rules):
     policy(strict, rules)
     planned = strict.plan()
     assert (planned.plan.changes, planned.has_work) == ((), True)
+    assert [note.code for note in planned.plan.notes] == ["policy_not_recorded"]
     strict.apply()
     assert not strict.plan().has_work
     policy(strict, STRICT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mosaic_deploy.cli.render.notices import report_lines
@@ -9,10 +11,12 @@ from mosaic_deploy.cli.render.text.migration_status import status_text
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.deploy.history.read import history_statuses
 from mosaic_deploy.deploy.history.repair import plan_repair
+from mosaic_deploy.deploy.history.restore import plan_restore
 from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import MigrationDiverged, MigrationError, MigrationInvalid, RepairRefused
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ChangeDone
+from mosaic_deploy.source.migrations.rearrange import rearrange
 from tests.deploy.faults import Dying, is_sql
 from tests.deploy.histories import history, known, repair, repairs, sql, states
 from tests.deploy.recovery.test_crashes import free_lease
@@ -285,3 +289,67 @@ def test_a_plan_says_at_which_step_the_apply_will_stop(site, api_over, text, kno
         repair(site, not_applied=(("2", 2),))
         assert "migration_outcome_unknown" not in {note.code for note in site.plan().plan.notes}
     site.apply()
+
+
+BLOCK = "do $$ begin insert into a values (1, 1); commit; perform 1/0; end $$;"
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        f"select 1; set statement_timeout = 0; {BLOCK} {MORE}",
+        f"select 1; vacuum a; {BLOCK} {MORE}",
+        f"select 1; do $$ begin commit; end $$; {BLOCK} {MORE}",
+        f"select 1; {MORE}",
+        "select 1;",
+    ],
+)
+def test_a_block_of_unknown_outcome_is_not_taken_for_another_step(site, edit):
+    """What was sent has a number in the history, which the edited file may have for something else."""
+    history(site, m1_t=TABLE, m2_b=f"select 1;\n{BLOCK}\n{MORE}")
+    site.fails()
+    site.write("sql/2_b.sql", edit)
+    with pytest.raises(MigrationDiverged) as caught:
+        site.plan()
+    offered = ["mosaic-deploy migrate restore-file 2", "mosaic-deploy migrate repair --not-applied 2:2"]
+    assert [action.command for action in caught.value.next_actions] == offered
+    assert repairs(site) == ["restore-file 2", "repair --not-applied 2:2"], "as the plan"
+    assert refused(site, applied=(("2", 2),)) == [
+        "sql/2_b.sql: step 2 of 3 was begun before the file was edited, and isn't in its place any more"
+    ]
+    rearrange(site.root, "sql", plan_restore(site.api, known(site), ["2"], datetime.now(UTC)))
+    repair(site, applied=(("2", 2),))
+    site.apply()
+    assert [row["id"] for row in sql(site, "select id from a order by id")] == [1, 3]
+
+
+def test_a_block_of_unknown_outcome_may_be_corrected_in_its_place(site):
+    history(site, m1_t=TABLE, m2_b=f"select 1;\n{BLOCK}\n{MORE}")
+    site.fails()
+    site.write("sql/2_b.sql", f"select 1;\n{BLOCK.replace('1/0', '1')}\n{MORE}")
+    assert "isn't sent again" in site.fails().error.message
+    offered = ["mosaic-deploy apply", "repair --applied 2:2", "repair --not-applied 2:2"]
+    assert repairs(site) == offered
+    repair(site, applied=(("2", 2),))
+    site.apply()
+    assert [row["id"] for row in sql(site, "select id from a order by id")] == [1, 3]
+
+
+def test_without_its_effect_an_edited_step_of_unknown_outcome_is_forgotten(site):
+    history(site, m1_t=TABLE, m2_b=f"select 1;\n{BLOCK}\n{MORE}")
+    site.fails()
+    sql(site, "delete from a")
+    site.write("sql/2_b.sql", f"select 1; set statement_timeout = 0; {BLOCK.replace('1/0', '1')} {MORE}")
+    repair(site, not_applied=(("2", 2),))
+    site.apply()
+    assert [row["id"] for row in sql(site, "select id from a order by id")] == [1, 3]
+
+
+def test_a_repair_says_which_statements_will_not_run(site):
+    history(site, m1_t=TABLE, m2_b=f"{BLOCK}\ninsert into a values (3, 1);\nvacuum a;")
+    site.fails()
+    planned = plan_repair(site.api, known(site), RepairRequest(applied=(("2", 3),))).plan
+    assert [change.reason for change in planned.changes] == ["marks steps 1 to 3 of 3 as applied"]
+    assert [note.message for note in planned.notes] == [
+        "2_b.sql:1: won't run: inserts into a; 2 other statements"
+    ]

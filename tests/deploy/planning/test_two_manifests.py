@@ -8,7 +8,7 @@ import pytest
 from test_drift import reasons
 
 from mosaic_deploy.live.ledger.read import LEDGER_VERSION
-from mosaic_deploy.source.manifest.find import manifest_identity
+from mosaic_deploy.source.manifest.find import former_identity, manifest_identity
 
 
 @pytest.fixture
@@ -64,3 +64,27 @@ def test_in_a_layout_without_manifests_no_file_is_known_to_be_ours(pair):
     planned = web.plan()
     assert reasons(planned) == {}
     assert [note.code for note in planned.plan.notes] == ["static_unmanaged", "storage_unmanaged"]
+
+
+def test_a_folder_that_becomes_a_repository_is_not_another_manifest(site):
+    site.write("www/index.html", "x")
+    site.manifest(static={"dir": "www"})
+    site.apply()
+    (site.root / ".git").mkdir()
+    planned = site.plan()
+    codes = [(note.code, str(note.severity)) for note in planned.plan.notes]
+    assert codes == [("static_manifest_renamed", "info"), ("policy_not_recorded", "info")]
+    assert "recorded for site/mosaic.yaml, the name of this manifest before" in planned.plan.notes[0].message
+    site.apply()
+    assert site.plan().plan.notes == ()
+
+
+def test_the_former_name_is_not_that_of_another_manifest_in_the_repository(tmp_path):
+    manifest, other = tmp_path / "web/mosaic.yaml", tmp_path / "web/web/mosaic.yaml"
+    other.parent.mkdir(parents=True)
+    assert former_identity(manifest) == "", "outside a repository"
+    (tmp_path / "web/.git").mkdir()
+    assert former_identity(manifest) == "web/mosaic.yaml"
+    assert former_identity(other) == "", "the same name inside and outside"
+    other.write_text("")
+    assert former_identity(manifest) == ""

@@ -1,5 +1,8 @@
 """Sections: each tool's markers as the tool reads them, and nothing else is one."""
 
+import contextlib
+import time
+
 import pytest
 
 from mosaic_deploy.sql.scripts.mistakes import ScriptInvalid
@@ -189,3 +192,13 @@ def test_markers_of_other_tools_are_refused(up: str, down: str) -> None:
 )
 def test_remarks_about_ups_and_downs_are_no_markers(text: str) -> None:
     assert up_section(text).text == text
+
+
+@pytest.mark.parametrize(
+    "comment", ["-" * 200_000, "-- a" + " " * 200_000 + "b", "-- +goose up" + " " * 100_000 + "\x00"]
+)
+def test_a_long_comment_takes_linear_time(comment: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(ScriptInvalid):
+        assert up_section(f"{comment}\nselect 1;").mark == ""
+    assert time.process_time() - began < 12

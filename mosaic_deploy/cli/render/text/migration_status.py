@@ -63,11 +63,7 @@ def fix_lines(lines: Sequence[MigrationStatus]) -> Iterator[str]:
         if line.next_actions:
             yield ""
             yield f"{line.file}: {status_text(line)}"
-            if (
-                line.entry
-                and line.entry.cause
-                and line.state in (MigrationState.FAILED, MigrationState.UNKNOWN)
-            ):
+            if line.entry and line.entry.cause:
                 yield f"  {line.entry.cause}"
             yield from (f"  next: {action.description}:  {action.command}" for action in line.next_actions)
     if any(line.next_actions for line in lines):
@@ -85,7 +81,7 @@ _TEXTS = {
 def status_text(line: MigrationStatus) -> str:
     """`applied`, `pending`, `step 2 of 3 failed; …`"""
     if line.state is MigrationState.MISSING and line.entry and not line.entry.migration.applied:
-        return f"{_steps_text(MigrationState.PARTIAL, line.entry)}, but the file is missing"
+        return f"{_steps_text(line, MigrationState.PARTIAL, line.entry)}, but the file is missing"
     if text := _TEXTS.get(line.state):
         return text
     if line.state is MigrationState.RENUMBERED:
@@ -93,11 +89,11 @@ def status_text(line: MigrationStatus) -> str:
     if line.state is MigrationState.NUMBER_TAKEN:
         return f"pending, but {line.number_of} was applied with its number"
     if line.entry and line.state not in (MigrationState.APPLIED, MigrationState.PENDING):
-        return _steps_text(line.state, line.entry)
+        return _steps_text(line, line.state, line.entry)
     return f"{line.state} as {line.applied_as}" if line.applied_as else str(line.state)
 
 
-def _steps_text(state: MigrationState, entry: HistoryEntry) -> str:
+def _steps_text(line: MigrationStatus, state: MigrationState, entry: HistoryEntry) -> str:
     """For a file that is neither fully applied nor pending."""
     row = entry.migration
     step = f"step {abs(entry.attempt)} of {row.steps}"
@@ -108,7 +104,7 @@ def _steps_text(state: MigrationState, entry: HistoryEntry) -> str:
         return f"{step} failed; the next apply starts it over"
     if state is MigrationState.UNKNOWN:
         return f"{step} was started, but its outcome is unknown"
-    return f"step {row.steps_done} of {row.steps} applied"
+    return f"step {row.steps_done} of {line.steps or row.steps} applied"
 
 
 def _origin(line: MigrationStatus) -> str:
