@@ -270,7 +270,7 @@ def test_connections_to_the_database_are_limited_per_address(site) -> None:
     url = site.services.environment[URL]
     limited = url.replace(f":{site.postgres_port}/", f":{site.limited_port}/") + "?connect_timeout=3"
     assert query(limited, "SELECT 1") == [(1,)]
-    for _ in range(120):
+    for _ in range(300):
         with suppress(ConnectionError):
             socket.create_connection(("127.0.0.1", site.limited_port), 5).close()
     with pytest.raises(psycopg.OperationalError):
