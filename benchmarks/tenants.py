@@ -4,7 +4,8 @@
 
 Each attack lasts SECONDS (60 unless given). The good tenant sends `/sql` and uploads one after the other, as a deploy does; `/healthz` is
 asked as a load balancer does. Everything runs on this machine, so the attacker has the lowest priority: it would have a machine
-of its own. PostgreSQL and the workers still share the cores.
+of its own. PostgreSQL and the workers still share the cores. Direct connections to PostgreSQL go through HAProxy, as
+docs/self-hosting.md says. Needs haproxy on the PATH.
 """
 
 from __future__ import annotations
@@ -26,15 +27,22 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 
+_ROOT = Path(__file__).parents[1]
+_TESTS = _ROOT / "tests"
 sys.path[:0] = [
-    str(Path(__file__).parents[1] / "tests" / "platform"),
-    str(Path(__file__).parents[1] / "tests"),
+    str(each)
+    for each in (_TESTS / "platform" / "cluster" / "self_hosting", _TESTS / "platform", _TESTS, _ROOT)
 ]
 
+import guide  # noqa: E402
 from served import DOMAIN, Served, Services, postgres_server, run, s3_service, serve  # noqa: E402
+
+from mosaic_deploy.platform.machine.ports import free_port  # noqa: E402
 
 MIB = 1 << 20
 _PAUSE_SECONDS = 0.02
+_CLIENTS_PORT = "TENANTS_CLIENTS_PORT"
+"""Variable with the port at which clients reach PostgreSQL."""
 
 
 @dataclass
@@ -286,9 +294,11 @@ def _platform() -> Iterator[tuple[Services, Served]]:
             arguments = ("--store", "s3://mosaic", "--base-domain", f"http://{DOMAIN}")
             services = Services(environment, "", arguments)
             run(services, "prepare", *arguments)
+            environment[_CLIENTS_PORT] = str(clients := free_port())
+            limits = f"defaults\n    timeout connect 5s\n\n{guide.limited_clients(clients, urlsplit(url).port or 5432)}"
             with (folder / "log").open("wb") as log, contextlib.redirect_stderr(sys.stderr):
                 os.dup2(log.fileno(), 2)
-                with serve(services, "--workers", "2") as served:
+                with guide.run_haproxy(folder, limits, clients), serve(services, "--workers", "2") as served:
                     yield services, served
 
 
@@ -304,7 +314,8 @@ def _attack(name: str, served: Served, key: str, seconds: float) -> None:
     """In this process, which is another one than the good tenant's."""
     project = _project(served, key, "Hostile")
     with served.client(key) as client:
-        url = client.get(f"/v1/project/{project}/credentials").json()["database_url"]
+        found = client.get(f"/v1/project/{project}/credentials").json()
+    url = found["database_url"].replace(f":{found['port']}/", f":{os.environ[_CLIENTS_PORT]}/")
     target = Target(served, key, project, url)
     threading.Timer(seconds, target.stop.set).start()
     next(attack for attack in ATTACKS if attack.__name__ == name)(target)

@@ -10,7 +10,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http.body_memory import MEMORY
 from mosaic_deploy.platform.http.json_process import INLINE_BYTES, parse_in_process
 from mosaic_deploy.platform.http.json_text import DEPTH_LIMIT, LongText, parse
-from mosaic_deploy.platform.http.pace import paced_chunks
+from mosaic_deploy.platform.http.pace import LEAST_RATE, paced_chunks
 
 JSON_LIMIT = 40 * 1024 * 1024
 """Bytes of a request to `/sql` or `/files`."""
@@ -19,6 +19,8 @@ SETTINGS_LIMIT = 256 * 1024
 TOKEN_LIMIT = 16 * 1024
 """Bytes of a request that needs no API key."""
 _PIECE_BYTES = 64 * 1024
+_BODY_SECONDS = 600
+"""A large body must arrive within this time, because it holds a part of its account's memory."""
 
 
 async def read_json(
@@ -80,7 +82,8 @@ async def read_limited(request: Request, limit: int) -> list[bytes]:
     piece = bytearray()
     size = 0
     try:
-        async for chunk in paced_chunks(request):
+        least_rate = max(LEAST_RATE, _declared_size(request, limit) / _BODY_SECONDS)
+        async for chunk in paced_chunks(request, least_rate=least_rate):
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)

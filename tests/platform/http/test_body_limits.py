@@ -204,7 +204,7 @@ def test_an_accounts_large_bodies_have_a_rate(monkeypatch) -> None:
 
 
 def test_a_large_upload_may_not_hold_its_quota_for_days(monkeypatch) -> None:
-    """It reserves its whole size. 20 GB at the least rate for small ones would take a month."""
+    """It reserves its whole size, as a body does of its account's memory. 20 GB at the least rate would take a month."""
     rates: list[float] = []
 
     async def record(_request: Request, *, least_rate: float, **_more: Any) -> Any:
@@ -212,13 +212,17 @@ def test_a_large_upload_may_not_hold_its_quota_for_days(monkeypatch) -> None:
         return
         yield b""
 
-    monkeypatch.setattr(uploads, "paced_chunks", record)
+    for module in (uploads, request_body):
+        monkeypatch.setattr(module, "paced_chunks", record)
 
     async def run() -> None:
         for size in (1000, 20 * 10**9):
             async for _ in uploads._request_chunks(request([]), size):
                 pass
+        for size in (1000, 40 * MIB):
+            await request_body.read_limited(request([], {"Content-Length": str(size)}), 40 * MIB)
 
     asyncio.run(run())
-    assert rates[0] == 8 * 1024
+    assert rates[0] == rates[2] == 8 * 1024
     assert 20 * 10**9 / rates[1] == 12 * 3600
+    assert 40 * MIB / rates[3] == 600

@@ -59,7 +59,7 @@ def certificate(folder: Path, domain: str) -> Path:
 def haproxy(
     folder: Path, http: int, https: int, pem: Path, servers: list[int], clients: int, database: int
 ) -> Iterator[None]:
-    """HAProxy with the page's configuration. Clients of the database on port `database` connect to port `clients`."""
+    """HAProxy with the page's configuration."""
     text = replaced(
         block("haproxy", "retry-on"),
         {
@@ -69,17 +69,28 @@ def haproxy(
             "10.0.0.12:8787": f"127.0.0.1:{servers[1]}",
         },
     )
-    limits = replaced(
+    with run_haproxy(folder, f"{text}\n{limited_clients(clients, database)}", https):
+        yield
+
+
+def limited_clients(port: int, database: int) -> str:
+    """The page's configuration of HAProxy for clients of the database: they connect to `port`, it to port `database`."""
+    return replaced(
         block("haproxy", "stick-table"),
-        {"bind :5432": f"bind 127.0.0.1:{clients}", "10.0.0.20:5432": f"127.0.0.1:{database}"},
+        {"bind :5432": f"bind 127.0.0.1:{port}", "10.0.0.20:5432": f"127.0.0.1:{database}"},
     )
+
+
+@contextmanager
+def run_haproxy(folder: Path, configuration: str, port: int) -> Iterator[None]:
+    """HAProxy, which listens on `port`, among others."""
     file = folder / "haproxy.cfg"
-    file.write_text(f"{text}\n{limits}")
+    file.write_text(configuration)
     process = subprocess.Popen(
         [program("haproxy", "haproxy"), "-db", "-q", "-f", file], stderr=subprocess.DEVNULL
     )
     try:
-        await_ready(lambda: _accepts(https), process)
+        await_ready(lambda: _accepts(port), process)
         yield
     finally:
         process.kill()
