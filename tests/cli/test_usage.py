@@ -26,8 +26,18 @@ from mosaic_deploy.cli.program import cli
             ["apply", "--allow", "overwrite=2", "--allow", "overwrite=1", "-ojson"],
             "overwrite=1 and overwrite=2 contradict",
         ),
-        (["apply", "--allow", "prune=" + "9" * 23, "-ojson"], "isn't valid; use destructive, prune=N"),
-        (["apply", "--allow", "overwrite=" + "9" * 5000, "-ojson"], "isn't valid; use destructive, prune=N"),
+        (
+            ["apply", "--allow", "prune=" + "9" * 23, "-ojson"],
+            "isn't valid; use destructive, prune=N",
+        ),
+        (
+            ["apply", "--allow", "overwrite=" + "9" * 5000, "-ojson"],
+            "isn't valid; use destructive, prune=N",
+        ),
+        (
+            ["apply", "--allow", "older-commit", "-ojson"],
+            "prune=N, overwrite=N (such as overwrite=37) or policy",
+        ),
         (["plan", "--timeout", "inf", "-ojson"], "is not in the range"),
         (["plan", "--timeout", "1e10", "-ojson"], "is not in the range"),
         (["apply", "--lock-timeout", "nan", "-ojson"], "'nan' isn't a number"),
