@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -20,16 +20,22 @@ def allow_without_yes(command: F) -> F:
     return _allow_option("")(command)
 
 
-def _allow_option(yes_note: str) -> Callable[[F], F]:
+def allow_in_ci(command: F) -> F:
+    """`--allow` of `ci apply`."""
+    note = "In CI also replacing a newer live commit (older-commit). "
+    return _allow_option(note, "older-commit")(command)
+
+
+def _allow_option(note: str, *more: str) -> Callable[[F], F]:
     return click.option(
         "--allow",
         multiple=True,
-        type=_AllowType(),
+        type=_AllowType(more),
         callback=_refuse_contradictions,
-        metavar="destructive|prune=N|overwrite=N|policy",
+        metavar="|".join(("destructive", "prune=N", "overwrite=N", "policy", *more)),
         help="Pre-approve SQL that destroys data (destructive), deleting exactly N files if they are most of the live "
         "ones or not deployed by this manifest (prune=N), overwriting exactly N that this project didn't deploy "
-        f"(overwrite=N), or a policy that forbids less than that of the last deploy (policy). {yes_note}Repeatable.",
+        f"(overwrite=N), or a policy that forbids less than that of the last deploy (policy). {note}Repeatable.",
     )
 
 
@@ -46,18 +52,28 @@ def _refuse_contradictions(
 
 
 class _AllowType(click.ParamType[str]):
-    """`destructive`, `prune=N`, `overwrite=N`, `policy`, or `older-commit`, which only `ci apply` needs."""
+    """`destructive`, `policy`, `prune=N`, `overwrite=N`, or one of `more`."""
 
     name = "approval"
 
+    def __init__(self, more: Sequence[str]) -> None:
+        self._more = tuple(more)
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         kind, _, count = value.partition("=")
-        if value in ("destructive", "policy", "older-commit"):
+        if value in ("destructive", "policy", *self._more):
             return value
         if kind in ("prune", "overwrite") and re.fullmatch("[0-9]{1,9}", count):
             return f"{kind}={int(count)}"
+        *words, last = (
+            "destructive",
+            "prune=N",
+            "overwrite=N (such as overwrite=37)",
+            "policy",
+            *self._more,
+        )
         return self.fail(
-            f"{value[:40]!r} isn't valid; use destructive, prune=N, overwrite=N (such as overwrite=37), policy or older-commit",
+            f"{value[:40]!r} isn't valid; use {', '.join(words)} or {last}",
             param,
             ctx,
         )

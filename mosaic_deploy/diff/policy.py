@@ -57,7 +57,6 @@ def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
             f"the manifest's policy forbids {subject}",
             problems=plan.denied,
             hint="no command-line option or mosaic-ignore comment overrides the policy; each problem says what would resolve it",
-            next_actions=[NextAction("see the plan", "mosaic-deploy plan")] if plan.changes else [],
         )
 
 
@@ -69,14 +68,19 @@ _UNCONFIRMED: dict[str, type[MosaicError]] = {
 }
 
 
-def unconfirmed_error(missing: Sequence[Approval], hint: str, actions: Sequence[NextAction]) -> MosaicError:
-    """The error for a plan that needs these approvals, of the first one's kind."""
+def unconfirmed_error(
+    missing: Sequence[Approval], hint: str, actions: Sequence[NextAction], given: Sequence[str] = ()
+) -> MosaicError:
+    """The error for a plan that needs these approvals, of the first one's kind. `given` are values of `--allow` with
+    another number.
+    """
+    by = "".join(f" by --allow {value}" for value in given)
     if any(approval.kind == PRUNE for approval in missing):
         hint = (
             f"if files are missing because a build failed or a folder is empty, correct that instead; {hint}"
         )
     return _UNCONFIRMED[missing[0].kind](
-        f"not approved: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
+        f"not approved{by}: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
         problems=[problem for approval in missing for problem in approval.problems],
         hint=hint,
         next_actions=actions,

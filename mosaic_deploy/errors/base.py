@@ -52,7 +52,7 @@ class Problem:
 
     def __str__(self) -> str:
         """Location and summary on one line."""
-        colon = ":" if self.location.line is None and not self.field else ""
+        colon = ":" if self.location.line is None else ""
         return f"{self.location}{colon} {self.summary}"
 
     @property

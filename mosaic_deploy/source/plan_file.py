@@ -94,7 +94,7 @@ def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         if _DOCUMENT_START.match(text):
             raise PlanFileInvalid(
-                f"{path} isn't a complete plan: {error}",
+                f"{path} isn't a complete plan: {_json_mistake(error)}",
                 hint=_COPY_HINT,
                 next_actions=_new_plan_actions(path),
             ) from None
@@ -110,6 +110,14 @@ def read_plan_file(path: Path, newest: int) -> dict[str, Any] | None:
         return None
     _refuse_unusable(path, document, newest)
     return document
+
+
+def _json_mistake(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        at_end = not error.doc[error.pos :].strip()
+        where = f"line {error.lineno}, column {error.colno}"
+        return f"it ends early, at {where}" if at_end else f"it isn't valid JSON at {where}"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _refuse_missing_or_empty(path: Path, text: str | None) -> None:

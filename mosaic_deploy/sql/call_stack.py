@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _PLPGSQL = re.compile(r"PL/pgSQL function (?P<name>.+) line (?P<line>\d+) (?:at|during) (?P<what>.+)")
 _SQL_FUNCTION = re.compile(r'SQL function "(?P<name>.+)" (?:statement (?P<number>\d+)|during \w+)')
-_DO_BLOCK = "inline_code_block"
+DO_BLOCK = "inline_code_block"
+"""What PostgreSQL calls the function of a DO block."""
 _DOLLAR_QUOTED = re.compile(r"\$(?P<tag>[^\W\d]?\w*)\$(?P<body>.*?)\$(?P=tag)\$", re.DOTALL)
 _QUOTED = re.compile(r"(?<![eE&])'(?P<body>(?:[^']|'')*)'")
 _NEAR = re.compile(r'^syntax error at or near "(.*)"$', re.DOTALL)
@@ -69,7 +70,7 @@ def locate_calls(
     for number, frame in enumerate(frames):
         if frame.line is None:
             continue
-        outermost = not any(other.function == _DO_BLOCK for other in frames[number + 1 :])
+        outermost = not any(other.function == DO_BLOCK for other in frames[number + 1 :])
         source = _source_of(statements, failed, frame, is_failed_block=outermost)
         if source and (offset := _line_offset(source, frame.line, message)) is not None:
             return CallStack(source.offset + offset, calls)
@@ -80,7 +81,7 @@ def _source_of(
     statements: Sequence[Statement], failed: int, frame: Frame, *, is_failed_block: bool
 ) -> Statement | None:
     """The statement that has the frame's body; None if the file has none, or several that may be meant."""
-    if frame.function == _DO_BLOCK:
+    if frame.function == DO_BLOCK:
         block = statements[failed]
         return block if block.kind == "DoStmt" and is_failed_block else None
     name, _, arguments = frame.function.partition("(")

@@ -22,7 +22,14 @@ _LITERAL = re.compile(
 )
 _FUNCTION = re.compile(r"^(?:function|procedure|aggregate) ([^\s(]+)\(")
 _OPERATOR = re.compile(r"^operator (?:does not exist|is not unique): (?:.* )?([-+*/<>=~!@#%^&|`?]+) ")
+_PARAMETER = re.compile(r"^there is no parameter \$([0-9]+)")
 _COLUMN = re.compile(r"^column ([^\s\"]+\.[^\s\"]+) ")
+_NODES_BY_MESSAGE = (
+    (_FUNCTION, "FuncCall"),
+    (_OPERATOR, "A_Expr"),
+    (_COLUMN, "ColumnRef"),
+    (_PARAMETER, "ParamRef"),
+)
 _KIND = re.compile(r"\b(relation|table|view|sequence|type|column)\b[^\"]*$")
 _WORD = re.compile(
     r"(?P<skip>--[^\n]*|/\*|(?:\b[eE]|\b[uU]&)?'(?:[^'\\]|''|\\.)*'|\$(?P<tag>[^\W\d]?\w*)\$.*?\$(?P=tag)\$)"
@@ -91,9 +98,9 @@ class _Target:
 
 
 def _parse_target(message: str) -> _Target | None:
-    for pattern, node in ((_FUNCTION, "FuncCall"), (_OPERATOR, "A_Expr"), (_COLUMN, "ColumnRef")):
+    for pattern, node in _NODES_BY_MESSAGE:
         if found := pattern.match(message):
-            return _Target((node,), found.group(1), first=node == "FuncCall")
+            return _Target((node,), found.group(1), first=node in ("FuncCall", "ParamRef"))
     quoted = _QUOTED.search(message)
     if quoted is None:
         return None
@@ -123,6 +130,8 @@ def _name_parts(node: _Node) -> list[str]:
         return [str(fields[part]) for part in ("schemaname", "relname") if part in fields]
     if node.kind == "ResTarget":
         return [str(fields["name"])] if "name" in fields and "val" not in fields else []
+    if node.kind == "ParamRef":
+        return [str(fields.get("number", ""))]
     if node.kind == "A_Const":
         return [str(fields.get("sval", {}).get("sval", ""))]
     parts = fields.get(

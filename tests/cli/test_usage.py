@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -26,8 +28,18 @@ from mosaic_deploy.cli.program import cli
             ["apply", "--allow", "overwrite=2", "--allow", "overwrite=1", "-ojson"],
             "overwrite=1 and overwrite=2 contradict",
         ),
-        (["apply", "--allow", "prune=" + "9" * 23, "-ojson"], "isn't valid; use destructive, prune=N"),
-        (["apply", "--allow", "overwrite=" + "9" * 5000, "-ojson"], "isn't valid; use destructive, prune=N"),
+        (
+            ["apply", "--allow", "prune=" + "9" * 23, "-ojson"],
+            "isn't valid; use destructive, prune=N",
+        ),
+        (
+            ["apply", "--allow", "overwrite=" + "9" * 5000, "-ojson"],
+            "isn't valid; use destructive, prune=N",
+        ),
+        (
+            ["apply", "--allow", "older-commit", "-ojson"],
+            "prune=N, overwrite=N (such as overwrite=37) or policy",
+        ),
         (["plan", "--timeout", "inf", "-ojson"], "is not in the range"),
         (["plan", "--timeout", "1e10", "-ojson"], "is not in the range"),
         (["apply", "--lock-timeout", "nan", "-ojson"], "'nan' isn't a number"),
@@ -54,6 +66,19 @@ def _walk(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tup
         yield (*words, name), command
         if isinstance(command, click.Group):
             yield from _walk(command, (*words, name))
+
+
+def test_the_docs_name_the_commands_without_json() -> None:
+    text = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+    named = re.search(r"Every command has `--output json` except (.+?)\.\n", text, re.DOTALL)
+    assert named
+    without = {
+        " ".join(words)
+        for words, command in _walk(cli)
+        if not isinstance(command, click.Group)
+        and not any(param.name == "output" and "json" in param.type.choices for param in command.params)
+    }
+    assert set(re.findall(r"`([a-z ]+)`", named[1])) - {"ndjson", "plan", "apply"} == without
 
 
 @pytest.mark.parametrize("words", [words for words, _ in _walk(cli)], ids=" ".join)

@@ -22,6 +22,8 @@ _TOKEN = re.compile(r"[^\s`]*`[^`]+`\S*|\S+")
 """Text in backticks stays in one piece: often it is a command."""
 _LABEL = re.compile(r" +(?:[!i+~-] |[A-Za-z][\w' ]{0,18}: )|\d\d:\d\d:\d\d | +")
 """What wrapped lines are indented by: a list's mark, `hint: `, a time, or the line's own indentation."""
+_MARK = re.compile(r" +[!i+~-] ")
+"""A list's mark, which isn't left alone on its line."""
 _CODE_GUTTER = re.compile(r" *\d* \| ")
 _NEXT_COMMAND = re.compile(r":  (\S.*)$")
 _COMMAND = re.compile(r":  (mosaic-deploy .*)$")
@@ -73,6 +75,8 @@ def _wrap_line(line: str, width: int, indent: int | None) -> list[str]:
     if 2 * len(plain) <= width or text_width(plain) <= width:
         return [line]
     prefix = _continuation(plain, indent, width)
+    mark = _MARK.match(plain)
+    text_start = mark.end() if mark else 0
     done: list[str] = []
     current, used, filled = "", 0, False
     for gap, word in _words(line):
@@ -82,7 +86,7 @@ def _wrap_line(line: str, width: int, indent: int | None) -> list[str]:
             current, used = prefix + word, len(prefix) + size
         else:
             current, used = current + gap + word, used + len(gap) + size
-        filled = filled or size > 0
+        filled = filled or (size > 0 and used > text_start)
     return [*done, current]
 
 

@@ -137,18 +137,18 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
 
     It suggests `command` with the missing approvals.
     """
-    other_number = any(
-        value.startswith(f"{approval.kind}=") for approval in missing for value in allow if "=" in value
-    )
-    if is_interactive() and not other_number:
+    other_numbers = [value for each in missing for value in allow if value.startswith(f"{each.kind}=")]
+    if is_interactive() and not other_numbers:
         return
     from mosaic_deploy.diff.policy import unconfirmed_error
 
     numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
+    yes_note = "; --yes doesn't cover this" if "--yes" in command else ""
     raise unconfirmed_error(
         missing,
-        f"confirm in a terminal or pass --allow{numbers}; --yes doesn't cover this",
+        f"confirm in a terminal or pass --allow{numbers}{yes_note}",
         approving_actions(command, *(approval.allow for approval in missing)),
+        other_numbers,
     )
 
 

@@ -31,7 +31,15 @@ from mosaic_deploy.deploy.applying.sql_files import run_seeds
 from mosaic_deploy.deploy.applying.verify import verify
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import refuse_denied
-from mosaic_deploy.errors import Interrupted, LockHeld, MosaicError, NextAction, PlanStale, StatementFailed
+from mosaic_deploy.errors import (
+    Interrupted,
+    LockHeld,
+    ManifestInvalid,
+    MosaicError,
+    NextAction,
+    PlanStale,
+    StatementFailed,
+)
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE
 from mosaic_deploy.live.ledger import tables as ledger_tables
@@ -261,6 +269,8 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("continue when it has ended", options.retry_command), force)
-    to_correct = isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
+    to_correct = isinstance(error, ManifestInvalid) or (
+        isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
+    )
     again = "run it again, once that is corrected" if to_correct else "run it again"
     return (NextAction(again, options.retry_command),)

@@ -26,7 +26,7 @@ from mosaic_deploy.model.event import (
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
-from mosaic_deploy.sql.call_stack import Frame, locate_calls, locate_in_sql_body, parse_context
+from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
@@ -246,7 +246,7 @@ class FailureFacts(TypedDict):
 
 def failure_facts(failure: StepFailed, parsed: ParsedFile) -> FailureFacts:
     """The error's facts. Its location is as exact as PostgreSQL reported it."""
-    frames = parse_context(failure.context)
+    frames = _frames(failure)
     return {
         "location": _failure_location(failure, parsed, frames),
         "sqlstate": failure.sqlstate,
@@ -255,6 +255,16 @@ def failure_facts(failure: StepFailed, parsed: ParsedFile) -> FailureFacts:
         "calls": tuple(frame.text for frame in frames),
         "notices": tuple(f"{notice.severity}: {notice.message}" for notice in failure.notices),
     }
+
+
+def _frames(failure: StepFailed) -> list[Frame]:
+    """The calls that led to the error, without the block in which we send a statement that isn't one, such as COPY."""
+    frames = parse_context(failure.context)
+    statements = failure.step.sql.statements
+    is_block = bool(failure.statement) and statements[failure.statement - 1].kind == "DoStmt"
+    while frames and frames[-1].function == DO_BLOCK and not is_block:
+        frames.pop()
+    return frames
 
 
 def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[Frame]) -> Location:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.api import endpoints
+from mosaic_deploy.live.database.extensions import extension_field, refuse_unavailable
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.live.ledger.read import OWNER_SETTING, POLICY_SETTING
@@ -24,6 +25,8 @@ from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal
 def enable_extensions(run: Run) -> Iterator[Event]:
     """Creates the plan's extensions; in a new database also preinstalled ones, in case they are missing."""
     if run.created:
+        new = [change.name for change in run.changes if isinstance(change, EnableExtension)]
+        refuse_unavailable(run.api, run.project.id, run.planned.desired.manifest, new)
         for name in sorted(run.planned.desired.snapshot.extensions):
             if run.planned.selection.matches("extension", name):
                 _create_extension(run, name)
@@ -46,6 +49,8 @@ def _create_extension(run: Run, name: str) -> None:
         failure = parse_failure(error.message)
         if failure and failure.code == LEASE_LOST:
             raise lease_lost_error() from error
+        manifest = run.planned.desired.manifest
+        error.location = error.location or manifest.locate(extension_field(manifest, name))
         raise
 
 

@@ -25,7 +25,7 @@ from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.history.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
-from mosaic_deploy.errors import Location, MigrationInvalid, Problem, RollbackRefused
+from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem, RollbackRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.change import RollBackMigration
 from mosaic_deploy.model.event import Event
@@ -62,6 +62,7 @@ def plan_rollback(
     found = match_files(api, context)
     refuse_other_owner(context.manifest, context.ledger.owner, found.matches)
     problems: list[Problem] = []
+    actions: list[NextAction] = []
     downs: list[tuple[HistoryEntry, DownMigration, ParsedFile]] = []
     for entry in entries:
         try:
@@ -70,10 +71,11 @@ def plan_rollback(
             problems.append(
                 Problem(refused.message, Location(migration_path(context, refused.file)), hint=refused.hint)
             )
+            actions += [action for action in refused.actions if action not in actions]
         except MigrationInvalid as invalid:
             problems += invalid.problems
     if problems:
-        raise RollbackRefused("can't roll back; nothing was changed", problems=problems)
+        raise RollbackRefused("can't roll back; nothing was changed", problems=problems, next_actions=actions)
     changes = [
         RollBackMigration(
             e.migration.version, e.migration.file, down.description, len(parsed.steps[0].statements)
@@ -98,9 +100,11 @@ def roll_back(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generat
 
 
 class _RollbackImpossible(Exception):
-    def __init__(self, file: str, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self, file: str, message: str, hint: str | None = None, actions: Sequence[NextAction] = ()
+    ) -> None:
         super().__init__(message)
-        self.file, self.message, self.hint = file, message, hint
+        self.file, self.message, self.hint, self.actions = file, message, hint, actions
 
 
 def _entries_to_roll_back(context: HistoryContext, to: str | None, steps: int) -> list[HistoryEntry]:
@@ -122,23 +126,30 @@ def _down_migration(
     match = applied.matches.by_version[row.version]
     name = row.file if match.file is None else match.file.file
     if entry.unknown or not row.applied:
-        hint = "apply the rest first, or fix the history with `mosaic-deploy migrate repair`"
-        raise _RollbackImpossible(
-            name, f"only {row.steps_done} of its {row.steps} steps are known to be applied", hint
-        )
+        message = f"only {row.steps_done} of its {row.steps} steps are known to be applied"
+        see = NextAction("see how to complete or fix it", "mosaic-deploy migrate status")
+        raise _RollbackImpossible(name, message, "apply the rest first, or fix the history", [see])
     if match.file is None:
         return _applied_down_migration(context, row, applied)
-    restore = f"`mosaic-deploy migrate restore-file {row.version}`"
     if match.kind is MatchKind.MOVED:
-        rename = f"`mosaic-deploy migrate repair --rename {row.version}`"
-        hint = f"record its new number with {rename}, or restore the old one with {restore}"
-        raise _RollbackImpossible(name, f"was applied as {row.file}; its number has changed", hint)
+        message = f"was applied as {row.file}; its number has changed"
+        rename = NextAction(
+            f"to record that {row.file} is {name} now (runs nothing)",
+            f"mosaic-deploy migrate repair --rename {row.version}",
+            needs_person=True,
+        )
+        hint = "record its new number, or restore the old one"
+        raise _RollbackImpossible(name, message, hint, [rename, _restore(row)])
     if match.file.checksum != row.checksum:
-        accept = f"mosaic-deploy migrate repair --accept {shlex.quote(name)}"
-        hint = f"restore it with {restore}, or accept the edit with `{accept}`"
+        accept = NextAction(
+            f"to record the current text of {name} (runs nothing)",
+            f"mosaic-deploy migrate repair --accept {shlex.quote(name)}",
+            needs_person=True,
+        )
+        hint = "restore it, or accept the edit"
         edited = "was edited" if match.diverged else "its comments, layout or down section changed"
         message = f"{edited} after it was applied, so its down migration may not match"
-        raise _RollbackImpossible(name, message, hint)
+        raise _RollbackImpossible(name, message, hint, [_restore(row), accept])
     file = context.by_version[row.version]
     found = read_down_migrations(context.manifest.root, migrations_folder(context.manifest), file)
     if not found:
@@ -162,16 +173,22 @@ def _applied_down_migration(
     file = MigrationFile(row, migration_path(context, row.file), text or "")
     section = section_as_applied(file) if text else None
     if section is None:
-        restore = f"`mosaic-deploy migrate restore-file {row.version}`"
-        hint = (
-            f"restore it with {restore} and write {down_file_name(row.file)}, or undo it by hand and run "
-            f"`mosaic-deploy migrate repair --forget {row.version}`"
+        message = "is no longer in the folder, and was applied without a migrate:down section"
+        hint = f"restore it and write {down_file_name(row.file)}, or undo it by hand and forget it"
+        forget = NextAction(
+            f"once {row.file} is undone by hand",
+            f"mosaic-deploy migrate repair --forget {row.version}",
+            needs_person=True,
         )
-        raise _RollbackImpossible(
-            row.file, "is no longer in the folder, and was applied without a migrate:down section", hint
-        )
+        raise _RollbackImpossible(row.file, message, hint, [_restore(row), forget])
     found = replace(section, description=f"{section.description}, as applied")
     return found, _parse_down(file, found)
+
+
+def _restore(row: Migration) -> NextAction:
+    return NextAction(
+        f"to restore {row.file} as it was applied", f"mosaic-deploy migrate restore-file {row.version}"
+    )
 
 
 def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:

@@ -54,8 +54,10 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
+from mosaic_deploy.live.database.extensions import refuse_unavailable
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.unmanaged import compare_unmanaged
+from mosaic_deploy.model.change import EnableExtension
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
@@ -163,6 +165,8 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
+    extensions = [change.name for change in new_plan.changes if isinstance(change, EnableExtension)]
+    refuse_unavailable(api, _running_id(live.snapshot), desired.manifest, extensions)
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))
     refuse_lost_steps(api, _running_id(live.snapshot), migrations, live.snapshot.migrations or ())

@@ -52,13 +52,13 @@ def _problems(
             # `t.f` may be a call of the function f with a row.
             if one.column not in functions:
                 message = f"table {one.table} has no column {one.column}"
-                yield Problem(message, location, hint=_suggestion(one.column, one.known))
+                yield Problem(message, location, hint=one.gone or _suggestion(one.column, one.known))
         elif not (elsewhere and one.search_path_is_set and one.table.schema is None):
             known = elsewhere or [*one.known, *(_shown(*each) for each in relations)]
             name = one.table.name if one.table.schema is None else str(one.table)
             close = elsewhere[0] if elsewhere else None
             hint = f"did you mean {close}?" if close else _suggestion(name, known)
-            yield Problem(f"table {one.table} doesn't exist", location, hint=hint)
+            yield Problem(f"table {one.table} doesn't exist", location, hint=one.gone or hint)
 
 
 def _shown(schema: str, name: str) -> str:

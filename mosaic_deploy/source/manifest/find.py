@@ -41,7 +41,7 @@ def _in_folder(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise _missing_error(
-        f"no manifest in {folder}: looked for {' and '.join(MANIFEST_NAMES)}",
+        f"no manifest in {folder if folder.name else folder.absolute()}: looked for {' and '.join(MANIFEST_NAMES)}",
         _suggestion(folder, MANIFEST_NAMES[0]),
         folder,
     )

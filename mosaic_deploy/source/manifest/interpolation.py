@@ -16,7 +16,7 @@ from typing import Any
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.source.manifest.schema_check import Schema, UnresolvedVariable, resolve_reference
-from mosaic_deploy.source.manifest.text import SourceText
+from mosaic_deploy.source.manifest.text import NESTED_DEFAULT, SourceText
 from mosaic_deploy.source.manifest.yaml_tree import Node
 from mosaic_deploy.source.secrets.variables import is_credential_name, secret_in
 
@@ -133,8 +133,7 @@ class Interpolator:
         if found[0] == "$${":
             return "${"
         if found["nested"]:
-            hint = "write the default as text, or set the variable in the environment or in .env"
-            self.add_problem(node, number, "a default can't contain another variable", hint)
+            self.add_problem(node, number, *NESTED_DEFAULT)
             return None
         if name is None:
             hint = "write ${NAME} or ${NAME:-default}, or $${ for a literal ${"

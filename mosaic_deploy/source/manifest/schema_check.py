@@ -8,7 +8,7 @@ fastjsonschema (+70 ms even with generated code) and jsonschema-rs (+25 ms) were
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 Schema = Mapping[str, Any]
@@ -49,6 +49,30 @@ def resolve_reference(schema: Schema, root: Schema) -> Schema:
             target = target[part]
         schema = target
     return schema
+
+
+def conversions(value: object, text: str | None, schema: Schema, root: Schema) -> Iterator[object]:
+    """What an invalid scalar may have been meant as, as far as `schema` accepts it; `text` is how it is written.
+
+    A number or boolean for a text; a list with it as the only item; a map with it as the only required field.
+    """
+    digits = str(value).removesuffix(".0")
+    text = text or (value if isinstance(value, str) else None)
+    items = resolve_reference(schema.get("items", {}), root)
+    candidates: list[object] = [int(digits)] if isinstance(value, (str, float)) and digits.isdecimal() else []
+    if value in ("true", "false"):
+        candidates.append(value == "true")
+    if text:
+        candidates += [_in_map(text, schema), [text], [_in_map(text, items)]]
+    for number, candidate in enumerate(candidates):
+        if candidate != text and candidate not in candidates[:number] and conforms(schema, candidate, root):
+            yield candidate
+
+
+def _in_map(value: str, schema: Schema) -> object:
+    """A map with the value as the only required field of `schema`; the value itself if that has no such field."""
+    required = schema.get("required", ())
+    return {required[0]: value} if len(required) == 1 else value
 
 
 _TYPES: dict[str, Callable[[Any], bool]] = {

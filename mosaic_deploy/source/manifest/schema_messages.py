@@ -15,7 +15,13 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from mosaic_deploy.errors import Problem
-from mosaic_deploy.source.manifest.schema_check import Schema, UnresolvedVariable, resolve_reference
+from mosaic_deploy.source.manifest.schema_check import (
+    Schema,
+    UnresolvedVariable,
+    conforms,
+    conversions,
+    resolve_reference,
+)
 from mosaic_deploy.source.manifest.text import SourceText
 from mosaic_deploy.source.manifest.yaml_scalars import AmbiguousScalar
 from mosaic_deploy.source.manifest.yaml_tree import Node, describe_value, yaml_reading
@@ -167,45 +173,36 @@ def _type(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterato
     expected = " or ".join(_TYPE_NAMES[name] for name in types if name != "null" or len(types) == 1)
     if "enum" in schema:
         expected = f"one of {_enum_text(schema['enum'])}"
-    yield checker.problem_at_value(node, *_mismatch(node, types, expected, schema))
+    hint = _conversion_hint(checker, node, schema) or _example_hint(schema)
+    yield checker.problem_at_value(node, _mismatch(node, types, expected), hint)
 
 
-def _mismatch(node: Node, types: list[str], expected: str, schema: Schema) -> tuple[str, str]:
-    """Message and hint for a value of the wrong type."""
+def _mismatch(node: Node, types: list[str], expected: str) -> str:
+    """The message for a value of the wrong type."""
     value = node.value
     if node.variable is not None:
-        return f"must be {expected}, but the value of {node.variable} isn't", _example_hint(schema)
+        return f"must be {expected}, but the value of {node.variable} isn't"
     if isinstance(value, AmbiguousScalar):
-        hint = _ambiguous_hint(value, types) or _example_hint(schema)
-        return f"must be {expected}, but {value.reading}", hint
+        return f"must be {expected}, but {value.reading}"
     if value is not None and types == ["string"] and node.raw is not None:
-        return f"must be text, but {yaml_reading(node.raw, value)}", f'quote it: "{node.raw}"'
-    found = ", but is empty" if value is None else _instead(node)
-    return f"must be {expected}{found}", _conversion_hint(value, types) or _example_hint(schema)
+        return f"must be text, but {yaml_reading(node.raw, value)}"
+    return f"must be {expected}{', but is empty' if value is None else _instead(node)}"
 
 
-def _conversion_hint(value: object, types: list[str]) -> str | None:
-    """A hint with the value written as the expected type, None if that isn't possible."""
-    if types == ["array"] and isinstance(value, str):
-        return f"write it as a list: [{_inline_yaml(value)}]"
-    number = _integer_text(value) if types == ["integer"] else None
-    return f"write {number}" if number else None
+def _conversion_hint(checker: SchemaChecker, node: Node, schema: Schema) -> str | None:
+    """A hint with the value written so that the field accepts it, None if nothing fits."""
+    if node.variable is not None:
+        return None
+    value = node.value.clear if isinstance(node.value, AmbiguousScalar) else node.value
+    text = node.value.text if isinstance(node.value, AmbiguousScalar) else node.raw
+    hints = [f"write {_inline_yaml(each)}" for each in conversions(value, text, schema, checker.schema)]
+    if text and conforms(schema, text, checker.schema):
+        hints.append(f'quote it: "{text}"')
+    return ", or ".join(hints) or None
 
 
 def _example_hint(schema: Schema) -> str:
     return f"for example: {_inline_yaml(schema['examples'][0])}"
-
-
-def _integer_text(value: object) -> str | None:
-    """The integer that a text or decimal number represents."""
-    text = str(value).removesuffix(".0")
-    return text if isinstance(value, (str, float)) and text.isdecimal() else None
-
-
-def _ambiguous_hint(scalar: AmbiguousScalar, types: list[str]) -> str | None:
-    if types == ["string"]:
-        return f'quote it: "{scalar.text}"'
-    return f"write {scalar.number}" if scalar.number else None
 
 
 def _const(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
@@ -218,8 +215,11 @@ def _const(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterat
 def _enum(checker: SchemaChecker, node: Node, error: ValidationError) -> Iterator[Problem]:
     schema: Any = error.schema
     values: Any = error.validator_value
-    close = get_close_matches(str(node.value), [_inline_yaml(each) for each in values], 1)
+    text = node.value.text if isinstance(node.value, AmbiguousScalar) else str(node.value)
+    close = get_close_matches(text, [each for each in values if isinstance(each, str)], 1)
     hint = f'did you mean "{close[0]}"?' if close else _example_hint(schema)
+    if text.lower() in ("true", "false") and bool in map(type, values):
+        hint = f"write {text.lower()}, without quotes"
     yield checker.problem_at_value(
         node, f"must be one of {_enum_text(values)}, but is {_value_text(node)}", hint
     )

@@ -18,6 +18,12 @@ _LINE_BREAK = "\r\n|[\r\n\x85\u2028\u2029]"  # line breaks of YAML 1.1
 _NOT_ALLOWED = "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
+NESTED_DEFAULT = (
+    "a default can't contain another variable",
+    "write the default as text, or set the variable in the environment or in .env",
+)
+"""Message and hint for `${A:-${B}}`, which may be found before or after the YAML is parsed."""
+
 
 class SourceTextError(Exception):
     """A file that can't be parsed any further. `problem` is the reason."""

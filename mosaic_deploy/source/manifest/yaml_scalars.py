@@ -1,15 +1,15 @@
 """Values of plain YAML scalars, and scalars that YAML 1.1 and YAML 1.2 read differently.
 
 A scalar that both versions read the same becomes that value. Any other, or one that no field can use, becomes an
-`AmbiguousScalar`, which is reported rather than guessed. Exception: `yes`, `no`, `on` and `off` become booleans. In a
-boolean field they can't mean anything else; in a text field the wrong type is reported.
+`AmbiguousScalar`, which is reported rather than guessed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,21 +18,28 @@ class AmbiguousScalar:
 
     text: str
     reading: str
-    number: str | None = None
-    """The same number in an unambiguous form, if there is one."""
+    clear: str | None = None
+    """The same number or boolean in an unambiguous form, if there is one."""
 
 
+_Meaning = TypeVar("_Meaning")
 Scalar = str | int | float | bool | None | AmbiguousScalar
 
+
+def _spellings(words: Mapping[str, _Meaning]) -> dict[str, _Meaning]:
+    return {
+        spelling: meaning
+        for word, meaning in words.items()
+        for spelling in (word, word.capitalize(), word.upper())
+    }
+
+
 _WORDS: dict[str, bool | None] = {
-    spelling: value
-    for word, value in (
-        ("true", True), ("yes", True), ("on", True),
-        ("false", False), ("no", False), ("off", False),
-        ("null", None),
-    )
-    for spelling in (word, word.capitalize(), word.upper())
-} | {"~": None, "": None}  # fmt: skip
+    **_spellings({"true": True, "false": False, "null": None}),
+    "~": None,
+    "": None,
+}
+_BOOLEANS_OF_YAML_1_1 = _spellings({"yes": "true", "on": "true", "no": "false", "off": "false"})
 
 _NUMERIC_START = frozenset("0123456789+-.")
 _LONGEST_NUMBER = 40
@@ -43,6 +50,11 @@ def scalar_value(text: str) -> Scalar:
     """The value of a plain (unquoted) scalar."""
     if text in _WORDS:
         return _WORDS[text]
+    if text in _BOOLEANS_OF_YAML_1_1:
+        boolean = _BOOLEANS_OF_YAML_1_1[text]
+        return AmbiguousScalar(
+            text, f"{text} is the boolean {boolean} in YAML 1.1 and text in YAML 1.2", boolean
+        )
     if text[0] not in _NUMERIC_START:
         return text
     if re.fullmatch(r"[-+]?(?:0|[1-9][0-9]{0,17})", text):

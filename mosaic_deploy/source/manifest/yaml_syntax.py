@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 from yaml import YAMLError
 
 from mosaic_deploy.errors import Problem
-from mosaic_deploy.source.manifest.text import SourceText
+from mosaic_deploy.source.manifest.text import NESTED_DEFAULT, SourceText
 
 # (words in the error of libyaml or of PyYAML's own parser, message, hint, whether to point at the start of the broken
 # construct). The first row whose words all occur applies.
@@ -42,7 +43,9 @@ _MESSAGES: tuple[tuple[tuple[str, ...], str, str, bool], ...] = (
 )  # fmt: skip
 
 
-_NAME = re.compile(r"\$\{[^}\n]*\}")
+_REFERENCE = re.compile(r"\$\{[^}\n]*\}")
+_END_OF_TEXT = re.compile(r"[^\s,\[\]{}\"']+$")
+_BRACKETS = re.compile(r"(?:\[[^\[\]{}\n\"']*\]|\{[^\[\]{}\n\"']*\}|[^\s,\[\]{}\"':])+")
 
 
 def syntax_problem(source: SourceText, error: YAMLError) -> Problem:
@@ -58,6 +61,10 @@ def syntax_problem(source: SourceText, error: YAMLError) -> Problem:
         return _invalid_start(source, mark)
     if source.text[max(0, mark.index - 1) : mark.index + 1] == "${":
         return _unquoted_variable(source, mark)
+    if "flow" in context and (text := _text_with_brackets(source.text, mark.index)):
+        location = source.location(mark.line + 1, mark.column + 1)
+        message = f"text with {source.text[mark.index]} must be quoted inside {{ }} and [ ]"
+        return Problem(message, location, hint=f'quote it: "{text}"')
     for needles, message, hint, at_begin in _MESSAGES:
         if all(needle in f"{context} {words}" for needle in needles):
             place = (raised.context_mark or mark) if at_begin else mark
@@ -67,14 +74,26 @@ def syntax_problem(source: SourceText, error: YAMLError) -> Problem:
 
 def _unquoted_variable(source: SourceText, mark: Any) -> Problem:
     """Inside { } or [ ], the brace of an unquoted ${NAME} starts a map."""
-    name = _NAME.match(source.text, mark.index - 1)
-    shown = name.group() if name else "${NAME}"
+    reference = _REFERENCE.match(source.text, mark.index - 1)
+    shown = reference.group() if reference else "${NAME}"
     location = source.location(mark.line + 1, mark.column)
+    if "${" in shown[2:]:
+        message, hint = NESTED_DEFAULT
+        return Problem(message, location, hint=hint)
     return Problem(
         f"{shown} must be quoted inside {{ }} and [ ]",
         location,
-        hint=f'quote the whole value, for example: "{shown}"',
+        hint=f"quote the whole value, for example: {json.dumps(shown, ensure_ascii=False)}",
     )
+
+
+def _text_with_brackets(text: str, index: int) -> str | None:
+    """The plain text around the bracket at `index`, such as `a.b[0]`; None if a list or map starts there."""
+    before = _END_OF_TEXT.search(text[max(0, index - 200) : index])
+    after = _BRACKETS.match(text, index) if text[index : index + 1] in ("[", "{") else None
+    if before is None or after is None or before[0].endswith(":"):
+        return None
+    return before[0] + after[0]
 
 
 def _invalid_start(source: SourceText, mark: Any) -> Problem:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.begun import steps_as_begun
 from mosaic_deploy.source.migrations.script_text import read_script_text
@@ -140,28 +141,29 @@ def parse_migrations(
     begun = {row.version: row for row in rows if row.steps_done and not row.applied}
     parsed: list[ParsedFile] = []
     problems: list[Problem] = []
-    has_syntax_error = False
+    unparsed: list[str] = []
     for file in files:
         try:
             parsed.append(_parse(file, begun.get(file.migration.version)))
         except ScriptInvalid as invalid:
             problems += [_mistake_problem(file, mistake) for mistake in invalid.mistakes]
         except (SqlSyntaxError, TransactionControlError) as error:
-            has_syntax_error = has_syntax_error or isinstance(error, SqlSyntaxError)
+            unparsed += [file.relative_path] if isinstance(error, SqlSyntaxError) else []
             problems.append(_problem(file, error))
     if problems:
-        summary = _error_summary(files, problems, has_syntax_error=has_syntax_error)
-        raise MigrationInvalid(summary, problems=problems)
+        raise MigrationInvalid(_error_summary(files, problems, unparsed), problems=problems)
     return tuple(parsed)
 
 
 def _error_summary(
-    files: Sequence[MigrationFile], problems: Sequence[Problem], *, has_syntax_error: bool
+    files: Sequence[MigrationFile], problems: Sequence[Problem], unparsed: Sequence[str]
 ) -> str:
+    """`unparsed` are the files with a syntax error; the other problems are about valid SQL."""
     noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
-    number = len({problem.location.file for problem in problems if problem.location})
-    count = f"1 {noun}" if number == 1 else f"{number} {noun}s"
-    return f"SQL syntax error in {count}" if has_syntax_error else f"{count} can't be applied as written"
+    others = len({problem.location.file for problem in problems}) - len(unparsed)
+    syntax = [f"SQL syntax error in {count_text(len(unparsed), noun)}"] if unparsed else []
+    rest = [f"{count_text(others, noun)} can't be applied as written"] if others else []
+    return "; ".join((*syntax, *rest))
 
 
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:

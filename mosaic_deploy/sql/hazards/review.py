@@ -183,7 +183,7 @@ class _ScriptReview:
             else:
                 self._apply(rule, place)
         if not effect.happens_later:
-            self._names.observe(effect, self.scope)
+            self._names.observe(effect, self.scope, lambda: self.script.location(place.statement.offset))
             update_scope(effect, self.scope)
 
     def _record_unknown_names(self, statement: Statement) -> None:

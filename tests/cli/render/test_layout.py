@@ -11,6 +11,7 @@ import pytest
 from mosaic_deploy.cli.render import layout
 from mosaic_deploy.cli.render.layout import output_width, table, text_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.text.plan import plan_lines
 from mosaic_deploy.cli.visible_text import safe_text, style, unstyle
 from mosaic_deploy.errors import Location, MigrationFailed, MosaicError, NextAction, Problem
 from mosaic_deploy.live.snapshot import LiveState
@@ -158,8 +159,8 @@ def test_no_line_is_wider_than_the_terminal(show, width: int, monkeypatch, capsy
 
 
 def is_one_piece(line: str) -> bool:
-    """One word, text in backticks, or a command that is to be pasted."""
-    text = line.strip()
+    """One word, with or without a mark, text in backticks, or a command that is to be pasted."""
+    text = re.sub(r"^[!i+~-] ", "", line.strip())
     return " " not in text or bool(re.fullmatch(r"`[^`]+`\S*", text)) or text.startswith("mosaic-deploy ")
 
 
@@ -211,6 +212,7 @@ def test_a_minified_source_line_is_an_excerpt_around_the_column(capsys) -> None:
         ("  ! one two three four five", ["  ! one two three", "    four five"]),
         ("see `a long command here` now", ["see", "  `a long command here`", "  now"]),
         ("first\nsecond", ["first", "second"]),
+        ("    + a_name_that_is_too_long new", ["    + a_name_that_is_too_long", "      new"]),
         ("größe größe größe größe", ["größe größe größe", "  größe"]),
         ("漢字漢字 漢字漢字 漢字漢字", ["漢字漢字 漢字漢字", "  漢字漢字"]),
         (
@@ -222,6 +224,21 @@ def test_a_minified_source_line_is_an_excerpt_around_the_column(capsys) -> None:
 def test_wrapping(text: str, lines: list[str]) -> None:
     assert wrap(text, 20) == lines
     assert wrap(text, None) == text.split("\n")
+
+
+@pytest.mark.parametrize("length", [30, 50, 80])
+def test_a_long_name_stays_beside_its_mark_and_leaves_the_others_room(length: int) -> None:
+    long = "0002_" + "x" * length + ".sql"
+    changes = [
+        ApplyMigration(name[3], name, "c", "s", summary="creates table orders")
+        for name in (long, "0003_b.sql")
+    ]
+    lines = list(map(unstyle, plan_lines(Plan(PROJECT, tuple(changes), (), "d", "l", 1), 70)))
+    assert "    +" not in lines
+    assert any(line.startswith(f"    + {long}") for line in lines)
+    assert any(
+        line.startswith("    + 0003_b.sql") and line.endswith("creates table orders") for line in lines
+    )
 
 
 def test_styles_survive_wrapping() -> None:

@@ -213,6 +213,7 @@ def test_what_a_file_without_a_down_migration_is_told_works(site):
     assert isinstance(back(site)[-1], ApplyDone)
     with pytest.raises(RollbackRefused) as caught:
         plan_rollback(site.api, known(site))
+    assert caught.value.next_actions == ()
     assert "`mosaic-deploy migrate repair --accept 1_a.sql`" in str(caught.value.problems[0].hint)
     site.write("sql/1_a.sql", A)
     [note] = (note for note in site.plan().plan.notes if note.code == "migration_edited_cosmetic")
@@ -229,4 +230,8 @@ def test_a_deleted_file_is_restored_and_gets_a_down_file(site):
     (site.root / "sql/1_a.sql").unlink()
     with pytest.raises(RollbackRefused) as caught:
         plan_rollback(site.api, known(site))
-    assert "migrate restore-file 1` and write 1_a.down.sql" in str(caught.value.problems[0].hint)
+    assert "restore it and write 1_a.down.sql" in str(caught.value.problems[0].hint)
+    assert [action.command for action in caught.value.next_actions] == [
+        "mosaic-deploy migrate restore-file 1",
+        "mosaic-deploy migrate repair --forget 1",
+    ]

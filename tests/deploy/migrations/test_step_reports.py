@@ -95,6 +95,12 @@ def test_an_error_in_a_body_outside_a_transaction_is_at_its_line(site) -> None:
     assert error.calls == ("PL/pgSQL function inline_code_block line 4 at RAISE",)
 
 
+def test_the_block_that_carries_a_call_is_not_part_of_the_error(site) -> None:
+    text = "create procedure p() language plpgsql as $$ begin perform 1 / 0; end $$;\ncall p();"
+    _migrations(site, {"1_t.sql": text})
+    assert site.fails().error.calls == ("PL/pgSQL function p() line 1 at PERFORM",)
+
+
 def test_seeds_report_their_rows(site) -> None:
     site.write("sql/1_t.sql", "create table t (id int);")
     site.write("seed.sql", "insert into t values (1), (2);")

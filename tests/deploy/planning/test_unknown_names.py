@@ -45,8 +45,8 @@ UNKNOWN = {
     "create index on boks (id)": (17, NO_BOKS, "did you mean books?"),
     "insert into s.hiden values (1)": (13, "table s.hiden doesn't exist", "did you mean s.hidden?"),
     "select * from hidden": (15, "table hidden doesn't exist", "did you mean s.hidden?"),
-    "drop table books cascade; insert into books values (1)": (39, "table books doesn't exist", None),
-    "alter table books rename to libri; select * from books": (50, "table books doesn't exist", None),
+    "drop table books cascade; insert into books values (1)": (39, "table books doesn't exist", "dropped by sql/2_next.sql:1"),
+    "alter table books rename to libri; select * from books": (50, "table books doesn't exist", "renamed to libri by sql/2_next.sql:1"),
     "create table boks2 (id int); select * from boks": (44, NO_BOKS, "did you mean books?"),
     "update books set fx = 'a'": (18, NO_FX, "did you mean fax?"),
     "insert into books (id, fx) values (1, 'a')": (24, NO_FX, "did you mean fax?"),
@@ -68,7 +68,10 @@ UNKNOWN = {
     "comment on column books.fx is 'a'": (25, NO_FX, "did you mean fax?"),
     "create table n (fax text); select fx from n": (35, "table n has no column fx", "did you mean fax?"),
     "alter table books rename fax to tel; update books set fax = 'a'": (
-        55, "table books has no column fax", None,
+        55, "table books has no column fax", "renamed to tel by sql/2_next.sql:1",
+    ),
+    "alter table books drop column fax; select fax from books": (
+        43, "table books has no column fax", "dropped by sql/2_next.sql:1",
     ),
 }  # fmt: skip
 KNOWN = [

@@ -123,6 +123,27 @@ def test_a_number_too_long_is_reported(tmp_path: Path) -> None:
     assert "the version number has more than 18 digits" in problem
 
 
+@pytest.mark.parametrize(
+    ("texts", "title"),
+    [
+        (["select 1 +;"], "SQL syntax error in 1 migration"),
+        (
+            ["drop schema mosaic_deploy cascade;", "\\connect other"],
+            "2 migrations can't be applied as written",
+        ),
+        (
+            ["drop schema mosaic_deploy cascade;", "selec 1;", "\\connect other", "selec 2;"],
+            "SQL syntax error in 2 migrations; 2 migrations can't be applied as written",
+        ),
+    ],
+)
+def test_only_syntax_errors_are_called_so(tmp_path: Path, texts: list[str], title: str) -> None:
+    write(tmp_path, **{f"{number}_m.sql": text for number, text in enumerate(texts, 1)})
+    with pytest.raises(MigrationInvalid) as caught:
+        parse_migrations(read_migrations(tmp_path, "migrations"))
+    assert caught.value.message == title
+
+
 def test_seeds_cannot_change_the_tracking_tables(tmp_path: Path) -> None:
     (tmp_path / "seed.sql").write_text("insert into t values (1);\nDELETE FROM mosaic_deploy.migrations;")
     with pytest.raises(MigrationInvalid) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,6 +110,9 @@ def plan(
                     ),
                 )
             screen.plan(planned.plan, final=True)
+            if saved:
+                command = f"mosaic-deploy ci apply {shlex.quote(saved)}"
+                screen.print_notice([f"Plan saved. To apply exactly this plan:  {command}"])
     except MosaicError as error:
         for rest in blocked:
             screen.plan(rest, final=False)
@@ -121,7 +125,7 @@ def plan(
 @ci.command()
 @options.target_options
 @options.out_of_order
-@allow_option.allow_without_yes
+@allow_option.allow_in_ci
 @options.lease
 @_allow_event
 @click.pass_obj

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.terminal.consent import missing_approvals, require_approvals
+from mosaic_deploy.cli.terminal.consent import is_interactive, missing_approvals, require_approvals
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.diff.policy import apply_policy, refuse_denied
-from mosaic_deploy.errors import Location, PolicyDenied, SqlInvalid
+from mosaic_deploy.errors import Location, SqlInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
@@ -52,7 +52,8 @@ def require_sql_approval(
     plan = apply_policy(Plan(project, (), (), "", "", 0), hazards, manifest)
     refuse_denied(plan, "this SQL")
     if missing := missing_approvals(plan, manifest.policy, allow):
-        screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in plan.to_confirm)
+        if is_interactive():
+            screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in plan.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
 
 
@@ -78,10 +79,10 @@ def _refuse_unread(
     message = f"{where}: {error.message}" if where and not is_file else error.message
     location = where if is_file else None
     if policy and (policy.destructive == "deny" or policy.protected_tables):
-        raise PolicyDenied(
-            f"the manifest's policy forbids SQL that can't be checked: {message}",
+        raise SqlInvalid(
+            message,
             location=location,
-            hint="nothing was sent; fix the SQL",
+            hint="nothing was sent; fix the SQL. The manifest's policy forbids SQL that can't be checked",
         )
     if DESTRUCTIVE not in allow and not (policy and policy.destructive == "allow"):
         raise SqlInvalid(

@@ -11,7 +11,8 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.errors import NextAction, UsageInvalid
+from mosaic_deploy.errors import NextAction, RequestRefused, UsageInvalid
+from mosaic_deploy.model.manifest import MagicLinkSpec
 
 
 @click.group(cls=Group)
@@ -54,7 +55,12 @@ def send_link(
         )
     with session:
         project = folder_option.find_project(session)
-        message = send_magic_link(session.api, project.id, email, page)
+        try:
+            message = send_magic_link(session.api, project.id, email, page)
+        except RequestRefused as error:
+            if "redirect" in error.message:
+                _explain_refused_page(error, page, settings)
+            raise
     actions = [_read_email_action(email)] if target_options.local else []
     document = {
         "type": "sign_in_link", "email": email, "redirect_url": page, "message": message,
@@ -65,6 +71,15 @@ def send_link(
     else:
         line = f"Magic link sent to {email}."
     screen.result(document, [line])
+
+
+def _explain_refused_page(error: RequestRefused, page: str, settings: MagicLinkSpec | None) -> None:
+    field = "auth.magic_link.allowed_redirect_urls"
+    if settings and page in (settings.redirect_url, *settings.allowed_redirect_urls):
+        error.hint = f"the manifest allows {page}, but the live settings don't"
+        error.next_actions = (NextAction("deploy the manifest's settings", "mosaic-deploy apply"),)
+    else:
+        error.hint = f"add {page} to {field} in the manifest and apply it, or pass a page that is listed"
 
 
 def _read_email_action(email: str) -> NextAction:

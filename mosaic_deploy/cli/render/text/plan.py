@@ -21,8 +21,8 @@ _MAX_SHOWN = 25
 _MAX_DESTROYED = 6
 """Destroyed database objects named in the summary."""
 _MAX_NAME_WIDTH = 48
-_MIN_REASON_WIDTH = 24
-"""Cells. With less room beside the names, reasons are wrapped below them."""
+_MIN_NAME_WIDTH, _MIN_REASON_WIDTH = 16, 24
+"""Cells. Longer names don't narrow the other rows' reasons; if there is no room for both, reasons are wrapped below."""
 _REASONS = {"project": "(will be created)"}
 """Text for kinds whose reason says nothing that the name doesn't."""
 
@@ -130,8 +130,9 @@ def _change_lines(
     name_width = min(_MAX_NAME_WIDTH, max(text_width(name) for name in names))
     sized = any(isinstance(change, Put) for change in shown)
     indent = 6 + name_width + 2 + (11 if sized else 0)
-    if width is not None and width - indent < _MIN_REASON_WIDTH:
-        indent = 8
+    if width is not None and (lacking := _MIN_REASON_WIDTH - (width - indent)) > 0:
+        name_width = name_width - lacking if name_width - lacking >= _MIN_NAME_WIDTH else 0
+        indent = indent - lacking if name_width else 8
     for change, name in zip(shown, names, strict=True):
         sign, color = _sign(change, destructive_files)
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""

@@ -6,9 +6,10 @@ tables of its own ends the search.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from mosaic_deploy.errors import Location
 from mosaic_deploy.sql.hazards.effects.scope import ObjectKey, Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
 from mosaic_deploy.sql.hazards.effects.unseen_changes import (
@@ -41,6 +42,8 @@ class UnknownName:
     """Whether the files change how a name without a schema is resolved."""
     written: frozenset[str] = frozenset()
     """Names of the tables whose rows the files write before, which may fire triggers of the live database."""
+    gone: str = ""
+    """What became of it: `dropped by migrations/0002_d.sql:1`, if the files drop or rename it before."""
 
 
 class NameCheck:
@@ -59,6 +62,8 @@ class NameCheck:
         self._path_is_set = False
         self._seen_inserts: set[str] = set()
         self._written: set[str] = set()
+        self._gone: dict[tuple[ObjectKey, str], str] = {}
+        """As in UnknownName, by table and column; the column is empty for a table."""
 
     def unknown_names(self, statement: Statement, scope: Scope) -> Iterator[UnknownName]:
         """What the statement names and can't exist."""
@@ -83,6 +88,7 @@ class NameCheck:
                     known_tables,
                     self._path_is_set,
                     written=frozenset(self._written),
+                    gone=self._gone.get((scope.key(table.name), ""), ""),
                 )
         also = self._added | _SYSTEM_COLUMNS | added_columns(node)
         for column in column_references(statement.kind, node):
@@ -96,10 +102,11 @@ class NameCheck:
                     column.byte,
                     tuple(sorted(known)),
                     written=frozenset(self._written),
+                    gone=self._gone.get((scope.key(column.table), column.column), ""),
                 )
 
-    def observe(self, effect: Effect, scope: Scope) -> None:
-        """Records what the effect does. Call it before the scope is updated."""
+    def observe(self, effect: Effect, scope: Scope, where: Callable[[], Location]) -> None:
+        """Records what the effect does. Call it before the scope is updated. `where` is the statement's place."""
         self._certain = self._certain and not may_change_anything(effect, scope)
         if not self._certain:
             return
@@ -109,12 +116,14 @@ class NameCheck:
         if effect.kind in CREATING_KINDS or effect.kind == "SelectStmt":
             self._record_created(effect, scope)
         elif effect.kind == "AlterTableStmt":
-            self._record_altered(effect, scope)
+            self._record_altered(effect, scope, where)
         elif effect.kind in ("RenameStmt", "AlterObjectSchemaStmt") and "relation" in effect.node:
-            self._record_renamed(effect, scope)
+            self._record_renamed(effect, scope, where)
         elif effect.kind == "DropStmt":
             for item in effect.node.get("objects", []):
-                self._columns[scope.key(object_name(item))] = None
+                key = scope.key(object_name(item))
+                self._columns[key] = None
+                self._gone[key, ""] = _by("dropped", where())
 
     def _is_seen_insert(self, statement: Statement) -> bool:
         """Whether a plain INSERT of a large file, which isn't parsed yet, begins like an earlier one."""
@@ -165,9 +174,10 @@ class NameCheck:
                 elif kind == "DefElem" and fields.get("defname") == "sequence_name":
                     self._created.add(list_name(fields["arg"]["List"]["items"]).name)
 
-    def _record_altered(self, effect: Effect, scope: Scope) -> None:
+    def _record_altered(self, effect: Effect, scope: Scope, where: Callable[[], Location]) -> None:
         self._added |= added_columns(effect.node)
-        known = self._columns_of(range_name(effect.node["relation"]), scope)
+        table = range_name(effect.node["relation"])
+        known = self._columns_of(table, scope)
         if known is None:
             return
         known |= added_columns(effect.node)
@@ -175,8 +185,9 @@ class NameCheck:
             command = item.get("AlterTableCmd", {})
             if command.get("subtype") == "AT_DropColumn" and effect.certain:
                 known.discard(str(command.get("name")))
+                self._gone[scope.key(table), str(command.get("name"))] = _by("dropped", where())
 
-    def _record_renamed(self, effect: Effect, scope: Scope) -> None:
+    def _record_renamed(self, effect: Effect, scope: Scope, where: Callable[[], Location]) -> None:
         node = effect.node
         name, new = range_name(node["relation"]), str(node.get("newname", ""))
         known = self._columns_of(name, scope)
@@ -184,11 +195,13 @@ class NameCheck:
             self._added.add(new)
             if known is not None and effect.certain:
                 known.discard(str(node.get("subname")))
+                self._gone[scope.key(name), str(node.get("subname"))] = _by(f"renamed to {new}", where())
             return
         key = scope.key(name)
         to = ObjectKey(ObjectKind.RELATION, str(node.get("newschema") or key.schema), new or name.name)
         self._columns[to] = known if effect.certain else None
         self._columns[key] = None
+        self._gone[key, ""] = _by(f"renamed to {to.name}", where())
         self._created.add(to.name)
 
 
@@ -200,6 +213,10 @@ def _all_columns(effect: Effect) -> set[str] | None:
     if others or any("TableLikeClause" in item for item in elements):
         return None
     return {str(item["ColumnDef"]["colname"]) for item in elements if "ColumnDef" in item}
+
+
+def _by(what: str, where: Location) -> str:
+    return f"{what} by {where.file}:{where.line}"
 
 
 def _sets_path(effect: Effect) -> bool:

@@ -254,7 +254,8 @@ def test_no_secret_is_printed(job: Job, comments: Comments, platform) -> None:
 
 
 def test_outside_github_it_plans_and_applies(run, folder: Path) -> None:
-    planned = run("ci", "plan", "--local")
+    planned = run("ci", "plan", "--local", "--out", "my plan.json")
+    assert "mosaic-deploy ci apply 'my plan.json'\n" in planned.stderr
     assert planned.returncode == 0
     assert "::" not in planned.stdout.replace("://", "")
     assert run("ci", "apply", "--local").returncode == 0

@@ -145,14 +145,16 @@ def test_sql_that_destroys_data_needs_approval(run, deployed: Path, query: str) 
     assert refused.returncode != 0
     assert "error[destructive_unconfirmed]" in refused.stderr
     assert "--allow destructive" in refused.stderr
+    assert "--yes" not in refused.stderr
+    places = [line for line in refused.stderr.splitlines() if line.startswith("query:1:")]
+    assert len(set(places)) == len(places) > 0
     assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t"))["rows"] == [{"n": 1}]
     assert run("sql", *HERE, "--allow", "destructive", query).returncode == 0
 
 
 @pytest.mark.parametrize(
     ("policy", "query"),
-    [("{destructive: deny}", query) for query in DESTRUCTIVE]
-    + [("{protected_tables: [t]}", "drop table t"), ("{destructive: deny}", "selec 2")],
+    [("{destructive: deny}", query) for query in DESTRUCTIVE] + [("{protected_tables: [t]}", "drop table t")],
 )
 def test_no_option_lets_sql_through_that_the_policy_denies(
     run, deployed: Path, policy: str, query: str
@@ -164,6 +166,16 @@ def test_no_option_lets_sql_through_that_the_policy_denies(
     assert refused.returncode != 0
     assert "error[policy_denied]: the manifest's policy forbids" in refused.stderr
     assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t"))["rows"] == [{"n": 1}]
+
+
+@pytest.mark.parametrize("policy", ["{destructive: deny}", "{protected_tables: [t]}"])
+def test_a_policy_lets_no_sql_through_that_cannot_be_checked(run, deployed: Path, policy: str) -> None:
+    manifest = deployed / "mosaic.yaml"
+    manifest.write_text(f"{manifest.read_text()}policy: {policy}\n")
+    refused = run("sql", *HERE, "--allow", "destructive", "selec 2")
+    assert refused.returncode != 0
+    assert 'error[sql_invalid]: query:1:1: syntax error at or near "selec"' in refused.stderr
+    assert "The manifest's policy forbids SQL that can't be checked" in refused.stderr
 
 
 def test_a_policy_that_allows_destruction_allows_it_in_sql_once_it_is_deployed(run, deployed: Path) -> None:

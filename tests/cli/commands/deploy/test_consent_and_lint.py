@@ -163,6 +163,7 @@ def test_no_option_overrides_the_policy(run, environment, shop):
     refused = run("apply", "--local", "--yes", "--allow", "destructive")
     assert refused.returncode == 1
     assert "error[policy_denied]" in refused.stderr
+    assert "mosaic-deploy plan" not in refused.stderr, "the plan is shown above"
     assert "sql/2_drop.sql:2:1 policy.destructive: drops table t" in refused.stderr
     found, shown = answered(environment, shop, "y\n", "apply", "--local")
     assert found == 1

@@ -59,8 +59,9 @@ def test_unattended_commands_refuse_and_take_the_exact_number(run, site: Path, l
         assert refused.returncode == 1, refused.stdout
         assert "error[prune_unconfirmed]" in refused.stderr
         assert f"--allow prune={count}" in refused.stderr
+        assert ("--yes doesn't cover this" in refused.stderr) == ("ci" not in words)
     another = run("apply", "plan.json", "--yes", "--allow", f"prune={count + 1}")
-    assert "error[prune_unconfirmed]" in another.stderr
+    assert f"error[prune_unconfirmed]: not approved by --allow prune={count + 1}: this " in another.stderr
     assert json.loads(run("status", "--local", "-o", "json").stdout)["static"]["files"] == 4
     done = run("ci", "apply", "--local", "--allow", f"prune={count}")
     assert done.returncode == 0, done.stderr

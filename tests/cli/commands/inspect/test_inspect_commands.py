@@ -96,6 +96,21 @@ def test_a_magic_link_is_sent(run, deployed: Path) -> None:
     assert sent.returncode == 0, sent.stderr
 
 
+def test_a_refused_page_names_the_field(run, deployed: Path) -> None:
+    manifest = deployed / "mosaic.yaml"
+    manifest.write_text(manifest.read_text() + "auth: {magic_link: {redirect_url: /index.html}}\n")
+    assert run("apply", "--local", "--yes").returncode == 0
+    words = ("auth", "send-link", "ann@example.com", *HERE, "--redirect", "/nowhere")
+    refused = run(*words).stderr
+    assert "error[request_refused]" in refused
+    assert "hint: add /nowhere to auth.magic_link.allowed_redirect_urls in the manifest" in refused
+    text = manifest.read_text().replace("/index.html}", "/index.html, allowed_redirect_urls: [/nowhere]}")
+    manifest.write_text(text)
+    refused = run(*words).stderr
+    assert "hint: the manifest allows /nowhere, but the live settings don't" in refused
+    assert "deploy the manifest's settings:  mosaic-deploy apply --local" in refused
+
+
 def test_history_shows_who_deployed_what(run, deployed: Path) -> None:
     (deployed / "public/index.html").write_text("<h1>again")
     assert run("apply", "--local", "--yes").returncode == 0
