@@ -11,8 +11,8 @@ import importlib.util
 import json
 import re
 import sys
-from ctypes import POINTER, Structure, c_char_p, c_int
 from collections.abc import Callable
+from ctypes import POINTER, Structure, c_char_p, c_int
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
