@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse, semantic_checksum
-from mosaic_deploy.sql.pg_parser.libpg_query import parse_statements
+from mosaic_deploy.sql.pg_parser.libpg_query import parse_plpgsql, parse_statements, split_statements
 from mosaic_deploy.sql.pg_parser.trivia import leading_trivia_length
 
 ATOMIC = "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT 2; END"
@@ -169,3 +169,40 @@ def test_joined_statements_have_their_offsets(parts: list[tuple[str, str, str]],
 def test_leading_trivia_length(before: str) -> None:
     assert leading_trivia_length(before + "SELECT") == len(before)
     assert parse_statements(before) == []
+
+
+LOOKAHEAD = {
+    "string on two lines": ("SELECT 'a' -- it's\n -- é\r 'b'", "SELECT 'a' \n  \r 'b'"),
+    "escapes": (
+        r"SELECT E'\'' --é" "\n" r"'\';--', 'a' --" "\n'/*'",
+        r"SELECT E'\''" "\n" r"'\';--', 'a'" "\n'/*'",
+    ),
+    "unicode escape": ("SELECT U&'!0041' /* é\n */ UESCAPE --x\n '!'", "SELECT U&'!0041' \n UESCAPE \n'!'"),
+    "not in": ("SELECT /* ' */ 1 NOT /* a /* b */ */ IN (2)", "SELECT 1 NOT IN (2)"),
+    "nulls first": ("CREATE INDEX ON t (a NULLS -- é\n FIRST)", "CREATE INDEX ON t (a NULLS FIRST)"),
+    "time zone": ("SELECT $$--$$::timestamp WITH /**/ TIME ZONE", "SELECT $$--$$::timestamp WITH TIME ZONE"),
+}
+
+
+@pytest.mark.parametrize(("text", "same"), LOOKAHEAD.values(), ids=LOOKAHEAD)
+def test_comments_where_the_scanner_looks_ahead(text: str, same: str) -> None:
+    """PostgreSQL accepts them; libpg_query alone reports a syntax error."""
+    found = parse(f"/* é */ {text}; SELECT 'ü' -- x\n;")
+    assert [(each.text, each.offset) for each in found] == [
+        (text, 8), ("SELECT 'ü' -- x", len(text) + 10),
+    ]  # fmt: skip
+    assert semantic_checksum(found[:1]) == semantic_checksum(parse(same))
+    assert split_statements(f"{text};SELECT 2") == [text, "SELECT 2"]
+
+
+def test_a_later_mistake_is_located_all_the_same() -> None:
+    text = "SELECT 'é' -- ééé\n'b'; SELECT /* ü */ 1 FORM t"
+    with pytest.raises(SqlSyntaxError) as caught:
+        parse(text)
+    assert caught.value.offset == text.rindex("t")
+
+
+def test_comments_where_the_scanner_looks_ahead_in_a_body() -> None:
+    body = "BEGIN PERFORM 1 NOT /* é */ IN (2); EXECUTE $q$ SELECT '--' /* */ $q$; END"
+    tree = str(parse_plpgsql(f"DO /* x */ $a${body}$a$"))
+    assert "$q$ SELECT '--' /* */ $q$" in tree

@@ -61,10 +61,11 @@ def status(folder: Path) -> Document:
         "pid": None,
         "port": state.port or None if state else None,
         "postgres_port": None,
-        "home": str(folder),
         "version": __version__,
         "versions": {"platform": __version__},
         **(running or state_folder.read_platform(folder) or {}),
+        # Not that of the last run: the folder may have been moved or copied since.
+        "home": str(folder),
         "status": "running" if running else "stopped",
         "projects": _count_projects(running) if running else None,
         "sizes": usage,

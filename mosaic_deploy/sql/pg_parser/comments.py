@@ -1,11 +1,16 @@
-"""Refuses comments deep inside each other: the parser's time grows with the square of their depth."""
+"""Comments that the parser can't take.
+
+Its time grows with the square of the depth of comments inside each other, so deep ones are refused. And it knows no
+comments where PostgreSQL's scanner looks ahead, such as between the parts of a string or in NOT IN and NULLS FIRST; there
+it is given spaces.
+"""
 
 from __future__ import annotations
 
 import re
 
 from mosaic_deploy.sql.pg_parser.quotes import PLAIN_DOLLAR, PLAIN_STRING, after_quote
-from mosaic_deploy.sql.pg_parser.trivia import repeated_end
+from mosaic_deploy.sql.pg_parser.trivia import after_block_comment, repeated_end
 
 
 class ParserError(Exception):
@@ -54,3 +59,57 @@ def _after_comment(sql: str, start: int) -> int:
         if depth > _DEEPEST:
             raise ParserError(f"more than {_DEEPEST} comments inside each other", start + 1)
     return len(sql)
+
+
+_CODE = re.compile(rf"""(?:[^'"$/-]+|{PLAIN_STRING}|"[^"]*"|-(?!-)|/(?!\*)|{PLAIN_DOLLAR}){{1,1000}}""")
+_LINE_COMMENT = re.compile(r"--[^\n\r]*")
+_PART_OR_COMMENT = re.compile(r"'[^'\\]*(?:\\.[^'\\]*)*'|--[^\n\r]*", re.DOTALL)
+_NO_LINE_END = re.compile(r"[^\n\r]+")
+
+
+def without_comments(sql: str, *, in_bodies: bool = False) -> str:
+    """With as many spaces as a comment has bytes in its place; line ends stay. What isn't terminated stays, too.
+
+    Dollar quotes stay as they are, except `in_bodies`: then one is code, and the dollar quotes in it stay.
+    """
+    parts: list[str] = []
+    at = 0
+    while at < len(sql):
+        end = repeated_end(_CODE, sql, at)
+        parts.append(sql[at:end])
+        at = end
+        if at < len(sql):
+            found = _without_comment(sql, at, in_bodies=in_bodies)
+            if found is None:
+                break
+            text, at = found
+            parts.append(text)
+    return "".join((*parts, sql[at:]))
+
+
+def _without_comment(sql: str, at: int, *, in_bodies: bool) -> tuple[str, int] | None:
+    """In place of the comment or quote at `at`, and the offset after it; None if it isn't terminated."""
+    if found := _LINE_COMMENT.match(sql, at):
+        return _blank(found.group()), found.end()
+    is_comment = sql.startswith("/*", at)
+    end = after_block_comment(sql, at) if is_comment else after_quote(sql, at)
+    if end is None:
+        return None
+    text = sql[at:end]
+    if is_comment:
+        return _blank(text), end
+    if text.startswith("'"):
+        # A string with escapes, all parts of it.
+        return _PART_OR_COMMENT.sub(lambda part: _blank_if_comment(part.group()), text), end
+    if in_bodies and text.startswith("$"):
+        mark = text[: text.index("$", 1) + 1]
+        return f"{mark}{without_comments(text[len(mark) : -len(mark)])}{mark}", end
+    return text, end
+
+
+def _blank_if_comment(text: str) -> str:
+    return text if text.startswith("'") else _blank(text)
+
+
+def _blank(comment: str) -> str:
+    return _NO_LINE_END.sub(lambda line: " " * len(line.group().encode()), comment)

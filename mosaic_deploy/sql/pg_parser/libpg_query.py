@@ -11,13 +11,16 @@ import importlib.util
 import json
 import re
 import sys
+from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_int
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mosaic_deploy.sql.pg_parser.comments import ParserError, refuse_deep_comments
+from mosaic_deploy.sql.pg_parser.comments import ParserError, refuse_deep_comments, without_comments
 from mosaic_deploy.sql.pg_parser.stack import NestedTooDeeply, call_with_stack
+
+ResultT = TypeVar("ResultT")
 
 __all__ = ("ParserError", "parse_plpgsql", "parse_statements", "split_statements")
 
@@ -69,14 +72,17 @@ def parse_statements(sql: str) -> list[dict[str, Any]]:
     Raises ParserError, and RecursionError for a tree nested too deeply for Python.
     """
     refuse_deep_comments(sql)
-    found: list[dict[str, Any]] = _parse_tree("pg_query_parse", sql).get("stmts", [])
+    found: list[dict[str, Any]] = _allowing_comments(partial(_parse_tree, "pg_query_parse"), sql).get(
+        "stmts", []
+    )
     return found
 
 
 def parse_plpgsql(statement: str) -> Any:
     """PL/pgSQL's tree of a CREATE FUNCTION or DO statement. Raises ParserError, RecursionError."""
     refuse_deep_comments(statement, in_bodies=True)
-    return _parse_tree("pg_query_parse_plpgsql", statement, _MALFORMED_JSON)
+    parse = partial(_parse_tree, "pg_query_parse_plpgsql", malformed=_MALFORMED_JSON)
+    return _allowing_comments(parse, statement, in_bodies=True)
 
 
 _MALFORMED_JSON = re.compile(r"(?:\{\}\},)+")
@@ -90,14 +96,41 @@ def split_statements(sql: str) -> list[str]:
     """The text of each statement up to its semicolon, without building trees. Raises ParserError."""
     refuse_deep_comments(sql)
     encoded = sql.encode()
+    return [encoded[first:end].decode() for first, end in _allowing_comments(_statement_spans, sql)]
+
+
+def _statement_spans(sql: str) -> list[tuple[int, int]]:
+    """Where each statement begins and ends, in bytes."""
     library = _library()
-    result = library.pg_query_split_with_parser(encoded)
+    result = library.pg_query_split_with_parser(sql.encode())
     try:
         _raise_parser_error(result)
         pieces = (result.pieces[number].contents for number in range(result.count))
-        return [encoded[p.location : p.location + p.length].decode() for p in pieces]
+        return [(piece.location, piece.location + piece.length) for piece in pieces]
     finally:
         library.pg_query_free_split_result(result)
+
+
+def _allowing_comments(parse: Callable[[str], ResultT], sql: str, *, in_bodies: bool = False) -> ResultT:
+    """What `parse` finds; after an error, without the comments, because the library doesn't know them everywhere."""
+    try:
+        return parse(sql)
+    except ParserError:
+        blanked = without_comments(sql, in_bodies=in_bodies)
+        if blanked == sql:
+            raise
+    try:
+        return parse(blanked)
+    except ParserError as error:
+        raise ParserError(error.message, _original(error.position, blanked, sql), error.body_line) from None
+
+
+def _original(position: int | None, blanked: str, sql: str) -> int | None:
+    """The position in `sql` of what is at `position` in `blanked`, which has as many bytes."""
+    if position is None or position < 1:
+        return position
+    before = len(blanked[: position - 1].encode())
+    return len(sql.encode()[:before].decode(errors="ignore")) + 1
 
 
 def _parse_tree(function: str, sql: str, malformed: re.Pattern[str] | None = None) -> Any:

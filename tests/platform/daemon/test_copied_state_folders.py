@@ -47,6 +47,7 @@ def test_a_copy_has_its_own_databases_and_deletes_only_those(home: Path) -> None
     assert run_platform(home, "stop")["exit_code"] == 0
     copy = home.with_name("copy")
     subprocess.run(["cp", "-a", home, copy], check=True)
+    assert run_platform(copy, "status")["home"] == str(copy)
     original, copied = start(home), start(copy)
     assert original["postgres_port"] != copied["postgres_port"]
     second = create_project(copied["url"], copied["api_key"], "Second")
