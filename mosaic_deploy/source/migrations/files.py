@@ -158,7 +158,6 @@ def parse_migrations(
 def _error_summary(
     files: Sequence[MigrationFile], problems: Sequence[Problem], unparsed: Sequence[str]
 ) -> str:
-    """`unparsed` are the files with a syntax error; the other problems are about valid SQL."""
     noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
     others = len({problem.location.file for problem in problems}) - len(unparsed)
     syntax = [f"SQL syntax error in {count_text(len(unparsed), noun)}"] if unparsed else []
