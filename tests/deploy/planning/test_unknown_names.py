@@ -46,6 +46,8 @@ UNKNOWN = {
     "insert into s.hiden values (1)": (13, "table s.hiden doesn't exist", "did you mean s.hidden?"),
     "select * from hidden": (15, "table hidden doesn't exist", "did you mean s.hidden?"),
     "drop table books cascade; insert into books values (1)": (39, "table books doesn't exist", "dropped by sql/2_next.sql:1"),
+    "drop table if exists boks; select * from boks": (42, NO_BOKS, "did you mean books?"),
+    "drop function if exists boks(); select * from boks": (47, NO_BOKS, "did you mean books?"),
     "alter table books rename to libri; select * from books": (50, "table books doesn't exist", "renamed to libri by sql/2_next.sql:1"),
     "create table boks2 (id int); select * from boks": (44, NO_BOKS, "did you mean books?"),
     "update books set fx = 'a'": (18, NO_FX, "did you mean fax?"),

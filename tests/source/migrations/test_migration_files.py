@@ -161,7 +161,7 @@ def test_a_seed_must_be_a_sql_file(tmp_path: Path) -> None:
     with pytest.raises(ManifestInvalid) as caught:
         read_seeds(manifest_with_seeds(tmp_path, "seed.csv"))
     [problem] = caught.value.problems
-    assert str(problem) == "mosaic.yaml database.seeds[0]: seed.csv isn't a .sql file"
+    assert str(problem) == "mosaic.yaml: database.seeds[0]: seed.csv isn't a .sql file"
 
 
 def test_every_duplicate_is_reported(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.tree import walk
 
 _SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"})
+_RELATIONS = frozenset({"OBJECT_TABLE", "OBJECT_FOREIGN_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW"})
 _SESSION_SETTINGS = frozenset({"search_path", "role", "session_authorization"})
 
 
@@ -121,9 +122,10 @@ class NameCheck:
             self._record_renamed(effect, scope, where)
         elif effect.kind == "DropStmt":
             for item in effect.node.get("objects", []):
-                key = scope.key(object_name(item))
-                self._columns[key] = None
-                self._gone[key, ""] = _by("dropped", where())
+                name = object_name(item)
+                self._columns[scope.key(name)] = None
+                if effect.node.get("removeType") in _RELATIONS and not scope.is_missing(name):
+                    self._gone[scope.key(name), ""] = _by("dropped", where())
 
     def _is_seen_insert(self, statement: Statement) -> bool:
         """Whether a plain INSERT of a large file, which isn't parsed yet, begins like an earlier one."""
