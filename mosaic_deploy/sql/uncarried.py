@@ -18,10 +18,12 @@ from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
     ALL_SETTINGS,
+    OTHER_STRINGS,
     ROLE_SETTINGS,
     WHOLE_SESSION,
     Assignment,
     assignments,
+    changes_strings,
     node_assignments,
 )
 from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
@@ -58,8 +60,11 @@ _ALONE = "{what}: this statement is sent alone, without the file's settings; {in
 
 
 def refuse_uncarried(steps: Sequence[StepSql]) -> None:
-    """Raises TransactionControlError for the first thing that a later step needs and can't have."""
+    """Raises TransactionControlError for the first thing that a later step needs and can't have, or can't be checked."""
     for step in steps:
+        for statement in step.statements:
+            if changes_strings(statement):
+                raise TransactionControlError(OTHER_STRINGS, statement.offset)
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and step.session.assigned:
             _refuse_alone(step, step.statements[0])
     if len(steps) > 1:

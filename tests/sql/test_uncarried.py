@@ -7,6 +7,11 @@ from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 REFUSED = [
+    ("select 1; «set standard_conforming_strings = off; select 'a\\''; drop table x; --';", "changes standard_conforming"),
+    ("«set local standard_conforming_strings to default; select 1;", "changes standard_conforming_strings"),
+    ("«select set_config('standard_conforming_strings', 'off', false);", "changes standard_conforming_strings"),
+    ("«alter role current_user set standard_conforming_strings = off;", "changes standard_conforming_strings"),
+    ("«do $$ begin set standard_conforming_strings = off; end $$;", "changes standard_conforming_strings"),
     ("create temp table x (id int); vacuum; «insert into x values (1);", "uses temporary x"),
     ("create temp table x (id int); vacuum; «drop table if exists x;", "uses temporary x"),
     ("create temp table x (id int); vacuum; «do $$ begin delete from X; end $$;", "uses temporary x"),
@@ -38,6 +43,7 @@ REFUSED = [
     ("select set_config('search_path', current_setting('x'), false); «vacuum t;", "write the schemas in the names"),
 ]  # fmt: skip
 ALLOWED = [
+    "set standard_conforming_strings = on; insert into t values ('standard_conforming_strings'); show standard_conforming_strings;",
     "create temp table x (id int); insert into x values (1); do $$ begin set search_path = a; end $$; select currval('s');",
     "create temp table x (id int) on commit drop; vacuum; insert into x values (1);",
     "create temp table x (id int); drop table x; vacuum; insert into x values (1);",

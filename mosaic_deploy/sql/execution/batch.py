@@ -58,7 +58,7 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
-{BEGIN_SESSION}{local_settings_sql([*session.timeouts])}{_BEGIN_REPORT}  step := 0;
+{BEGIN_SESSION}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
 {settings}{_execute_loop(steps)}{checked}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
     {_REPORT}
   END IF;

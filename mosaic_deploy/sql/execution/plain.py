@@ -62,7 +62,7 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         compiled.add(
             _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
         )
-        compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.timeouts))
+        compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.settings))
         compiled.add(*_session_statements(step.sql.session))
         # READ ONLY ends with its savepoint, so the record can be written.
         is_read_only = any(sets_read_only(statement) for statement in step.sql.statements)

@@ -98,8 +98,9 @@ class SqlSession:
     statement_timeout: str | None = None
 
     @property
-    def timeouts(self) -> Iterator[tuple[str, str]]:
-        """(setting, value) of the timeouts that are set."""
+    def settings(self) -> Iterator[tuple[str, str]]:
+        """(setting, value): strings are read as they were parsed, and the timeouts that are set."""
+        yield "standard_conforming_strings", "on"
         if self.lock_timeout:
             yield "lock_timeout", self.lock_timeout
         if self.statement_timeout:

@@ -69,3 +69,14 @@ def test_a_read_only_database_is_named(site):
     assert "default_transaction_read_only" in error.hint
     set_default(site, "default_transaction_read_only", "off")
     site.apply()
+
+
+def test_strings_mean_what_they_were_parsed_as(site):
+    history(site, m1_a="create table t1 (v text); create table t2 (id int); insert into t2 values (1);")
+    site.apply()
+    set_default(site, "standard_conforming_strings", "off")
+    site.write("sql/2_s.sql", "insert into t1 select 'a\\''; drop table t2; --';")
+    site.write("sql/3_s.sql", "set lock_timeout = '9s'; begin; insert into t1 values ('\\b'); commit;")
+    site.apply()
+    assert tables(site) == {"t1", "t2"}
+    assert [row["v"] for row in site.sql("select v from t1")] == ["a\\'; drop table t2; --", "\\b"]

@@ -21,6 +21,7 @@ from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
+from mosaic_deploy.sql.session.assignments import OTHER_STRINGS, changes_strings
 
 
 def require_sql_approval(
@@ -41,6 +42,7 @@ def require_sql_approval(
     manifest = with_recorded_policy(api, project.id, manifest)
     try:
         statements = parse(text)
+        _refuse_other_strings(statements)
     except SqlSyntaxError as error:
         _refuse_unread(error, text, name, manifest.policy, allow, is_file=is_file)
         return
@@ -55,6 +57,13 @@ def require_sql_approval(
         if is_interactive():
             screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in plan.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
+
+
+def _refuse_other_strings(statements: Sequence[Statement]) -> None:
+    """Raises SqlSyntaxError if strings may be read otherwise than by this parser."""
+    for statement in statements:
+        if changes_strings(statement):
+            raise SqlSyntaxError(OTHER_STRINGS, statement.offset)
 
 
 def _history_hazards(statements: Sequence[Statement], text: str, name: str) -> Iterator[Hazard]:
