@@ -70,7 +70,7 @@ def _unrun_notes(context: HistoryContext, request: RepairRequest) -> Iterator[No
         steps = parsed.steps[done.get(version, 0) : number] if parsed else ()
         if statements := [statement for step in steps for statement in step.statements]:
             line = statement_location(file, statements[0]).line
-            message = f"{file.migration.file}:{line}: won't run: {describe_statements(statements)}"
+            message = f"{file.migration.file}:{line}: won't run: {describe_statements(statements).removeprefix('runs ')}"
             yield Note("steps_not_run", message, Severity.WARNING, (f"migration:{file.migration.file}",))
 
 
