@@ -121,6 +121,7 @@ def _run_under_lease(
         _NO_SERIAL if planned.read_during_deploy else plan.serial,
         plan.environment,
         options.commit,
+        options.dirty,
         options.processes.process,
     )
     wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)

@@ -32,6 +32,8 @@ class ApplyOptions:
     processes: LocalProcesses = NO_PROCESSES
     commit: str | None = None
     """The commit of the project's repository, recorded in the deployment history."""
+    dirty: bool = False
+    """Whether the files have changes that aren't in the commit."""
     provision_wait: float = 300.0
     parallelism: int = DEFAULT_PARALLELISM
     on_running: Callable[[StillRunning], None] | None = None

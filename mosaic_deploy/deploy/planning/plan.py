@@ -31,7 +31,7 @@ from mosaic_deploy.deploy.planning.planned import (
     PlanOptions,
     PreparedPlan,
     Target,
-    checks_changed,
+    check_notes,
 )
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
@@ -71,16 +71,21 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.compare_bytes is not None:
         live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.compare_bytes)
-    return _with_commit_note(compare(api, desired, live, options), options)
+    return _with_commit_notes(compare(api, desired, live, options), options)
 
 
-def _with_commit_note(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
-    """With a note if the folder's commit is older than the live one, or it isn't known."""
-    live_commit = planned.live.ledger_facts.get("commit")
-    note = options.compare_commit(live_commit) if options.compare_commit and live_commit else None
-    if note is None:
+def _with_commit_notes(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
+    """With notes on how the folder's commit relates to the live one. Uncommitted changes matter if there are changes."""
+    if options.compare_commit is None:
         return planned
-    return replace(planned, plan=replace(planned.plan, notes=(note, *planned.plan.notes)))
+    live = planned.live.ledger_facts.get("commit") or {}
+    notes = options.compare_commit(live.get("hash"), bool(live.get("dirty")))
+    if planned.plan.empty:
+        notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
+    return replace(planned, plan=replace(planned.plan, notes=(*notes, *planned.plan.notes)))
+
+
+_ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
 
 
 def read_desired_and_live(
@@ -145,7 +150,6 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         *desired.notes,
         *step_notes(pending),
         *unknown_outcome_notes(pending, live.snapshot),
-        *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
         *_environment_notes(desired.manifest, live),
         *_empty_project_notes(live),
@@ -163,6 +167,8 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
+    checks = check_notes(desired.manifest, live, empty=new_plan.empty and not new_plan.partial)
+    new_plan = replace(new_plan, notes=(*new_plan.notes, *checks))
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))
     refuse_large_steps(api, migrations, seeds, single_transaction=single_transaction)
@@ -235,12 +241,6 @@ def _running_id(live: Snapshot) -> str:
 def _with_path(problem: Problem, desired: Desired) -> Problem:
     """The problem with its migration's path relative to the project folder."""
     return replace(problem, location=Location(divergence.migration_path(desired, problem.location.file)))
-
-
-def _check_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
-    if live.ledger_facts.get("last") and checks_changed(manifest, live):
-        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
-        yield Note("checks_changed", message, Severity.INFO)
 
 
 def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
@@ -15,7 +15,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, LoosenPolicy
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.plan import Note, Plan
+from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
@@ -49,8 +49,9 @@ class PlanOptions:
     """Postpone pending migrations without a statement, because they are still being written."""
     files_only: bool = False
     """Leave out migrations, seeds, extensions and auth."""
-    compare_commit: Callable[[str], Note | None] | None = None
-    """Is given the live commit, and returns a note about how the folder's commit relates to it."""
+    compare_commit: Callable[[str | None, bool], Sequence[Note]] | None = None
+    """Is given the live commit, and whether its deploy had uncommitted changes. Returns notes about how the folder and
+    its commit relate to it."""
     on_blocked: Callable[[Plan], None] | None = None
     """Is given the plan of everything else before an error of the migrations is raised."""
 
@@ -61,6 +62,25 @@ DEFAULTS = PlanOptions()
 def checks_changed(manifest: Manifest, live: LiveState) -> bool:
     """Whether the manifest has checks, and they aren't those that passed last."""
     return bool(manifest.verify) and live.ledger_facts.get("checks") != manifest.verify.digest()
+
+
+def checks_pending(manifest: Manifest, live: LiveState) -> bool:
+    """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
+    last = live.ledger_facts.get("last")
+    incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
+    return bool(manifest.verify) and (incomplete or checks_changed(manifest, live))
+
+
+def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator[Note]:
+    """Why the checks run: they changed, or, with an `empty` plan, the last deploy didn't complete them."""
+    if not live.ledger_facts.get("last") or not checks_pending(manifest, live):
+        return
+    if live.ledger_facts.get("checks") and checks_changed(manifest, live):
+        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
+        yield Note(CHECKS_CHANGED, message)
+    elif empty:
+        message = "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
+        yield Note(CHECKS_PENDING, message, Severity.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +158,8 @@ class PreparedPlan:
 
     @property
     def checks_pending(self) -> bool:
-        """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
-        last = self.live.ledger_facts.get("last")
-        incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
-        return bool(self.desired.manifest.verify) and (incomplete or self.checks_changed)
+        """Whether the checks run also without changes."""
+        return checks_pending(self.desired.manifest, self.live)
 
     @property
     def checks_changed(self) -> bool:

@@ -89,7 +89,7 @@ def plan(
             planned = session.make_plan(
                 PlanOptions(
                     allow_out_of_order,
-                    compare_commit=commit_comparison(session.manifest.root),
+                    compare_commit=commit_comparison(session.manifest),
                     on_blocked=blocked.append,
                 )
             )
@@ -114,8 +114,8 @@ def plan(
             screen.plan(rest, final=False)
         report.failed(error, *blocked)
         raise
-    report.planned(planned.plan, str(Path(saved).resolve()) if saved else None)
-    return 2 if detailed_exitcode and not planned.plan.empty else 0
+    report.planned(planned.plan, str(Path(saved).resolve()) if saved else None, has_work=planned.has_work)
+    return 2 if detailed_exitcode and planned.has_work else 0
 
 
 @ci.command()
@@ -178,7 +178,7 @@ def apply(
         report.failed(error)
         raise
     if outcome.last is None:
-        report.planned(plan, None)
+        report.planned(plan, None, has_work=False)
     else:
         report.applied(plan, outcome.last, outcome.deploy_id)
     return code

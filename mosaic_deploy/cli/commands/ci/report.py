@@ -50,14 +50,17 @@ class Report:
     root: Path
     label: str = ""
 
-    def planned(self, plan: Plan, plan_path: str | None) -> None:
-        """Sets outputs, annotations, job summary and the pull request's comment."""
+    def planned(self, plan: Plan, plan_path: str | None, *, has_work: bool) -> None:
+        """Sets outputs, annotations, job summary and the pull request's comment.
+
+        `has_work`: an apply has something to do, if only checks.
+        """
         from mosaic_deploy.cli.render.markdown import plan_markdown
 
         counts = plan.counts
         self.github.output(
             {
-                "changes": not plan.empty,
+                "changes": has_work,
                 "to_add": counts.add,
                 "to_change": counts.change,
                 "to_destroy": counts.destroy,

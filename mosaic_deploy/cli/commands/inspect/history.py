@@ -66,7 +66,7 @@ def _row(deploy: Deploy, *, environments: bool) -> tuple[object, ...]:
         deploy.status,
         deploy.holder,
         *([deploy.environment] if environments else []),
-        deploy.commit[:12] if deploy.commit else None,
+        f"{deploy.commit[:12]}{'-dirty' if deploy.dirty else ''}" if deploy.commit else None,
         deploy.error or _changes_text(deploy),
     )
 
