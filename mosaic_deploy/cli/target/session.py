@@ -55,9 +55,16 @@ class Session:
 
     def complete_events(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """`events`, with the suggested commands of a failure completed."""
+        from mosaic_deploy.model.change import Delete, Put
+        from mosaic_deploy.model.event import ApplyFailed, ChangeFailed
+
+        completed: MosaicError | None = None
         for event in InterruptibleEvents(events):
-            if event.type == "apply_failed":
-                self.complete_error(event.error)  # type: ignore[union-attr]
+            # The failure of a file is one of many; that of any other change is the apply's.
+            of_file = isinstance(event, ChangeFailed) and isinstance(event.change, Put | Delete)
+            if isinstance(event, ChangeFailed | ApplyFailed) and not of_file and event.error is not completed:
+                completed = event.error
+                self.complete_error(completed)
             yield event
 
     @contextmanager

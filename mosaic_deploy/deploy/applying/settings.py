@@ -23,16 +23,16 @@ from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal
 
 def enable_extensions(run: Run) -> Iterator[Event]:
     """Creates the plan's extensions; in a new database also preinstalled ones, in case they are missing."""
-    if run.created:
-        for name in sorted(run.planned.desired.snapshot.extensions):
-            if run.planned.selection.matches("extension", name):
-                _create_extension(run, name)
     for change in run.changes:
         if isinstance(change, EnableExtension):
             began = time.monotonic()
             yield ChangeStarted(change)
             _create_extension(run, change.name)
             yield ChangeDone(change, time.monotonic() - began)
+    if run.created:
+        for name in sorted(run.planned.desired.snapshot.extensions):
+            if run.planned.selection.matches("extension", name):
+                _create_extension(run, name)
 
 
 def _create_extension(run: Run, name: str) -> None:

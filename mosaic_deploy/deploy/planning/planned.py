@@ -167,6 +167,11 @@ class PreparedPlan:
         return checks_changed(self.desired.manifest, self.live)
 
     @property
+    def needs_apply(self) -> bool:
+        """Whether an apply would change something or run checks, and not only tidy its records."""
+        return not self.plan.empty or (self.checks_pending and not self.plan.partial)
+
+    @property
     def has_work(self) -> bool:
         """Whether there is anything to apply: changes, or leftover work of a complete plan."""
         return not self.plan.empty or (self.has_leftover_work and not self.plan.partial)

@@ -114,8 +114,10 @@ def plan(
             screen.plan(rest, final=False)
         report.failed(error, *blocked)
         raise
-    report.planned(planned.plan, str(Path(saved).resolve()) if saved else None, has_work=planned.has_work)
-    return 2 if detailed_exitcode and planned.has_work else 0
+    report.planned(
+        planned.plan, str(Path(saved).resolve()) if saved else None, needs_apply=planned.needs_apply
+    )
+    return 2 if detailed_exitcode and planned.needs_apply else 0
 
 
 @ci.command()
@@ -178,7 +180,7 @@ def apply(
         report.failed(error)
         raise
     if outcome.last is None:
-        report.planned(plan, None, has_work=False)
+        report.planned(plan, None, needs_apply=False)
     else:
         report.applied(plan, outcome.last, outcome.deploy_id)
     return code

@@ -104,4 +104,4 @@ def plan(
     screen.plan(planned.plan, final=True)
     if out:
         screen.plan_saved(out)
-    return 2 if detailed_exitcode and planned.has_work else 0
+    return 2 if detailed_exitcode and planned.needs_apply else 0

@@ -42,12 +42,12 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, chosen)
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError | None = None
-        has_work = False
+        needs_apply = False
         actions = _PARTIAL_ACTIONS if begun else ()
         try:
             if session.manifest.file.is_file():
                 planned = deploy.compare(session.api, desired, live)
-                pending, has_work = planned.plan, planned.has_work
+                pending, needs_apply = planned.plan, planned.needs_apply
                 if pending.empty and planned.checks_pending:
                     actions = (*actions, _CHECKS_ACTION)
         except MigrationError as error:
@@ -56,7 +56,7 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         screen.status(_mark_ended_lease(live), pending, session.scope_actions(actions))
     if begun or isinstance(pending, MigrationError):
         return 1
-    return 2 if detailed_exitcode and has_work else 0
+    return 2 if detailed_exitcode and needs_apply else 0
 
 
 _PARTIAL_ACTIONS = (
