@@ -42,6 +42,8 @@ class DeployOptions:
     lock_timeout: float = 60.0
     force_unlock: bool = False
     question: str = "Apply these changes?"
+    superseded: Callable[[], bool] = lambda: False
+    """Whether another deploy follows at once; see ApplyOptions."""
     refuse_older: bool = False
     """Refuse a commit that is older than the live one, or may be in a shallow clone, unless `allow` has `older-commit`."""
 
@@ -172,5 +174,6 @@ def _apply_events(
         dirty=bool(uncommitted_files(session.manifest)),
         parallelism=deploy_options.plan_options.parallelism,
         on_running=screen.still_running,
+        superseded=deploy_options.superseded,
     )
     return session.complete_events(deploy.apply(session.api, planned, options))

@@ -135,9 +135,8 @@ def _run_under_lease(
     acquired_at = yield from acquire_lease(api.with_timeout(_LEASE_TIMEOUT), claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
-        yield from _run_and_record(
-            Run(api, planned, project, claim, heartbeat, options.parallelism, options.on_running), job
-        )
+        chosen = (options.parallelism, options.on_running, options.superseded)
+        yield from _run_and_record(Run(api, planned, project, claim, heartbeat, *chosen), job)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ class ApplyOptions:
     parallelism: int = DEFAULT_PARALLELISM
     on_running: Callable[[StillRunning], None] | None = None
     """Called by another thread, every few seconds while SQL runs."""
+    superseded: Callable[[], bool] = lambda: False
+    """Whether another deploy follows at once, so that failing checks aren't waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Run:
     heartbeat: Heartbeat
     parallelism: int
     on_running: Callable[[StillRunning], None] | None = None
+    """As in ApplyOptions."""
+    superseded: Callable[[], bool] = lambda: False
     """As in ApplyOptions."""
 
     @property

@@ -366,7 +366,7 @@ def test_a_signal_before_the_apply_is_reported(folder, environment, command, num
     assert json.loads(out)["error"]["code"] == "interrupted"
 
 
-def test_the_failure_of_a_migration_is_an_event_with_whole_commands(run, folder: Path) -> None:
+def test_the_failure_of_a_migration_is_an_event_with_whole_commands(run, folder) -> None:
     (folder / "sql/2_bad.sql").write_text("select 1/0;")
     documents = [
         json.loads(line) for line in run("apply", "--local", "--yes", "-o", "ndjson").stdout.splitlines()
