@@ -104,15 +104,14 @@ class Session:
         return replace(plan, notes=tuple(notes))
 
     def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
-        """`actions` with their commands completed."""
+        """`actions` with their commands completed, unless they repeat this run's command line."""
+        ours = command_line()
         return tuple(
-            replace(action, command=self._scope_command(action.command)) if action.command else action
+            action
+            if action.command and action.command.startswith(ours)
+            else next(iter(self.scope.add_scope_to_actions([action])))
             for action in actions
         )
-
-    def _scope_command(self, command: str) -> str:
-        """`command` completed, unless it repeats this run's command line."""
-        return command if command.startswith(command_line()) else self.scope.add_scope(command)
 
 
 _RESTART_ACTIONS = (

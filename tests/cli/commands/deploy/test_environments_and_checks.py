@@ -217,7 +217,7 @@ def test_failed_checks_are_pending_until_they_pass(run, folder: Path) -> None:
     assert "status 405, expected 200" in shown
     assert "next: run the checks in verify:  mosaic-deploy apply --local" in shown
     [action] = json.loads(run("status", "--local", "-o", "json").stdout)["next_actions"]
-    assert action["command"] == "mosaic-deploy apply --local -o json"
+    assert action["command"] == "mosaic-deploy apply --local -o json --yes"
     planned = run("plan", "--local").stdout
     assert (
         "! the checks in verify didn't pass in the last deploy; `mosaic-deploy apply --local` runs them again"
