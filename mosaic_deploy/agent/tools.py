@@ -25,7 +25,7 @@ from mosaic_deploy.cli.render.json_documents import (
     validate_document,
 )
 from mosaic_deploy.cli.target.ancestry import commit_comparison
-from mosaic_deploy.cli.target.commit import read_commit
+from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.diff.gate import Actor, needs_person
@@ -88,6 +88,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
             retry_command=session.scope.command("apply"),
             processes=local_processes(),
             commit=read_commit(session.manifest.root),
+            dirty=bool(uncommitted_files(session.manifest)),
         )
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()
         error = getattr(last, "error", None)
@@ -175,7 +176,7 @@ def explain(code: str) -> Document:
 
 
 def _make_plan(session: Session) -> deploy.PreparedPlan:
-    options = deploy.PlanOptions(compare_commit=commit_comparison(session.manifest.root))
+    options = deploy.PlanOptions(compare_commit=commit_comparison(session.manifest))
     return session.make_plan(options)
 
 

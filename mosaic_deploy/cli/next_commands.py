@@ -47,9 +47,16 @@ class Scope:
     def add_scope_to_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """`actions` with their commands completed."""
         return tuple(
-            replace(action, command=self.add_scope(action.command)) if action.command else action
+            replace(action, command=self._add_consent(self.add_scope(action.command), action))
+            if action.command
+            else action
             for action in actions
         )
+
+    def _add_consent(self, command: str, action: NextAction) -> str:
+        """`command` with `--yes` for a program, which can't be asked, unless a person must decide."""
+        context = None if self.output == "text" or action.needs_person else _parse_command(command)
+        return with_options(command, "--yes") if context and context.params.get("yes") is False else command
 
     def _missing_options(self, context: click.Context) -> Iterator[str]:
         given = context.params

@@ -207,7 +207,9 @@ def out_of_order(command: F) -> F:
 def detailed_exitcode(command: F) -> F:
     """`--detailed-exitcode`."""
     return click.option(
-        "--detailed-exitcode", is_flag=True, help="Exit with 0 for no changes, 1 for an error, 2 for changes."
+        "--detailed-exitcode",
+        is_flag=True,
+        help="Exit with 0 for no changes, 1 for an error, 2 for changes or checks that haven't passed.",
     )(command)
 
 

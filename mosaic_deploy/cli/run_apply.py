@@ -11,7 +11,7 @@ from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overta
 from mosaic_deploy.cli.saved_plan import SavedPlan, without_stale_retry
 from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.target.commit import read_commit
+from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import (
@@ -42,6 +42,8 @@ class DeployOptions:
     lock_timeout: float = 60.0
     force_unlock: bool = False
     question: str = "Apply these changes?"
+    superseded: Callable[[], bool] = lambda: False
+    """Whether another deploy follows at once; see ApplyOptions."""
     refuse_older: bool = False
     """Refuse a commit that is older than the live one, or may be in a shallow clone, unless `allow` has `older-commit`."""
 
@@ -142,7 +144,7 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
                 compare_bytes=on_progress,
                 parallelism=parallelism,
                 on_hashed=on_hashed,
-                compare_commit=commit_comparison(session.manifest.root),
+                compare_commit=commit_comparison(session.manifest),
                 on_blocked=lambda rest: screen.plan(rest, final=False),
             )
             return session.make_plan(options)
@@ -169,7 +171,9 @@ def _apply_events(
         force_unlock=deploy_options.force_unlock,
         processes=local_processes(),
         commit=read_commit(session.manifest.root),
+        dirty=bool(uncommitted_files(session.manifest)),
         parallelism=deploy_options.plan_options.parallelism,
         on_running=screen.still_running,
+        superseded=deploy_options.superseded,
     )
     return session.complete_events(deploy.apply(session.api, planned, options))

@@ -31,6 +31,12 @@ class Note:
     addresses: tuple[str, ...] = ()
 
 
+CHECKS_CHANGED = "checks_changed"
+"""The code of the note that the checks aren't those that passed last."""
+CHECKS_PENDING = "checks_pending"
+"""The code of the note that the last deploy didn't complete the checks, so an apply without changes runs them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     add: int = 0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.cli.next_commands import Scope
+from mosaic_deploy.errors import NextAction
 from mosaic_deploy.model.command_line import program_words, with_approvals, with_options
 from tests.offered_commands import parse
 
@@ -112,6 +113,23 @@ def test_suggested_commands_get_the_output_format(command: str, whole: str) -> N
     scope = Scope(local=True, output="ndjson")
     assert scope.add_scope(command) == whole
     assert scope.add_scope(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("output", "needs_person", "whole"),
+    [
+        ("json", False, "mosaic-deploy apply -o json --yes"),
+        ("json", True, "mosaic-deploy apply -o json"),
+        ("text", False, "mosaic-deploy apply"),
+    ],
+)
+def test_a_program_can_run_what_needs_no_person(output: str, needs_person: bool, whole: str) -> None:
+    """It can't answer the question that the command would ask."""
+    action = NextAction("go on", "mosaic-deploy apply", needs_person=needs_person)
+    [completed] = Scope(output=output).add_scope_to_actions([action])
+    assert completed.command == whole
+    [again] = Scope(output=output).add_scope_to_actions([completed])
+    assert again == completed
 
 
 def test_commands_in_sentences_get_no_output_format() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 FORMAT = 1
 """The version of these documents; raised by changes that could break a reader."""
+_LOCATION = re.compile(r"(.*?)(?::(\d+))?(?::(\d+))?", re.DOTALL)
 _ERROR_FIELDS = ("sqlstate", "detail", "pg_hint", "calls", "notices", "status", "request_id", "operation")
 
 
@@ -64,7 +66,7 @@ def hazard_document(hazard: Hazard) -> Document:
         "severity": str(hazard.severity),
         "message": hazard.message,
         "object": hazard.object,
-        "location": _location(hazard.location),
+        "location": location_document(hazard.location),
         "instead": hazard.instead,
         "ignored": hazard.ignored or None,
     }
@@ -90,7 +92,7 @@ def error_document(error: MosaicError) -> Document:
         "code": error.code,
         "message": error.message,
         "hint": error.hint,
-        "location": _location(error.location),
+        "location": location_document(error.location),
         "problems": [_problem(problem) for problem in error.problems],
         "retryable": error.retryable,
         "safe_to_retry": error.safe_to_retry,
@@ -153,12 +155,25 @@ def status_document(
             "urls": {name: url for name, (_, url) in (live.storage_files or {}).items()},
         },
         "auth": snapshot.auth,
-        "last_deploy": live.ledger_facts.get("last"),
+        "last_deploy": _last_deploy(live.ledger_facts.get("last")),
         "lock": live.ledger_facts.get("lease"),
         "pending": asdict(pending.counts) if isinstance(pending, Plan) else None,
         "problem": error_document(problem) if problem else None,
         "next_actions": [asdict(action) for action in next_actions],
     }
+
+
+def _last_deploy(recorded: Document | None) -> Document | None:
+    """The row of the last deploy; the location of its error is recorded as text."""
+    report = (recorded or {}).get("report") or {}
+    error = report.get("error") or {}
+    if recorded is None or not error.get("location"):
+        return recorded
+    found = _LOCATION.fullmatch(error["location"])
+    assert found is not None, "every text has a file"
+    line, column = (int(number) if number else None for number in found.group(2, 3))
+    place = location_document(Location(found[1], line, column))
+    return {**recorded, "report": {**report, "error": {**error, "location": place}}}
 
 
 def _live_facts(objects: Objects) -> Document:
@@ -229,13 +244,14 @@ def _problem(problem: Problem) -> Document:
         "message": problem.message,
         "field": problem.field or None,
         "hint": problem.hint,
-        "location": _location(problem.location),
+        "location": location_document(problem.location),
         **({"diff": problem.diff} if problem.diff else {}),
         **({"code": problem.code} if problem.code else {}),
     }
 
 
-def _location(location: Location | None) -> Mapping[str, object] | None:
+def location_document(location: Location | None) -> Mapping[str, object] | None:
+    """File, line and column."""
     if location is None:
         return None
     return {"file": location.file, "line": location.line, "column": location.column}

@@ -41,7 +41,7 @@ SECONDS_BETWEEN_LINES = 3.0
 _RUNNING_INTERVAL = 10.0
 """Seconds of silence before a log says that SQL is still running."""
 _MAX_FAILURES = 10
-"""Failures shown as they happen; the error at the end lists all."""
+"""Failures of files shown as they happen; the error at the end lists all. The only failure of SQL is that error."""
 _RATE_WINDOW = 10.0
 """Seconds over which the rate is measured: long enough to be steady, short enough to be current."""
 _MAX_TIME_LEFT = 99 * 3600
@@ -95,7 +95,7 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
         elif isinstance(event, StepDone):
             self._write_line(f"  {step_text(event)}")
         elif isinstance(event, ChangeFailed):
-            if self._tally.failed <= _MAX_FAILURES:
+            if self._tally.failed <= _MAX_FAILURES and isinstance(event.change, Put | Delete):
                 self._write_line(f"  {event.change.address} failed: {event.error.message}")
         elif isinstance(event, Waiting) and event.reason != self._waiting:
             self._waiting = event.reason
@@ -165,7 +165,11 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
                 self._print(f"  {line}")
         elif isinstance(event, StepDone):
             self._describe(step_text(event))
-        elif isinstance(event, ChangeFailed) and self._tally.failed <= _MAX_FAILURES:
+        elif (
+            isinstance(event, ChangeFailed)
+            and self._tally.failed <= _MAX_FAILURES
+            and isinstance(event.change, Put | Delete)
+        ):
             self._print(f"{event.change.address} failed: {event.error.message}")
         elif isinstance(event, Verified):
             self._print(f"verified {event.check} ({event.result})")

@@ -176,7 +176,8 @@ class Screen:
 
     def watching(self, project: Project, folders: Sequence[str]) -> None:
         """Edits in `folders` are deployed from now on."""
-        document = {"type": "watching", "project": project.id, "url": project.url, "folders": list(folders)}
+        known = {"project": project.id or None, "url": project.url or None}
+        document = {"type": "watching", **known, "folders": list(folders)}
         self.result(document, [f"Watching {', '.join(folders) or 'the manifest'}. Press Ctrl-C to stop."])
 
     def edit_report(self, planned: PreparedPlan, seen: float) -> EditReport:

@@ -1,29 +1,50 @@
-"""Whether the commit to deploy is newer than the live one, asked of git."""
+"""How the commit to deploy relates to the live one, and the files to the commit, asked of git."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mosaic_deploy.cli.target.commit import read_commit
+from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.diff.policy import COMMIT_OLDER, COMMIT_SHALLOW
 from mosaic_deploy.git import repository_root, run_git
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import count_text
 
 _SHORT = 12
 _SHALLOW = "this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
 
 
-def commit_comparison(folder: Path) -> Callable[[str], Note | None]:
-    """Compares the commit of `folder` with a live one: a note unless it is the same or newer."""
+def commit_comparison(manifest: Manifest) -> Callable[[str | None, bool], list[Note]]:
+    """Compares the commit of the manifest's folder with the live one, and the folder with its commit.
 
-    def compare(live: str) -> Note | None:
-        ours = read_commit(folder)
-        # Outside a repository, git says that there is none.
-        root = repository_root(folder) or folder
-        return None if ours is None or ours == live else _compare(root, ours, live)
+    The function returned takes the live commit, and whether that deploy had uncommitted changes.
+    """
+
+    def compare(live: str | None, live_uncommitted: bool) -> list[Note]:
+        ours = read_commit(manifest.root)
+        return [] if ours is None else list(_notes(manifest, ours, live, live_uncommitted=live_uncommitted))
 
     return compare
+
+
+def _notes(manifest: Manifest, ours: str, live: str | None, *, live_uncommitted: bool) -> Iterator[Note]:
+    if live and ours != live:
+        # Outside a repository, git says that there is none.
+        root = repository_root(manifest.root) or manifest.root
+        if note := _compare(root, ours, live):
+            yield note
+    if changed := uncommitted_files(manifest):
+        others = f" and {count_text(len(changed) - 1, 'other path')}" if len(changed) > 1 else ""
+        verb = "differ" if others else "differs"
+        message = (
+            f"{changed[0]}{others} {verb} from commit {ours[:_SHORT]}; the history marks this deploy as dirty"
+        )
+        yield Note("commit_dirty", message)
+    elif live and live_uncommitted:
+        message = f"the live files may differ from commit {live[:_SHORT]}: its deploy had uncommitted changes"
+        yield Note("live_commit_dirty", message)
 
 
 def _compare(folder: Path, ours: str, live: str) -> Note | None:

@@ -1,4 +1,4 @@
-"""The deployed commit, for the deployment history."""
+"""The deployed commit, for the deployment history, and the files that differ from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+
+from mosaic_deploy.git import path_in_repository, repository_root, run_git
+from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.watch import watched_paths
 
 _CI_VARIABLES = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
 """Of GitHub, GitLab and Jenkins."""
@@ -17,12 +21,44 @@ def read_commit(folder: Path, environ: Mapping[str, str] = os.environ) -> str | 
     """The commit checked out in `folder`'s repository, else that of the CI run, else None.
 
     A job may check out another commit than the one it runs for: a tag to go back to, or a branch that has moved on.
-    Uncommitted edits aren't detected; the ledger has the digests of the deployed files.
+    The files may differ from it: see `uncommitted_files`.
     """
     with contextlib.suppress(OSError, ValueError):
         if head := _read_head(folder.resolve()):
             return head
     return next((environ[name] for name in _CI_VARIABLES if _HASH.fullmatch(environ.get(name, ""))), None)
+
+
+def uncommitted_files(manifest: Manifest) -> tuple[str, ...]:
+    """What a deploy of `manifest` reads that differs from the checked-out commit, relative to the repository's root.
+
+    Files that git ignores, as a build's output, don't count. Empty also if git can't say.
+    """
+    root = repository_root(manifest.root)
+    if root is None or _has_own_filters(root):
+        return ()
+    paths = watched_paths(manifest)
+    names = (*paths.folders, *(name for name in paths.files if name != ".env"))
+    try:
+        inside = [path_in_repository(root, paths.root / name) for name in names]
+    except ValueError:
+        return ()
+    ended = run_git(root, *_STATUS, "--", *(f":(literal){path}" for path in inside))
+    if ended is None or ended.returncode != 0:
+        return ()
+    return tuple(entry[3:] for entry in ended.stdout.split("\0") if entry)
+
+
+_STATUS = (
+    "-c", "core.fileMode=false", "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=dirty",
+)  # fmt: skip
+
+
+def _has_own_filters(root: Path) -> bool:
+    """Whether the repository's own configuration names programs that a comparison of files would start."""
+    asked = ("config", "--local", "--includes", "--name-only", "--get-regexp", r"^filter\.")
+    found = run_git(root, *asked)
+    return found is None or bool(found.stdout)
 
 
 def _read_head(folder: Path) -> str | None:

@@ -55,9 +55,16 @@ class Session:
 
     def complete_events(self, events: Generator[Event, None, None]) -> Iterator[Event]:
         """`events`, with the suggested commands of a failure completed."""
+        from mosaic_deploy.model.change import Delete, Put
+        from mosaic_deploy.model.event import ApplyFailed, ChangeFailed
+
+        completed: MosaicError | None = None
         for event in InterruptibleEvents(events):
-            if event.type == "apply_failed":
-                self.complete_error(event.error)  # type: ignore[union-attr]
+            # The failure of a file is one of many; that of any other change is the apply's.
+            of_file = isinstance(event, ChangeFailed) and isinstance(event.change, Put | Delete)
+            if isinstance(event, ChangeFailed | ApplyFailed) and not of_file and event.error is not completed:
+                completed = event.error
+                self.complete_error(completed)
             yield event
 
     @contextmanager
@@ -97,15 +104,14 @@ class Session:
         return replace(plan, notes=tuple(notes))
 
     def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
-        """`actions` with their commands completed."""
+        """`actions` with their commands completed, unless they repeat this run's command line."""
+        ours = command_line()
         return tuple(
-            replace(action, command=self._scope_command(action.command)) if action.command else action
+            action
+            if action.command and action.command.startswith(ours)
+            else next(iter(self.scope.add_scope_to_actions([action])))
             for action in actions
         )
-
-    def _scope_command(self, command: str) -> str:
-        """`command` completed, unless it repeats this run's command line."""
-        return command if command.startswith(command_line()) else self.scope.add_scope(command)
 
 
 _RESTART_ACTIONS = (

@@ -35,7 +35,7 @@ from mosaic_deploy.errors import (
     WatchFailed,
 )
 from mosaic_deploy.model.command_line import with_options
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event, ProjectReady
 from mosaic_deploy.model.snapshot import Project
 
 if TYPE_CHECKING:
@@ -87,12 +87,15 @@ class _Watcher:
         self._options = watch_options
         self._observer = observer
         self._session = watch_options.open()
-        self._deployer = EditDeployer(screen, self._session, observer, watch_options.deploy_options)
+        self._deploy_options = replace(watch_options.deploy_options, superseded=self._has_new_edits)
+        self._deployer = EditDeployer(screen, self._session, observer, self._deploy_options)
         self._shown_errors = ShownErrors(screen)
         self._retry_at: float | None = None
         self._retry_delay = _MIN_RETRY_DELAY
         self._reopen = False
         self._edits: Iterator[Edits]
+        self._new_edits: Edits = frozenset()
+        """Edits that were seen during a run, for the next one."""
 
     def close(self) -> None:
         self._deployer.close()
@@ -101,14 +104,22 @@ class _Watcher:
         self._start_watching()
         self._first_run()
         while True:
-            for edits in self._edits:
-                self._observer.on_tick()
-                draft_lost = self._deployer.check_draft()
-                if self._touches_settings(edits) or (edits and self._reopen):
-                    self._reopen_session(edits)
-                    break
-                if edits or draft_lost or self._retry_is_due() or self._answered_yes():
-                    self._run_once(edits)
+            edits = self._next_edits()
+            self._observer.on_tick()
+            draft_lost = self._deployer.check_draft()
+            if self._touches_settings(edits) or (edits and self._reopen):
+                self._reopen_session(edits)
+            elif edits or draft_lost or self._retry_is_due() or self._answered_yes():
+                self._run_once(edits)
+
+    def _next_edits(self) -> Edits:
+        edits, self._new_edits = self._new_edits, frozenset()
+        return edits or next(self._edits)
+
+    def _has_new_edits(self) -> bool:
+        """Whether files were edited since the run began. Takes a moment."""
+        self._new_edits |= next(self._edits)
+        return bool(self._new_edits)
 
     def _start_watching(self) -> None:
         """Starts listening before anything is read, so an edit in between is noticed."""
@@ -123,14 +134,17 @@ class _Watcher:
         self._settings_files = {session.manifest.file.name, ".env"}
         self._edits = watch_edits(paths, poll=self._options.poll, deployed=planner.is_deployed)
         next(self._edits)
+        self._new_edits = frozenset()
 
     def _first_run(self) -> None:
         """Plans and applies as `apply` does. Errors before the confirmation end the command."""
         events_seen: list[Event] = []
+        ready: list[Project] = []
 
         def observe(events: Iterator[Event]) -> Iterator[Event]:
             for event in events:
                 events_seen[:] = [event]
+                ready.extend([event.project] if isinstance(event, ProjectReady) else ())
                 if isinstance(event, ApplyFailed):
                     suggest_saving(event.error)
                 yield event
@@ -147,7 +161,7 @@ class _Watcher:
         if code == Interrupted.exit_code:
             raise KeyboardInterrupt
         last = events_seen[0] if events_seen else None
-        project = last.project if isinstance(last, ApplyDone) else plan.project
+        project = last.project if isinstance(last, ApplyDone) else next(iter(ready), plan.project)
         self._observer.on_start(self._session, project.id)
         self._screen.watching(project, self._folders)
         if isinstance(last, ApplyFailed):
@@ -162,7 +176,7 @@ class _Watcher:
         self, observe: Callable[[Iterator[Event]], Iterator[Event]], applied: Callable[[], bool]
     ) -> tuple[Plan, int]:
         """The plan and the exit code. If there was nothing to apply, watching alone is confirmed."""
-        asks_consent, deploy_options = self._options.asks_consent, self._options.deploy_options
+        asks_consent, deploy_options = self._options.asks_consent, self._deploy_options
         if asks_consent:
             deploy_options = replace(deploy_options, question=_WATCH_QUESTION)
         with self._session.completing_errors():

@@ -209,6 +209,7 @@ class EditDeployer:
             force_unlock=self._options.force_unlock,
             processes=local_processes(),
             parallelism=self._options.plan_options.parallelism,
+            superseded=self._options.superseded,
         )
         report = self._screen.edit_report(planned, seen)
         events = InterruptibleEvents(deploy.apply(self.session.api, planned, options))

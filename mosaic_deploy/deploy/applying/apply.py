@@ -6,7 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,6 +53,7 @@ from mosaic_deploy.model.event import (
     ApplyFailed,
     ApplyStarted,
     ChangeDone,
+    ChangeFailed,
     ChangeStarted,
     Event,
 )
@@ -91,13 +92,19 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
     progress = Progress(planned.plan.project)
     try:
         yield ApplyStarted(len(changes), sizes, deploy_id)
-        yield from relay(_run_under_lease(api, planned, options, deploy_id, job), progress.record)
+        events = _run_under_lease(api, planned, options, deploy_id, job)
+        yield from relay(events, progress.record, progress.is_repeated)
     except (MosaicError, KeyboardInterrupt) as raised:
         running = progress.failing or progress.started
         error = raised if isinstance(raised, MosaicError) else _interrupted_error(running)
         if progress.in_flight and error.mutation_state == "none":
             error.mutation_state = "partial" if progress.done else "unknown"
-        yield _apply_failed(error, changes, progress.done, running, options, began)
+        failed = _apply_failed(error, changes, progress.done, running, options, began)
+        if running is not None and progress.failing is None:
+            # An interrupt here would replace the result that follows.
+            with suppress(KeyboardInterrupt):
+                yield ChangeFailed(running, error)
+        yield failed
     else:
         traffic = api.traffic
         addresses = tuple(change.address for change in progress.done)
@@ -134,15 +141,15 @@ def _run_under_lease(
         _NO_SERIAL if planned.read_during_deploy else plan.serial,
         plan.environment,
         options.commit,
+        options.dirty,
         options.processes.process,
     )
     wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
     acquired_at = yield from acquire_lease(api.with_timeout(_LEASE_TIMEOUT), claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
-        yield from _run_and_record(
-            Run(api, planned, project, claim, heartbeat, options.parallelism, options.on_running), job
-        )
+        chosen = (options.parallelism, options.on_running, options.superseded)
+        yield from _run_and_record(Run(api, planned, project, claim, heartbeat, *chosen), job)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from mosaic_deploy.model.event import (
 )
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
@@ -86,7 +87,10 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
         error = _migration_failed(
-            failure, parsed[change.version], first=not run.planned.live.snapshot.migrations
+            failure,
+            parsed[change.version],
+            first=not run.planned.live.snapshot.migrations,
+            rolled_back=_rolled_back_text(change, changes, single_transaction=runner.single_transaction),
         )
         if failure.too_large:
             error.hint = large_step_hint(
@@ -148,15 +152,25 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             )
 
 
-def _migration_failed(failure: StepFailed, parsed: ParsedFile, *, first: bool) -> MigrationFailed:
+def _rolled_back_text(
+    failed: ApplyMigration, changes: Sequence[ApplyMigration], *, single_transaction: bool
+) -> str:
+    """What PostgreSQL undid: with one transaction for all, also the migrations before the failed one."""
+    before = changes.index(failed) if single_transaction else 0
+    if not before:
+        return "rolled back"
+    return f"rolled back with the {count_text(before, 'migration')} before it"
+
+
+def _migration_failed(
+    failure: StepFailed, parsed: ParsedFile, *, first: bool, rolled_back: str
+) -> MigrationFailed:
     """`first`: no migration was applied before, so existing objects come from elsewhere."""
     file = parsed.file
     step = failure.step
     outside = step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     # Outside a transaction nothing is rolled back: a failed CREATE INDEX CONCURRENTLY leaves an invalid index.
-    committed = (
-        "nothing committed" if outside else "nothing of it ran" if failure.too_large else "rolled back"
-    )
+    committed = "nothing committed" if outside else "nothing of it ran" if failure.too_large else rolled_back
     if step.number > 1:
         committed = (
             f"{step.number - 1} of its {step.steps} steps {'is' if step.number == 2 else 'are'} committed"

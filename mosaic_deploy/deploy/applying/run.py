@@ -32,10 +32,14 @@ class ApplyOptions:
     processes: LocalProcesses = NO_PROCESSES
     commit: str | None = None
     """The commit of the project's repository, recorded in the deployment history."""
+    dirty: bool = False
+    """Whether the files have changes that aren't in the commit."""
     provision_wait: float = 300.0
     parallelism: int = DEFAULT_PARALLELISM
     on_running: Callable[[StillRunning], None] | None = None
     """Called by another thread, every few seconds while SQL runs."""
+    superseded: Callable[[], bool] = lambda: False
+    """Whether another deploy follows at once, so that failing checks aren't waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Run:
     heartbeat: Heartbeat
     parallelism: int
     on_running: Callable[[StillRunning], None] | None = None
+    """As in ApplyOptions."""
+    superseded: Callable[[], bool] = lambda: False
     """As in ApplyOptions."""
 
     @property

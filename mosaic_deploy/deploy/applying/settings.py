@@ -27,15 +27,16 @@ def enable_extensions(run: Run) -> Iterator[Event]:
     if run.created:
         new = [change.name for change in run.changes if isinstance(change, EnableExtension)]
         refuse_unavailable(run.api, run.project.id, run.planned.desired.manifest, new)
-        for name in sorted(run.planned.desired.snapshot.extensions):
-            if run.planned.selection.matches("extension", name):
-                _create_extension(run, name)
     for change in run.changes:
         if isinstance(change, EnableExtension):
             began = time.monotonic()
             yield ChangeStarted(change)
             _create_extension(run, change.name)
             yield ChangeDone(change, time.monotonic() - began)
+    if run.created:
+        for name in sorted(run.planned.desired.snapshot.extensions):
+            if run.planned.selection.matches("extension", name):
+                _create_extension(run, name)
 
 
 def _create_extension(run: Run, name: str) -> None:

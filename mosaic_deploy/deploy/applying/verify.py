@@ -32,7 +32,14 @@ def verify(run: Run) -> Iterator[Event]:
     changed = run.planned.checks_changed
     with_email = changed or any(isinstance(change, SetAuth) for change in run.changes)
     failed: list[CheckResult] = []
-    for each in run_checks(run.api, run.project, manifest, wait=_CHECK_TIMEOUT, with_email=with_email):
+    for each in run_checks(
+        run.api,
+        run.project,
+        manifest,
+        wait=_CHECK_TIMEOUT,
+        with_email=with_email,
+        superseded=run.superseded,
+    ):
         if not isinstance(each, CheckResult):
             yield each
         elif each.outcome.status is CheckStatus.FAILED:

@@ -24,12 +24,19 @@ _POLL_INTERVAL = 0.25
 
 
 def run_checks(
-    api: Api, project: Project, manifest: Manifest, *, wait: float, with_email: bool = True
+    api: Api,
+    project: Project,
+    manifest: Manifest,
+    *,
+    wait: float,
+    with_email: bool = True,
+    superseded: Callable[[], bool] = lambda: False,
 ) -> Iterator[Waiting | CheckResult]:
     """Runs all checks, also after one has failed. Those that fail run again until they pass, for `wait` seconds.
 
     Yields each result when it is known, so those that fail in the end come last, and Waiting once for each check
     that doesn't pass at first. A check that isn't repeatable runs once, when all before it have ended.
+    The wait also ends when `superseded`: another deploy will run them again.
     Without `with_email`, the check of the magic link is left out: a project may send only a few emails a day.
     """
     hidden = manifest.verify.variable_values()
@@ -38,7 +45,7 @@ def run_checks(
         for check in _checks(api, project, manifest, with_email=with_email)
     )
     for repeatable, group in groupby(checks, key=lambda check: check.repeatable):
-        yield from _run_group(group, wait if repeatable else 0)
+        yield from _run_group(group, wait if repeatable else 0, superseded)
 
 
 def _run_hiding(run: Callable[[], Outcome], hidden: frozenset[VariableValue]) -> Outcome:
@@ -47,7 +54,9 @@ def _run_hiding(run: Callable[[], Outcome], hidden: frozenset[VariableValue]) ->
     return replace(outcome, message=hide_values(outcome.message, hidden))
 
 
-def _run_group(checks: Iterator[Check], wait: float) -> Iterator[Waiting | CheckResult]:
+def _run_group(
+    checks: Iterator[Check], wait: float, superseded: Callable[[], bool]
+) -> Iterator[Waiting | CheckResult]:
     """Runs each check once, then those that failed again. They share the `wait` seconds."""
     failing: list[tuple[Check, float]] = []
     for check in checks:
@@ -63,7 +72,7 @@ def _run_group(checks: Iterator[Check], wait: float) -> Iterator[Waiting | Check
     while failing:
         time.sleep(_POLL_INTERVAL)
         # Decided for all at once, so that they come in their order.
-        is_last = time.monotonic() >= end
+        is_last = time.monotonic() >= end or superseded()
         repeated, failing = failing, []
         for check, began in repeated:
             result = _attempt(check, began)

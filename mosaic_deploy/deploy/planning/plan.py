@@ -32,7 +32,7 @@ from mosaic_deploy.deploy.planning.planned import (
     PlanOptions,
     PreparedPlan,
     Target,
-    checks_changed,
+    check_notes,
 )
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
@@ -74,15 +74,7 @@ def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DE
     desired, live = read_desired_and_live(api, manifest, target, options)
     if options.compare_bytes is not None:
         live = verify_live_bytes(api, live, desired.snapshot, options.parallelism, options.compare_bytes)
-    return _with_more_notes(compare(api, desired, live, options), options)
-
-
-def _with_more_notes(planned: PreparedPlan, options: PlanOptions) -> PreparedPlan:
-    """With notes if the folder's commit is older than the live one or isn't known, and if there is only to record."""
-    live_commit = planned.live.ledger_facts.get("commit")
-    note = options.compare_commit(live_commit) if options.compare_commit and live_commit else None
-    notes = (*([note] if note else []), *planned.plan.notes, *planned.leftover_notes())
-    return replace(planned, plan=replace(planned.plan, notes=notes))
+    return compare(api, desired, live, options).with_run_notes(options.compare_commit)
 
 
 def read_desired_and_live(
@@ -147,7 +139,6 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         *desired.notes,
         *step_notes(pending),
         *unknown_outcome_notes(pending, live.snapshot),
-        *_check_notes(desired.manifest, live),
         *existing_table_notes(api, live.snapshot, pending),
         *_environment_notes(desired.manifest, live),
         *_empty_project_notes(live),
@@ -167,6 +158,8 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise
     extensions = [change.name for change in new_plan.changes if isinstance(change, EnableExtension)]
     refuse_unavailable(api, _running_id(live.snapshot), desired.manifest, extensions)
+    checks = check_notes(desired.manifest, live, empty=new_plan.empty and not new_plan.partial)
+    new_plan = replace(new_plan, notes=(*new_plan.notes, *checks))
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))
     refuse_lost_steps(api, _running_id(live.snapshot), migrations, live.snapshot.migrations or ())
@@ -240,12 +233,6 @@ def _running_id(live: Snapshot) -> str:
 def _with_path(problem: Problem, desired: Desired) -> Problem:
     """The problem with its migration's path relative to the project folder."""
     return replace(problem, location=Location(divergence.migration_path(desired, problem.location.file)))
-
-
-def _check_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
-    if live.ledger_facts.get("last") and checks_changed(manifest, live):
-        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
-        yield Note("checks_changed", message, Severity.INFO)
 
 
 def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -> bool:

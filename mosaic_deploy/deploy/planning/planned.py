@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
@@ -26,13 +26,15 @@ from mosaic_deploy.model.change import (
     RecordMigration,
 )
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.plan import Note, Plan, Severity
+from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.execution.records import SEED
 
+CompareCommit = Callable[[str | None, bool], Sequence[Note]]
+_ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
 _SUCCESS_STATUSES = frozenset({"done", "baseline", "import", "repair", "rollback"})
 """Statuses of complete runs, after which no checks are pending."""
 
@@ -61,8 +63,9 @@ class PlanOptions:
     """Postpone pending migrations without a statement, because they are still being written."""
     files_only: bool = False
     """Leave out migrations, seeds, extensions and auth."""
-    compare_commit: Callable[[str], Note | None] | None = None
-    """Is given the live commit, and returns a note about how the folder's commit relates to it."""
+    compare_commit: CompareCommit | None = None
+    """Is given the live commit, and whether its deploy had uncommitted changes. Returns notes about how the folder and
+    its commit relate to it."""
     on_blocked: Callable[[Plan], None] | None = None
     """Is given the plan of everything else before an error of the migrations is raised."""
 
@@ -73,6 +76,25 @@ DEFAULTS = PlanOptions()
 def checks_changed(manifest: Manifest, live: LiveState) -> bool:
     """Whether the manifest has checks, and they aren't those that passed last."""
     return bool(manifest.verify) and live.ledger_facts.get("checks") != manifest.verify.digest()
+
+
+def checks_pending(manifest: Manifest, live: LiveState) -> bool:
+    """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
+    last = live.ledger_facts.get("last")
+    incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
+    return bool(manifest.verify) and (incomplete or checks_changed(manifest, live))
+
+
+def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator[Note]:
+    """Why the checks run: they changed, or, with an `empty` plan, the last deploy didn't complete them."""
+    if not live.ledger_facts.get("last") or not checks_pending(manifest, live):
+        return
+    if live.ledger_facts.get("checks") and checks_changed(manifest, live):
+        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
+        yield Note(CHECKS_CHANGED, message)
+    elif empty:
+        message = "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
+        yield Note(CHECKS_PENDING, message, Severity.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +161,19 @@ class PreparedPlan:
             or any(self.ledger_cleanup().values())
         )
 
-    def leftover_notes(self) -> Iterator[Note]:
+    def with_run_notes(self, compare_commit: CompareCommit | None) -> PreparedPlan:
+        """With notes on how the folder's commit relates to the live one, and on what an apply only records.
+
+        Uncommitted changes matter if there are changes.
+        """
+        live = self.live.ledger_facts.get("commit") or {}
+        notes = compare_commit(live.get("hash"), bool(live.get("dirty"))) if compare_commit else []
+        if self.plan.empty:
+            notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
+        plan = replace(self.plan, notes=(*notes, *self.plan.notes, *self._leftover_notes()))
+        return replace(self, plan=plan)
+
+    def _leftover_notes(self) -> Iterator[Note]:
         """What an apply of an empty plan records; that it runs checks is a note of its own."""
         if not self.plan.empty or self.plan.partial:
             return
@@ -178,15 +212,18 @@ class PreparedPlan:
 
     @property
     def checks_pending(self) -> bool:
-        """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
-        last = self.live.ledger_facts.get("last")
-        incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
-        return bool(self.desired.manifest.verify) and (incomplete or self.checks_changed)
+        """Whether the checks run also without changes."""
+        return checks_pending(self.desired.manifest, self.live)
 
     @property
     def checks_changed(self) -> bool:
         """Whether the checks aren't those that passed last."""
         return checks_changed(self.desired.manifest, self.live)
+
+    @property
+    def needs_apply(self) -> bool:
+        """Whether an apply would change something or run checks, and not only tidy its records."""
+        return not self.plan.empty or (self.checks_pending and not self.plan.partial)
 
     @property
     def has_work(self) -> bool:

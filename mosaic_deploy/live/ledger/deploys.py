@@ -19,7 +19,7 @@ from mosaic_deploy.sql.quote import literal
 class Deploy:
     """One run that held the lease. Times are ISO 8601, from the database's clock.
 
-    `done` are addresses; None if the run ended without recording its result. `sql` has for the address of each migration
+    `dirty`: the deployed files had changes that aren't in the commit. `done` are addresses; None if the run ended without recording its result. `sql` has for the address of each migration
     and seed that was run its `seconds`, `steps`, `rows` by what happened to them, and `notices`.
     """
 
@@ -30,6 +30,7 @@ class Deploy:
     started_at: str
     finished_at: str | None
     commit: str | None
+    dirty: bool
     done: tuple[str, ...] | None
     error: str | None
     sql: Mapping[str, Any] = field(default_factory=dict)
@@ -62,6 +63,7 @@ def _parse_deploy(row: dict[str, Any]) -> Deploy:
         started_at=row["started_at"],
         finished_at=row.get("finished_at"),
         commit=report.get("commit"),
+        dirty=bool(report.get("dirty")),
         done=tuple(report["done"]) if "done" in report else None,
         error=failed.get("message"),
         sql=report.get("sql") or {},

@@ -55,13 +55,15 @@ class LeaseRequest:
     environment: str | None = None
     commit: str | None = None
     """The deployed commit of the project's repository."""
+    dirty: bool = False
+    """Whether the files had changes that aren't in the commit."""
     process: Mapping[str, object] = field(default_factory=dict)
     """Identifies the process to others on its machine; see LocalProcesses in `lease.py`."""
 
     @property
     def report(self) -> dict[str, object]:
         """What is known at the beginning of the run, for its row in `deploys`."""
-        commit = {"commit": self.commit} if self.commit else {}
+        commit = {"commit": self.commit, **({"dirty": True} if self.dirty else {})} if self.commit else {}
         return {**commit, **({"process": dict(self.process)} if self.process else {})}
 
 

@@ -82,11 +82,14 @@ _MIGRATION_ROWS = (
 
 OWNER_QUERY = f"SELECT value FROM mosaic_deploy.settings WHERE name = {literal(OWNER_SETTING)}"
 _LIVE_COMMIT_QUERY = (
-    "SELECT report->>'commit' FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
+    "SELECT pg_catalog.jsonb_build_object('hash', report->>'commit', 'dirty', report->'dirty') "
+    "FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
     "AND status <> 'stale' AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
     "ORDER BY started_at DESC LIMIT 1"
 )
-"""The commit of the newest deploy from a commit that completed or may have changed something; null without one."""
+"""The commit of the newest deploy from a commit that completed or may have changed something; null without one.
+
+`dirty` is true if its files had uncommitted changes."""
 
 
 def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str = "") -> str:

@@ -11,8 +11,10 @@ import pytest
 
 from mosaic_deploy.cli.commands.start.git_files import is_ignored, is_tracked
 from mosaic_deploy.cli.target.ancestry import commit_comparison
+from mosaic_deploy.cli.target.commit import uncommitted_files
 from mosaic_deploy.cli.target.embedded import run_platform_command
 from mosaic_deploy.git import repository_root, run_git
+from mosaic_deploy.source.manifest.read import read_manifest
 
 PACKAGE = Path(__file__).parents[3] / "mosaic_deploy"
 COMMIT = ("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "x", "--allow-empty")
@@ -64,11 +66,26 @@ def test_a_repository_among_the_files_starts_nothing(with_bare_repository: Path)
     inner = with_bare_repository
     assert is_tracked(inner) is False
     assert is_ignored(inner) is False
-    commit_comparison(inner)("a" * 40)
+    (inner / "mosaic.yaml").write_text("version: 1\nproject: {name: x}\n")
+    commit_comparison(read_manifest(inner, environ={}))("a" * 40, False)
     assert repository_root(inner) == inner.parent
     for command in (["rev-parse", "HEAD"], ["ls-files"], ["status"], ["cat-file", "blob", "HEAD:.env"]):
         run_git(inner, *command)
     assert not (inner.parent / "started").exists()
+
+
+def test_filters_of_the_repository_start_nothing(tmp_path: Path) -> None:
+    """Git compares a file with its commit by the filters that the repository's configuration names."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "mosaic.yaml").write_text("version: 1\nproject: {name: x}\n")
+    (tmp_path / ".gitattributes").write_text("mosaic.yaml filter=trap")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "."], check=True)
+    subprocess.run(["git", "-C", str(tmp_path), *COMMIT], check=True)
+    filtering = ("config", "filter.trap.clean", f"touch {tmp_path / 'started'}; cat")
+    subprocess.run(["git", "-C", str(tmp_path), *filtering], check=True)
+    (tmp_path / "mosaic.yaml").write_text("version: 1\nproject: {name: y}\n")
+    assert uncommitted_files(read_manifest(tmp_path, environ={})) == ()
+    assert not (tmp_path / "started").exists()
 
 
 def test_the_doctor_asks_only_the_outer_repository(with_bare_repository: Path, run) -> None:

@@ -77,8 +77,13 @@ class Watching:
 def watching(folder: Path, environment: dict[str, str]) -> Iterator[Callable[..., Watching]]:
     started: list[Watching] = []
 
-    def start(*arguments: str, command: str = "watch", env: dict[str, str] | None = None) -> Watching:
-        program = [sys.executable, "-m", "mosaic_deploy", command, *arguments]
+    def start(
+        *arguments: str,
+        command: str = "watch",
+        env: dict[str, str] | None = None,
+        python: tuple[str, ...] = ("-m", "mosaic_deploy"),
+    ) -> Watching:
+        program = [sys.executable, *python, command, *arguments]
         process = subprocess.Popen(
             program, cwd=folder, env={**environment, **(env or {})}, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -286,6 +291,37 @@ def test_on_a_hosted_platform_files_wait_for_migrations(folder: Path, platform, 
     watch.until("sql/2_u.sql → applied in")
     watch.until("public/style.css → live in")
     watch.until("fixed; everything is deployed")
+
+
+PATIENT_PROGRAM = """
+import runpy
+from mosaic_deploy.deploy.applying import verify
+verify._CHECK_TIMEOUT = 1000.0
+runpy.run_module("mosaic_deploy", run_name="__main__")
+"""
+"""Waits for failing checks for longer than a test."""
+FAILING_CHECK = "verify: {http: [{path: /, contains: fixed}]}\n"
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first deploy", "later"])
+def test_a_save_ends_the_wait_for_a_failing_check(folder: Path, watching, first: bool) -> None:
+    """The page that fixes it doesn't wait until the old check has given up. The project is known though it failed."""
+    manifest = folder / "mosaic.yaml"
+    if first:
+        manifest.write_text(manifest.read_text() + FAILING_CHECK)
+    watch = watching("--local", "--yes", "-o", "ndjson", python=("-c", PATIENT_PROGRAM))
+    if not first:
+        watch.until('"type":"watching"')
+        manifest.write_text(manifest.read_text() + FAILING_CHECK)
+    watch.until('"type":"waiting"', "up to 1000 s")
+    (folder / "public/index.html").write_text("fixed")
+    failed = json.loads(watch.until("verify_failed"))
+    assert failed["type"] in ("apply_failed", "error")
+    if first:
+        started = json.loads(watch.until('"type":"watching"'))
+        assert started["project"]
+        assert started["url"]
+    watch.until('"type":"resolved"')
 
 
 def test_a_new_folder_in_the_manifest_is_watched(folder: Path, watching) -> None:

@@ -90,7 +90,7 @@ def plan(
             planned = session.make_plan(
                 PlanOptions(
                     allow_out_of_order,
-                    compare_commit=commit_comparison(session.manifest.root),
+                    compare_commit=commit_comparison(session.manifest),
                     on_blocked=blocked.append,
                 )
             )
@@ -118,8 +118,10 @@ def plan(
             screen.plan(rest, final=False)
         report.failed(error, *blocked)
         raise
-    report.planned(planned.plan, str(Path(saved).resolve()) if saved else None)
-    return 2 if detailed_exitcode and not planned.plan.empty else 0
+    report.planned(
+        planned.plan, str(Path(saved).resolve()) if saved else None, needs_apply=planned.needs_apply
+    )
+    return 2 if detailed_exitcode and planned.needs_apply else 0
 
 
 @ci.command()
@@ -182,7 +184,7 @@ def apply(
         report.failed(error)
         raise
     if outcome.last is None:
-        report.planned(plan, None)
+        report.planned(plan, None, needs_apply=False)
     else:
         report.applied(plan, outcome.last, outcome.deploy_id)
     return code

@@ -50,14 +50,17 @@ class Report:
     root: Path
     label: str = ""
 
-    def planned(self, plan: Plan, plan_path: str | None) -> None:
-        """Sets outputs, annotations, job summary and the pull request's comment."""
+    def planned(self, plan: Plan, plan_path: str | None, *, needs_apply: bool) -> None:
+        """Sets outputs, annotations, job summary and the pull request's comment.
+
+        `needs_apply`: an apply would change something or run checks.
+        """
         from mosaic_deploy.cli.render.markdown import plan_markdown
 
         counts = plan.counts
         self.github.output(
             {
-                "changes": not plan.empty,
+                "changes": needs_apply,
                 "to_add": counts.add,
                 "to_change": counts.change,
                 "to_destroy": counts.destroy,

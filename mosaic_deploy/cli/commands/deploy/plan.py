@@ -77,7 +77,7 @@ def plan(
             on_progress,
             parallelism,
             on_hashed,
-            compare_commit=commit_comparison(session.manifest.root),
+            compare_commit=commit_comparison(session.manifest),
             on_blocked=lambda rest: screen.plan(rest, final=False),
         )
         planned = session.make_plan(chosen)
@@ -104,4 +104,4 @@ def plan(
     screen.plan(planned.plan, final=True)
     if out:
         screen.plan_saved(out)
-    return 2 if detailed_exitcode and not planned.plan.empty else 0
+    return 2 if detailed_exitcode and planned.needs_apply else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mosaic_deploy.cli import folder_option, options
+from mosaic_deploy.cli.render.json_documents import location_document
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.cli.visible_text import style
@@ -79,7 +80,7 @@ def _document(project: Project, results: Sequence[CheckResult]) -> dict[str, Any
                 "check": each.check.name,
                 "status": each.outcome.status,
                 "message": each.outcome.message,
-                "location": str(each.check.location),
+                "location": location_document(each.check.location),
                 "seconds": round(each.seconds, 3),
             }
             for each in results

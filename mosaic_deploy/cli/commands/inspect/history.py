@@ -48,7 +48,19 @@ def history(
 
     with session:
         found = read_deploys(session.api, folder_option.find_project(session).id, limit)
-    screen.result({"type": "history", "deploys": [asdict(deploy) for deploy in found]}, _lines(found))
+    screen.result({"type": "history", "deploys": [_document(deploy) for deploy in found]}, _lines(found))
+
+
+def _document(deploy: Deploy) -> dict[str, object]:
+    """The deploy; `sql` is a list, as that of `apply`, and `step_count` stands for its steps."""
+    sql = [
+        {
+            "address": address,
+            **{"step_count" if name == "steps" else name: fact for name, fact in facts.items()},
+        }
+        for address, facts in deploy.sql.items()
+    ]
+    return {**asdict(deploy), "sql": sql}
 
 
 def _lines(found: Sequence[Deploy]) -> Iterator[str]:
@@ -66,7 +78,7 @@ def _row(deploy: Deploy, *, environments: bool) -> tuple[object, ...]:
         deploy.status,
         deploy.holder,
         *([deploy.environment] if environments else []),
-        deploy.commit[:12] if deploy.commit else None,
+        f"{deploy.commit[:12]}{'-dirty' if deploy.dirty else ''}" if deploy.commit else None,
         deploy.error or _changes_text(deploy),
     )
 

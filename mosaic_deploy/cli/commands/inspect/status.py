@@ -42,18 +42,21 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, chosen)
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError | None = None
+        needs_apply = False
+        actions = _PARTIAL_ACTIONS if begun else ()
         try:
             if session.manifest.file.is_file():
-                pending = deploy.compare(session.api, desired, live).plan
+                planned = deploy.compare(session.api, desired, live)
+                pending, needs_apply = planned.plan, planned.needs_apply
+                if pending.empty and planned.checks_pending:
+                    actions = (*actions, _CHECKS_ACTION)
         except MigrationError as error:
             session.complete_error(error)
             pending = error
-        screen.status(
-            _mark_ended_lease(live), pending, session.scope_actions(_PARTIAL_ACTIONS if begun else ())
-        )
+        screen.status(_mark_ended_lease(live), pending, session.scope_actions(actions))
     if begun or isinstance(pending, MigrationError):
         return 1
-    return 2 if detailed_exitcode and pending and not pending.empty else 0
+    return 2 if detailed_exitcode and needs_apply else 0
 
 
 _PARTIAL_ACTIONS = (
@@ -61,6 +64,7 @@ _PARTIAL_ACTIONS = (
     NextAction("continue with the next step", "mosaic-deploy apply"),
 )
 """For migrations that are applied in part."""
+_CHECKS_ACTION = NextAction("run the checks in verify", "mosaic-deploy apply")
 
 
 def _mark_ended_lease(live: LiveState) -> LiveState:

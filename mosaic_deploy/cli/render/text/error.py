@@ -21,6 +21,8 @@ _MUTATION_STATES = {
 }
 _MAX_LISTED, _FIRST_LISTED = 10, 3
 """With more problems of one kind, only the first ones are listed and the others are counted."""
+_MAX_DONE = 3
+"""Changes that are done, named after a failure; more are only counted."""
 _MAX_PROBLEMS = 50
 """At most this many problems are listed, also if each differs from the others."""
 _VARYING = re.compile(r"\b([0-9a-fA-F]{8,}|[0-9a-fA-F-]{36}|(?=[\w+/=-]*[0-9])[\w+/=-]{12,}|[0-9]+)\b")
@@ -94,13 +96,15 @@ def _without_names(text: str, names: Sequence[str]) -> str:
 
 
 def failure_lines(failed: ApplyFailed) -> Iterator[str]:
-    """`Stopped after 3 min 20 s: 3 of 5 changes done.`, and the change that failed."""
+    """`Stopped after 3 min 20 s: 3 of 5 changes done.`, the changes that are done if they are few, and the one that failed."""
     if failed.done or failed.remaining or failed.failed:
         yield f"Stopped after {duration_text(failed.seconds)}: {progress_text(failed)}."
     elif failed.error.code == "verify_failed":
         yield f"Checks failed after {duration_text(failed.seconds)}."
     else:
         yield f"Stopped after {duration_text(failed.seconds)}."
+    if 0 < len(failed.done) <= _MAX_DONE:
+        yield f"  done: {', '.join(failed.done)}"
     if failed.failed:
         yield style(f"  failed: {failed.failed}", fg="red")
 

@@ -12,7 +12,7 @@ from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Action, Change, Delete, Put, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.kind import BY_NAME
-from mosaic_deploy.model.plan import Note, Plan, Severity
+from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
 from mosaic_deploy.model.quantities import count_text, size_text
 
 _SIGNS = {Action.ADD: ("+", "green"), Action.CHANGE: ("~", "yellow"), Action.DESTROY: ("-", "red")}
@@ -54,6 +54,8 @@ def summary_line(plan: Plan) -> str:
         return "No changes in the selection."
     if plan.empty and any(note.code == "plan_blocked" for note in plan.notes):
         return "Nothing else would change."
+    if plan.empty and any(note.code in (CHECKS_CHANGED, CHECKS_PENDING) for note in plan.notes):
+        return "No changes, but the checks in verify haven't passed."
     if plan.empty:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts

@@ -46,6 +46,9 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
         when = age_text(str(finished)) if finished else "not finished"
         status = "interrupted" if interrupted and not finished else last.get("status")
         yield "last deploy", f"{status} by {last.get('holder')}, {when}"
+        if error := (last.get("report") or {}).get("error"):
+            place = f"{error['location']}: " if error.get("location") else ""
+            yield "", f"{place}{error.get('message')}"
     if interrupted:
         yield "", "its process has ended; the next apply will resume"
     elif lease:

@@ -151,7 +151,7 @@ def test_a_renumbered_file_is_recorded_and_keeps_its_date(run, folder, sql):
     stopped = run("plan", "--local", "-o", "json")
     assert stopped.returncode == 1
     [first, *_] = json.loads(stopped.stdout)["error"]["next_actions"]
-    assert first["command"] == "mosaic-deploy migrate repair --rename 2 --local -o json"
+    assert first["command"] == "mosaic-deploy migrate repair --rename 2 --local -o json --yes"
     assert columns(run("migrate", "status", "--local").stdout)[1:] == [
         ["2", "3_u.sql", "applied"],
         ["2", "2_v.sql", "pending,"],

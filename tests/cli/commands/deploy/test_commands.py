@@ -364,3 +364,16 @@ def test_a_signal_before_the_apply_is_reported(folder, environment, command, num
             connection.close()
     assert process.returncode == 130
     assert json.loads(out)["error"]["code"] == "interrupted"
+
+
+def test_the_failure_of_a_migration_is_an_event_with_whole_commands(run, folder) -> None:
+    (folder / "sql/2_bad.sql").write_text("select 1/0;")
+    documents = [
+        json.loads(line) for line in run("apply", "--local", "--yes", "-o", "ndjson").stdout.splitlines()
+    ]
+    [failed] = [each for each in documents if each["type"] == "change_failed"]
+    assert failed["change"]["address"] == "migration:2_bad.sql"
+    assert failed["error"] == documents[-1]["error"]
+    assert failed["error"]["next_actions"][0]["command"] == "mosaic-deploy apply --local --yes -o ndjson"
+    shown = run("apply", "--local", "--yes").stderr
+    assert shown.count("division by zero") == 1

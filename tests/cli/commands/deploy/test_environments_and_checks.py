@@ -197,3 +197,42 @@ def test_nothing_is_compared_without_a_manifest(run, project_id: str, tmp_path: 
     assert ended.returncode == 0
     assert ended.stdout.endswith("Nothing was compared, because there is no manifest here.\n")
     assert json.loads(run(*options, "-o", "json", cwd=elsewhere).stdout)["pending"] is None
+
+
+def test_failed_checks_are_pending_until_they_pass(run, folder: Path) -> None:
+    """Also for `plan` and `status`, which pipelines ask whether an apply is needed."""
+    manifest = folder / "mosaic.yaml"
+    without_checks = manifest.read_text()
+    failing = "verify: {http: [{path: /, method: POST, status: 200}]}\n"
+    manifest.write_text(without_checks + failing)
+    assert run("apply", "--local", "--yes").returncode == 1
+
+    def exit_codes() -> list[int]:
+        commands = (("status",), ("plan",), ("ci", "plan"))
+        return [run(*command, "--local", "--detailed-exitcode").returncode for command in commands]
+
+    assert exit_codes() == [2, 2, 2]
+    shown = run("status", "--local").stdout
+    assert "No changes, but the checks in verify haven't passed." in shown
+    assert "status 405, expected 200" in shown
+    assert "next: run the checks in verify:  mosaic-deploy apply --local" in shown
+    [action] = json.loads(run("status", "--local", "-o", "json").stdout)["next_actions"]
+    assert action["command"] == "mosaic-deploy apply --local -o json --yes"
+    planned = run("plan", "--local").stdout
+    assert (
+        "! the checks in verify didn't pass in the last deploy; `mosaic-deploy apply --local` runs them again"
+        in planned
+    )
+    assert "up to date" not in planned
+    outputs = folder / "outputs"
+    run("ci", "plan", "--local", env={"GITHUB_OUTPUT": str(outputs)})
+    name, value, *_ = outputs.read_text().splitlines()
+    assert (name.startswith("changes<<"), value) == (True, "true")
+
+    manifest.write_text(without_checks + failing.replace("200", "405"))
+    assert "changed since" not in run("plan", "--local").stdout, "they have never passed"
+    assert run("apply", "--local", "--yes").returncode == 0
+    assert exit_codes() == [0, 0, 0]
+    manifest.write_text(without_checks + failing)
+    assert "the checks in verify changed since they last passed" in run("plan", "--local").stdout
+    assert exit_codes() == [2, 2, 2]

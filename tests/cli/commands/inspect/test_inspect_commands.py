@@ -117,7 +117,23 @@ def test_history_shows_who_deployed_what(run, deployed: Path) -> None:
     newest, first = read_json(run("history", *HERE, "-o", "json"))["deploys"]
     assert newest["done"] == ["static:index.html"]
     assert first["status"] == "done"
+    [migration] = first["sql"]
+    assert (migration["address"], migration["step_count"]) == ("migration:1_t.sql", 1)
     assert "1 static file" in run("history", *HERE, "--limit", "1").stdout
+
+
+def test_places_are_objects_in_every_document(run, deployed: Path) -> None:
+    manifest = deployed / "mosaic.yaml"
+    manifest.write_text(manifest.read_text() + "verify: {sql: [{query: SELECT 1, value: 2}]}\n")
+    place = {"file": str(manifest), "line": 8, "column": 24}
+    checked = json.loads(run("verify", *HERE, "-o", "json").stdout)
+    (deployed / "sql/2_bad.sql").write_text("SELECT\n  1/0;")
+    assert run("apply", *HERE, "--yes").returncode == 1
+    report = json.loads(run("status", *HERE, "-o", "json").stdout)["last_deploy"]["report"]
+    assert report["error"]["location"]["file"] == "sql/2_bad.sql"
+    assert isinstance(report["error"]["location"]["line"], int)
+    assert checked["checks"][0]["location"].keys() == place.keys()
+    assert checked["checks"][0]["location"]["line"] == place["line"]
 
 
 def test_history_without_deploys(run, folder: Path) -> None:
