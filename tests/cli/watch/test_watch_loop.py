@@ -370,7 +370,7 @@ def test_a_deleted_file_is_deleted_live_but_a_rewritten_one_is_not(folder: Path,
     (folder / "public/old.css").unlink()
     (folder / "public/index.html").unlink()
     (folder / "public/index.html").write_text("rebuilt")
-    watch.until("old.css → deleted in")
+    watch.until(" public/old.css → deleted in")
     assert not any("index.html → deleted" in line for line in watch.output)
     watch.until("public/index.html → live") if not any(
         "public/index.html → live" in line for line in watch.output

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.model.change import Action, ApplyMigration, Change, Put, PutStorageFile, RunSeed
+from mosaic_deploy.model.change import Action, ApplyMigration, Change, Delete, Put, PutStorageFile, RunSeed
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
 from mosaic_deploy.model.quantities import count_text, duration_text
 from mosaic_deploy.model.snapshot import ObjectState
@@ -60,7 +60,8 @@ class EditReport:
             if each.state is ObjectState.KEPT
         ]
         for address in kept[:_MAX_LINES]:
-            path = address.partition(":")[2]
+            kind, _, live_path = address.partition(":")
+            path = self._path_in_folder(kind, live_path)
             document = {"type": "kept_live", "address": address, "path": path}
             self._write(document, [f"{clock()} {path} → deleted here, still live (prune is off)"])
 
@@ -94,7 +95,18 @@ class EditReport:
             migrations = self._planned.desired.migrations
             named = (file.relative_path for file in migrations if file.migration.file == change.file)
             return next(named, change.file)
+        if isinstance(change, Delete):
+            return self._path_in_folder(change.kind, change.path)
         return change.path if isinstance(change, RunSeed) else change.address
+
+    def _path_in_folder(self, kind: str, path: str) -> str:
+        """Where the file was in the project folder, from its path on the project."""
+        manifest = self._planned.desired.manifest
+        if kind == "static":
+            return f"{manifest.static.dir}/{path}" if manifest.static else path
+        if manifest.storage is None:
+            return path
+        return f"{manifest.storage.dir}/{path.removeprefix(manifest.storage.prefix).lstrip('/')}"
 
     def _files(self, change: Put) -> Any:
         desired = self._planned.desired

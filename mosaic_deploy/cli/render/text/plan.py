@@ -29,8 +29,9 @@ _REASONS = {"project": "(will be created)"}
 
 def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
     """The whole plan as styled lines, in columns that fit `width`; the summary comes last."""
-    if not plan.empty:
+    if not plan.empty or plan.notes:
         yield style(_title(plan), bold=True)
+    if not plan.empty:
         for heading, changes in groupby(
             _group_by_heading(plan.changes), key=lambda c: BY_NAME[c.kind].heading
         ):

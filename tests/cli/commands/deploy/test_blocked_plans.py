@@ -117,3 +117,11 @@ def test_the_rest_is_shown_beside_two_errors(run, edited: Path) -> None:
         "migration_unknown_name",
     ]
     assert changes(document["plan"]) == ALL
+
+
+def test_a_plan_without_other_changes_begins_with_the_project(run, folder: Path) -> None:
+    assert run("apply", "--local", "--yes").returncode == 0
+    (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
+    shown = run("plan", "--local").stdout
+    assert shown.startswith("cli ")
+    assert "Nothing else would change." in shown

@@ -173,7 +173,7 @@ def test_verify_runs_all_checks(run, folder: Path) -> None:
     assert (document["type"], document["passed"]) == ("verify", False)
     assert [each["status"] for each in document["checks"]] == ["passed", "failed"]
     assert document["checks"][1]["message"] == "the value is 1, expected 0"
-    assert document["checks"][1]["location"] == "mosaic.yaml:12:15"
+    assert document["checks"][1]["location"] == {"file": "mosaic.yaml", "line": 12, "column": 15}
 
 
 def test_an_apply_reports_all_failed_checks(run, folder: Path) -> None:
