@@ -9,7 +9,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import failure_facts, timeout_text
+from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.migrations import timeout_text
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.schema import schema_changes

@@ -1,11 +1,11 @@
-"""Runs pending migrations in order, and maps failures to file, line and column."""
+"""Runs pending migrations in order."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
 
+from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
@@ -27,11 +27,9 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
-from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.quote import index_name
 
 _ACTIVE_SQL_TRANSACTION = "25001"
@@ -245,54 +243,3 @@ def _outside_transaction_hint(step: Step) -> str:
         f"`mosaic-deploy migrate repair --applied {step.version}:{step.number}`, or write it without "
         f"{'COMMIT' if may_commit_partially(step) else 'CONCURRENTLY'}"
     )
-
-
-class FailureFacts(TypedDict):
-    """What PostgreSQL said about a failed statement, for the error."""
-
-    location: Location
-    sqlstate: str | None
-    detail: str | None
-    pg_hint: str | None
-    calls: tuple[str, ...]
-    notices: tuple[str, ...]
-
-
-def failure_facts(failure: StepFailed, parsed: ParsedFile) -> FailureFacts:
-    """The error's facts. Its location is as exact as PostgreSQL reported it."""
-    frames = _frames(failure)
-    return {
-        "location": _failure_location(failure, parsed, frames),
-        "sqlstate": failure.sqlstate,
-        "detail": failure.detail,
-        "pg_hint": failure.hint,
-        "calls": tuple(frame.text for frame in frames),
-        "notices": tuple(f"{notice.severity}: {notice.message}" for notice in failure.notices),
-    }
-
-
-def _frames(failure: StepFailed) -> list[Frame]:
-    """The calls that led to the error, without the block in which we send a statement that isn't one, such as COPY."""
-    frames = parse_context(failure.context)
-    statements = failure.step.sql.statements
-    is_block = bool(failure.statement) and statements[failure.statement - 1].kind == "DoStmt"
-    while frames and frames[-1].function == DO_BLOCK and not is_block:
-        frames.pop()
-    return frames
-
-
-def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[Frame]) -> Location:
-    file = parsed.file
-    if not failure.statement:
-        return Location(file.relative_path)
-    statement = failure.step.sql.statements[failure.statement - 1]
-    if failure.position:
-        return statement_location(file, statement, failure.position - 1)
-    if frames:
-        statements = [one for step in parsed.steps for one in step.statements]
-        index = next((i for i, one in enumerate(statements) if one.offset == statement.offset), None)
-        stack = index is not None and locate_calls(statements, index, frames, failure.message)
-        if stack and stack.offset is not None:
-            return statement_location(file, statement, stack.offset - statement.offset)
-    offset = locate_error(statement.written, failure.message)
-    return statement_location(file, statement, offset or locate_in_sql_body(statement, failure.message))

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.migrations import checked_step, failure_facts, run_session
+from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.migrations import checked_step, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed

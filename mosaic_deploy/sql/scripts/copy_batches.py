@@ -7,6 +7,7 @@ fires once per batch.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -76,6 +77,19 @@ class CopyBatch(Statement):
         found = (row.start for row in read_rows(rows, self._options, 0, len(rows)))
         start = next(islice(found, line, None), 0)
         return self.offset + (rows.count("\n", 0, start) if self._by_line else start)
+
+    def row_in(self, detail: str) -> int:
+        """The offset in `written` of the row that PostgreSQL's detail of an error is about; 0 if that isn't clear."""
+        rows = self._read()
+        values = (row_values(row, self._options) for row in read_rows(rows, self._options, 0, len(rows)))
+        found = [number for number, row in enumerate(values) if _is_about(detail, row, self._options.columns)]
+        if len(found) > 1:
+            # Of two rows with a key, the second one can't be inserted.
+            found = found[1:2] if " already exists" in detail else []
+        if not found:
+            return 0
+        lines = islice(re.finditer("\n", self.written), found[0], None)
+        return next(lines).end()
 
     def _values(self) -> str:
         return _rows_as_sql(self._read(), self._options)
@@ -185,6 +199,35 @@ _ALL_OR_NO_COLUMNS = _ALL_COLUMNS.replace(
 
 def _are_empty(lines: str) -> bool:
     return set(lines.split(",\n")) == {"('')"}
+
+
+_ROW_DETAIL = re.compile(r"Failing row contains \((.*)\)\.", re.DOTALL)
+_KEY_DETAIL = re.compile(
+    r"Key \((.*?)\)=\((.*)\) (?:already exists|is not present in table|is duplicated|conflicts)", re.DOTALL
+)
+_SHOWN_BYTES = 64
+"""PostgreSQL shows no more of a value of a failing row."""
+
+
+def _is_about(detail: str, row: Sequence[Value], columns: Sequence[str]) -> bool:
+    """Whether the detail of an error has these values, in all columns or in those of a key."""
+    if whole := _ROW_DETAIL.fullmatch(detail):
+        return whole.group(1) == ", ".join(_shown(value) for value in row)
+    key = _KEY_DETAIL.match(detail)
+    by_name = dict(zip(columns, row, strict=False))
+    names = key.group(1).split(", ") if key else []
+    if key is None or not set(names) <= set(by_name):
+        return False
+    return key.group(2) == ", ".join(str(by_name[name]) for name in names)
+
+
+def _shown(value: Value) -> str:
+    if value is None:
+        return "null"
+    text = str(value)
+    if len(text.encode()) <= _SHOWN_BYTES:
+        return text
+    return text.encode()[:_SHOWN_BYTES].decode(errors="ignore") + "..."
 
 
 @lru_cache(maxsize=1)
