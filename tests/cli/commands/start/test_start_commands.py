@@ -36,7 +36,7 @@ def test_a_project_with_a_taken_name_is_not_created(run, folder: Path) -> None:
     assert (error["code"], error["mutation_state"]) == ("project_exists", "none")
     assert made["id"] in error["message"]
     commands = [action["command"] for action in error["next_actions"]]
-    assert commands == [f"mosaic-deploy apply --project {made['id']} --local -o json"]
+    assert commands == [f"mosaic-deploy apply --project {made['id']} --local -o json --yes"]
     shown = run("projects", "create", name, *HERE).stderr
     assert "plan" not in shown
     assert name in [
