@@ -6,14 +6,9 @@ psycopg's cursors would hold the whole result, which can be larger than this mac
 from __future__ import annotations
 
 import array
-import asyncio
-import contextlib
 import fcntl
-import os
-import socket
 import termios
-from collections.abc import AsyncGenerator, Callable, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Sequence
 
 import psycopg
 from psycopg import errors
@@ -25,8 +20,6 @@ from psycopg.waiting import Ready, Wait
 from mosaic_deploy.platform.postgres.connections import Session
 
 _ROWS_PER_CHUNK = 64
-_LARGE_QUERY = 1 << 20
-"""Bytes of a query that are copied and sent in a thread. That takes milliseconds for each MiB."""
 _ERROR_STATUSES = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE, ExecStatus.NONFATAL_ERROR)
 COPY_STATUSES = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
@@ -45,13 +38,10 @@ async def stream_results(
     ResultTooLarge.
     """
     connection = session.pgconn
-    send = partial(connection.send_query, query)
-    if params is not None:
-        send = partial(connection.send_query_params, query, params)
-    if len(query) + sum(len(value or b"") for value in params or ()) < _LARGE_QUERY:
-        send()
+    if params is None:
+        connection.send_query(query)
     else:
-        await _send_in_thread(connection, send)
+        connection.send_query_params(query, params)
     connection.set_chunked_rows_mode(_ROWS_PER_CHUNK)
     await session.wait(_flush(connection))
     while (result := await session.wait(_next_result(connection, max_bytes))) is not None:
@@ -90,30 +80,6 @@ async def _read_single_result(session: Session) -> PGresult:
         last = result
     assert last is not None
     return last
-
-
-async def _send_in_thread(connection: PGconn, send: Callable[[], None]) -> None:
-    """Sends all of a large query without holding up other requests. A cancelled one leaves the session unusable.
-
-    The connection waits for its socket meanwhile: otherwise libpq moves all that is left after each piece that it sends.
-    """
-    connection.nonblocking = 0
-    sending = asyncio.get_running_loop().run_in_executor(None, send)
-    try:
-        await asyncio.shield(sending)
-    finally:
-        while not sending.done():
-            # Nobody else may touch the connection before the thread has left it.
-            _shut_down(connection)
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([sending])
-        with contextlib.suppress(psycopg.OperationalError):
-            connection.nonblocking = 1
-
-
-def _shut_down(connection: PGconn) -> None:
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.socket)) as copy:
-        copy.shutdown(socket.SHUT_RDWR)
 
 
 def _flush(connection: PGconn) -> PQGen[None]:
