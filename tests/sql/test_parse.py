@@ -195,6 +195,24 @@ def test_comments_where_the_scanner_looks_ahead(text: str, same: str) -> None:
     assert split_statements(f"{text};SELECT 2") == [text, "SELECT 2"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'é' /* c */\n'b'",
+        "'a' -- x\n /* c */ 'b'",
+        "'a' /* c */ -- x\n'b'",
+        r"E'\'' /* c */" "\n'b'",
+        "'a'/**//**/\n'b'",
+    ],
+)
+@pytest.mark.parametrize("before", ["", "SELECT 'x' -- c\n 'y';"])
+def test_a_block_comment_ends_a_string(before: str, text: str) -> None:
+    """PostgreSQL refuses a second string after it; a line comment is allowed between the parts of a string."""
+    with pytest.raises(SqlSyntaxError) as caught:
+        parse(f"{before}SELECT {text}; SELECT ;;; x y")
+    assert caught.value.offset == len(before) + len("SELECT ") + text.rindex("'", 0, -2)
+
+
 def test_a_later_mistake_is_located_all_the_same() -> None:
     text = "SELECT 'é' -- ééé\n'b'; SELECT /* ü */ 1 FORM t"
     with pytest.raises(SqlSyntaxError) as caught:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from mosaic_deploy.sql.pg_parser.quotes import PLAIN_DOLLAR, PLAIN_STRING, after_quote
-from mosaic_deploy.sql.pg_parser.trivia import after_block_comment, repeated_end
+from mosaic_deploy.sql.pg_parser.trivia import WHITESPACE, after_block_comment, repeated_end, skip_trivia
 
 
 class ParserError(Exception):
@@ -70,24 +70,33 @@ _NO_LINE_END = re.compile(r"[^\n\r]+")
 def without_comments(sql: str, *, in_bodies: bool = False) -> str:
     """With as many spaces as a comment has bytes in its place; line ends stay. What isn't terminated stays, too.
 
-    Dollar quotes stay as they are, except `in_bodies`: then one is code, and the dollar quotes in it stay.
+    So does a block comment between two strings: without it, the second would be a part of the first. Dollar quotes stay
+    as they are, except `in_bodies`: then one is code, and the dollar quotes in it stay.
     """
     parts: list[str] = []
-    at = 0
+    at = trivia_end = 0
+    after_string = keeps_blocks = False
     while at < len(sql):
         end = repeated_end(_CODE, sql, at)
         parts.append(sql[at:end])
-        at = end
-        if at < len(sql):
-            found = _without_comment(sql, at, in_bodies=in_bodies)
-            if found is None:
-                break
-            text, at = found
-            parts.append(text)
-    return "".join((*parts, sql[at:]))
+        if code := sql[at:end].rstrip(WHITESPACE):
+            after_string = code.endswith("'")
+        if end == len(sql):
+            return "".join(parts)
+        if sql.startswith(("--", "/*"), end) and end >= trivia_end:
+            trivia_end = skip_trivia(sql, end)
+            keeps_blocks = after_string and sql.startswith("'", trivia_end)
+        found = _without_comment(sql, end, in_bodies=in_bodies, keeps_blocks=keeps_blocks)
+        if found is None:
+            return "".join((*parts, sql[end:]))
+        text, at = found
+        if end >= trivia_end:
+            after_string = text.endswith("'")
+        parts.append(text)
+    return "".join(parts)
 
 
-def _without_comment(sql: str, at: int, *, in_bodies: bool) -> tuple[str, int] | None:
+def _without_comment(sql: str, at: int, *, in_bodies: bool, keeps_blocks: bool) -> tuple[str, int] | None:
     """In place of the comment or quote at `at`, and the offset after it; None if it isn't terminated."""
     if found := _LINE_COMMENT.match(sql, at):
         return _blank(found.group()), found.end()
@@ -97,7 +106,7 @@ def _without_comment(sql: str, at: int, *, in_bodies: bool) -> tuple[str, int] |
         return None
     text = sql[at:end]
     if is_comment:
-        return _blank(text), end
+        return text if keeps_blocks else _blank(text), end
     if text.startswith("'"):
         # A string with escapes, all parts of it.
         return _PART_OR_COMMENT.sub(lambda part: _blank_if_comment(part.group()), text), end
