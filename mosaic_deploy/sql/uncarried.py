@@ -18,16 +18,15 @@ from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
     ALL_SETTINGS,
-    OTHER_STRINGS,
     ROLE_SETTINGS,
     WHOLE_SESSION,
     Assignment,
     assignments,
-    changes_strings,
     node_assignments,
 )
 from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
 from mosaic_deploy.sql.session.state import SEARCH_PATH
+from mosaic_deploy.sql.session.strings import OTHER_STRINGS, changes_strings
 from mosaic_deploy.sql.session.temporary import dropped_temporary, mentions, temporary_names
 
 _WITHOUT_EFFECT = re.compile(

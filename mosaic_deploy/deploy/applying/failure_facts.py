@@ -11,6 +11,7 @@ from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.scripts.copy_batches import CopyBatch
+from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OFF_IN_DATABASE_HINT
 
 
 class FailureFacts(TypedDict):
@@ -64,3 +65,10 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
             return statement_location(file, statement, stack.offset - statement.offset)
     offset = locate_error(statement.written, failure.message)
     return statement_location(file, statement, offset or locate_in_sql_body(statement, failure.message))
+
+
+def correction_hint(failure: StepFailed, file: str) -> str:
+    """What to do about a failure that the file or the database's settings cause."""
+    if failure.message == OFF_IN_DATABASE:
+        return f"{OFF_IN_DATABASE_HINT}; then run the same command again"
+    return f"correct {file} and run the same command again"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
@@ -175,10 +175,10 @@ def _migration_failed(
         )
     if not failure.statement and str(failure.sqlstate).startswith(_CONSTRAINT_VIOLATION_CLASS):
         committed = f"deferred constraints are checked after the last statement; {committed}"
-    may_be_partial = outside and may_commit_partially(step) and not failure.wrapped
+    may_be_partial = outside and failure.statement > 0 and may_commit_partially(step) and not failure.wrapped
     if may_be_partial:
         committed = "what it committed before the error is kept"
-    hint = f"correct {file.relative_path} and run the same command again"
+    hint = correction_hint(failure, file.relative_path)
     if failure.sqlstate == ROWS_APPEARED:
         hint = "run the same command again: the new plan asks for confirmation"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
 from mosaic_deploy.deploy.applying.migrations import checked_step, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
@@ -60,7 +60,7 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
 
 def _hint(file_step: FileStep, failure: StepFailed) -> str:
     if not failure.too_large:
-        return f"correct {file_step.parsed.file.relative_path} and run the same command again"
+        return correction_hint(failure, file_step.parsed.file.relative_path)
     if file_step.step.purpose is Purpose.SEED:
         return large_step_hint(file_step.parsed, 1, single_transaction=False)
     return (

@@ -21,6 +21,7 @@ from mosaic_deploy.sql.execution.failure import (
     INDEX_INVALID,
     INDEX_MISSING,
     LEASE_LOST,
+    STATEMENT_FAILED,
     STEP_APPLIED,
     STEP_ATTEMPTED,
     STEP_NOT_BEGUN,
@@ -69,7 +70,7 @@ class OutcomeUnknown(Exception):
 def run_outside_transaction(
     api: Api, project: str, step: Step, session: SqlSession, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Runs the step's statement and records it. Raises SqlFailed, NothingCommitted, LockLost, OutcomeUnknown, ApiError.
+    """Runs the step's statement and records it. Raises SqlFailed, NotSent, NothingCommitted, LockLost, OutcomeUnknown, ApiError.
 
     If the statement was sent before, it first waits until PostgreSQL no longer runs it.
     """
@@ -111,6 +112,15 @@ def may_commit_partially(step: Step) -> bool:
 def wraps_in_transaction(error: SqlFailed) -> bool:
     """Whether the error is PostgreSQL's for a COMMIT in a block that is itself inside a transaction."""
     return error.sqlstate == _INVALID_TERMINATION or "invalid transaction termination" in error.message
+
+
+class NotSent(Exception):
+    """The step couldn't be begun, so its statement wasn't sent."""
+
+    def __init__(self, message: str, error: SqlFailed) -> None:
+        super().__init__(message)
+        self.message = message
+        self.error = error
 
 
 class NothingCommitted(Exception):
@@ -198,8 +208,8 @@ def _claim_step(api: Api, project: str, step: Step, session: SqlSession, *, sent
         api.sql(project, compile_claim(step, session))
     except SqlFailed as error:
         failure = parse_failure(error.message)
-        if failure is None:
-            raise
+        if failure is None or failure.code == STATEMENT_FAILED:
+            raise NotSent(failure.message if failure else error.message, error) from error
         if failure.code not in (STEP_APPLIED, STEP_ATTEMPTED):
             raise lease_lost_error() from error
         return failure.code

@@ -23,6 +23,7 @@ from mosaic_deploy.live.database.failed_step import (
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.database.outside_transaction import (
     NothingCommitted,
+    NotSent,
     run_outside_transaction,
     wraps_in_transaction,
 )
@@ -216,6 +217,8 @@ class Runner:
         except SqlFailed as error:
             position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), step_failed(error, StatementPosition(step, 1, position))
+        except NotSent as known:
+            return (), StepFailed(step, 0, known.error.sqlstate, known.message)
         except NothingCommitted as known:
             return (), replace(step_failed(known.error, StatementPosition(step, 1, 0)), wrapped=True)
         return (step,), None

@@ -16,6 +16,7 @@ from mosaic_deploy.sql.execution.failure import (
     LEASE_LOST,
     RESEND,
     raise_with_facts_sql,
+    refuse_off_strings_sql,
     reraise_handler_sql,
 )
 from mosaic_deploy.sql.execution.own_session import (
@@ -36,6 +37,7 @@ from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql,
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.quote import dollar_quote
 from mosaic_deploy.sql.session.leftovers import leftovers
+from mosaic_deploy.sql.session.strings import REFUSE_OFF
 
 
 def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = True) -> str:
@@ -58,7 +60,7 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
-{BEGIN_SESSION}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
+{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
 {settings}{_execute_loop(steps)}{checked}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
     {_REPORT}
   END IF;
@@ -123,6 +125,7 @@ _RESEND_AFTER_WAITING = f"""  IF frozen AND NOT pg_catalog.pg_try_advisory_xact_
     {raise_with_facts_sql(f"pg_catalog.json_build_object('code', '{RESEND}', {_STEP_FACTS})::text")}
   END IF;
 """
+_REFUSE_OFF_STRINGS = refuse_off_strings_sql(_STEP_FACTS)
 _RERAISE = reraise_handler_sql(f"{_STEP_FACTS}, 'statement', step")
 _BEGIN_REPORT = """  began := pg_catalog.clock_timestamp(); counts := '{}';
   verbs := ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'verbs'));
@@ -138,6 +141,7 @@ _FOR_EACH_STATEMENT = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_
 _LOOP = f"""    BEGIN
 {_FOR_EACH_STATEMENT}      EXECUTE sql;
       {_COUNT_ROWS}
+      {REFUSE_OFF}
     END LOOP;
     {_RERAISE}    END;
 """
@@ -148,6 +152,7 @@ _LOOP_WITH_BARE = f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_ca
         BEGIN
         EXECUTE sql;
         {_COUNT_ROWS}
+        {REFUSE_OFF}
         {_RERAISE}        END;
       END IF;
     END LOOP;
@@ -156,6 +161,7 @@ _SET_SESSION = f"""    BEGIN
     FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'session')) LOOP
       EXECUTE sql;
     END LOOP;
+    {REFUSE_OFF}
     {_RERAISE}    END;
 """
 _LEAVE_SESSION = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'leave')) LOOP

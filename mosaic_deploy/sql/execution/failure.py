@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.quote import literal
+from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, STRINGS_ARE_OFF
 
 STEP_APPLIED = "step_applied"
 STEP_ATTEMPTED = "step_attempted"
@@ -57,6 +58,15 @@ def raise_sql(code: str, step: Step) -> str:
 def raise_with_facts_sql(facts: str) -> str:
     """PL/pgSQL that raises the JSON text of the SQL expression `facts`."""
     return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, {facts});"
+
+
+def refuse_off_strings_sql(which: str) -> str:
+    """PL/pgSQL that raises `statement_failed` if the session reads strings otherwise. `which` as for the handler."""
+    facts = (
+        f"pg_catalog.json_build_object('code', '{STATEMENT_FAILED}', {which}, 'statement', 0, "
+        f"'message', {literal(OFF_IN_DATABASE)})::text"
+    )
+    return f"  IF {STRINGS_ARE_OFF} THEN {raise_with_facts_sql(facts)} END IF;\n"
 
 
 def reraise_handler_sql(which: str) -> str:

@@ -22,6 +22,7 @@ from mosaic_deploy.sql.quote import dollar_quote, literal
 from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, assignments
 from mosaic_deploy.sql.session.leftovers import leftovers
 from mosaic_deploy.sql.session.state import SessionState
+from mosaic_deploy.sql.session.strings import REFUSE_OFF
 
 CHECK_CONSTRAINTS_SQL = "SET CONSTRAINTS ALL IMMEDIATE"
 """Checks deferred constraints while the step is still known; a failure at COMMIT couldn't be attributed."""
@@ -63,7 +64,10 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
             _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
         )
         compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.settings))
-        compiled.add(*_session_statements(step.sql.session))
+        if step.sql.session.statements:
+            compiled.add(
+                *_session_statements(step.sql.session), _do_block(f"BEGIN {REFUSE_OFF} END", "mosaic_strings")
+            )
         # READ ONLY ends with its savepoint, so the record can be written.
         is_read_only = any(sets_read_only(statement) for statement in step.sql.statements)
         if is_read_only:
@@ -165,6 +169,7 @@ def _traced_do_block(text: str, step: Step, number: int, *, resets: bool = False
 {DECLARE_OWN if resets else ""}BEGIN
     EXECUTE {dollar_quote(text, "mosaic_sql")};
 {counted}    {report}
+    {REFUSE_OFF}
 {KEEP_OWN if resets else ""}    {reraise_handler_sql(f"{which}, 'statement', {number}")}END
 """
     return _do_block(body, "mosaic_one")

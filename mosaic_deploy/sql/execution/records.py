@@ -5,7 +5,12 @@ from __future__ import annotations
 import base64
 import zlib
 
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, STEP_APPLIED, raise_sql
+from mosaic_deploy.sql.execution.failure import (
+    LEASE_LOST,
+    STEP_APPLIED,
+    raise_sql,
+    refuse_off_strings_sql,
+)
 from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.quote import literal
 
@@ -16,10 +21,15 @@ LOCK_LEDGER_SQL = "LOCK TABLE mosaic_deploy.migrations IN SHARE UPDATE EXCLUSIVE
 
 
 def guard_sql(step: Step, session: SqlSession, *, accepts_expired: bool = False) -> str:
-    """PL/pgSQL that raises `lease_expired`, or `step_applied` if the ledger has the step."""
+    """PL/pgSQL that raises `lease_expired`, or `step_applied` if the ledger has the step.
+
+    Before a step (not `accepts_expired`), it raises `statement_failed` if the step's strings would be read otherwise.
+    """
+    strings = refuse_off_strings_sql(f"'version', {literal(step.version)}, 'step', {step.number}")
     return (
         lease_check_sql(session, raise_sql(LEASE_LOST, step), accepts_expired=accepts_expired)
         + f"  IF {done_condition(step)} THEN {raise_sql(STEP_APPLIED, step)} END IF;\n"
+        + ("" if accepts_expired else strings)
     )
 
 

@@ -99,8 +99,7 @@ class SqlSession:
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:
-        """(setting, value): strings are read as they were parsed, and the timeouts that are set."""
-        yield "standard_conforming_strings", "on"
+        """(setting, value) of the timeouts that are set."""
         if self.lock_timeout:
             yield "lock_timeout", self.lock_timeout
         if self.statement_timeout:

@@ -174,23 +174,3 @@ def _identifiers(text: str) -> Iterator[str]:
         quoted, plain = found.groups()
         yield quoted.replace('""', '"') if quoted is not None else plain.lower()
         at = found.end()
-
-
-_STRINGS = "standard_conforming_strings"
-OTHER_STRINGS = (
-    f"changes {_STRINGS}, so PostgreSQL would read the strings after it otherwise than they are checked here; leave it on, "
-    "and write E'…' where a backslash is an escape"
-)
-_ON = ("on", "true", "yes", "1")
-_SETTING_KINDS = frozenset(
-    {"VariableSetStmt", "AlterRoleSetStmt", "AlterDatabaseSetStmt", "CreateFunctionStmt", "AlterFunctionStmt", "DoStmt"}
-)  # fmt: skip
-
-
-def changes_strings(statement: Statement) -> bool:
-    """Whether it may turn `standard_conforming_strings` off: then what follows isn't what it was parsed as."""
-    if _STRINGS not in statement.text.lower():
-        return False
-    if statement.kind == "VariableSetStmt":
-        return any((one.values or ("off",))[0].lower() not in _ON for one in assignments(statement))
-    return statement.kind in _SETTING_KINDS or "set_config" in statement.text.lower()

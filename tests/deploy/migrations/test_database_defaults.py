@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import httpx
 import psycopg
+import pytest
 
-from mosaic_deploy.errors import MigrationFailed, SqlFailed
+from mosaic_deploy.errors import MigrationFailed, MigrationInvalid, SqlFailed
 from mosaic_deploy.live.api import endpoints
 from tests.deploy.histories import history, pending, tables
 
@@ -71,12 +72,66 @@ def test_a_read_only_database_is_named(site):
     site.apply()
 
 
-def test_strings_mean_what_they_were_parsed_as(site):
+ATTACK = "select 'a\\', ' ; drop table t2; --';"
+"""With standard_conforming_strings off, its second statement drops the table."""
+
+
+def test_a_database_with_other_strings_is_refused(site):
     history(site, m1_a="create table t1 (v text); create table t2 (id int); insert into t2 values (1);")
     site.apply()
     set_default(site, "standard_conforming_strings", "off")
-    site.write("sql/2_s.sql", "insert into t1 select 'a\\''; drop table t2; --';")
-    site.write("sql/3_s.sql", "set lock_timeout = '9s'; begin; insert into t1 values ('\\b'); commit;")
+    for sql in (
+        ATTACK,
+        f"set lock_timeout = '9s'; begin; {ATTACK} commit;",
+        "create index concurrently on t1 (v) where v <> '\\';",
+        "reset all;",
+        "do $$ begin commit; end $$;",
+    ):
+        site.write("sql/2_s.sql", sql)
+        error = site.fails().error
+        assert isinstance(error, MigrationFailed)
+        assert error.location.file == "sql/2_s.sql"
+        assert "standard_conforming_strings is off in this database" in error.message
+        assert "ALTER DATABASE" in error.hint
+        assert tables(site) == {"t1", "t2"}
+        assert pending(site) == ["migration:2_s.sql"]
+    set_default(site, "standard_conforming_strings", "on")
+    site.write("sql/2_s.sql", ATTACK)
     site.apply()
-    assert tables(site) == {"t1", "t2"}
-    assert [row["v"] for row in site.sql("select v from t1")] == ["a\\'; drop table t2; --", "\\b"]
+
+
+TURN_OFF = {
+    "pg_settings": "update pg_settings set setting = 'off' where name = 'standard_conforming_strings';",
+    "computed": "select set_config('standard_conforming' || '_strings', 'off', false);",
+    "in a block": "do $$ begin perform set_config('standard_conforming' || '_strings', 'off', false); end $$;",
+    "from a row": "do $$ declare r record; begin for r in select * from names loop "
+    "perform set_config(r.name, 'off', false); end loop; end $$;",
+    "a function": "create function f() returns text language sql as "
+    "$$ select set_config('standard_conforming' || '_strings', 'off', false) $$; select f();",
+}
+AROUND = {
+    "batch": "{0} {1}",
+    "plain": "begin; {0} savepoint a; {1} commit;",
+    "time limit": "set statement_timeout = '9s'; {0} {1}",
+    "enum": "create type e as enum ('a'); alter type e add value 'b'; {0} {1} create table t3 (a e default 'b');",
+    "later step": "{0} create index concurrently on t1 (v); {1}",
+    "committing block": "do $$ begin commit; end $$; {0} {1}",
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("turn_off", TURN_OFF)
+def test_a_statement_that_turns_strings_over_fails(site, around, turn_off):
+    """However it names the setting: what comes after it would be read otherwise than it was checked."""
+    history(site, m1_a="create table t1 (v text); create table t2 (id int); insert into t2 values (1);")
+    site.write("sql/2_names.sql", "create table names as select 'standard_conforming_strings' as name;")
+    site.apply()
+    site.write("sql/3_s.sql", AROUND[around].format(TURN_OFF[turn_off], ATTACK))
+    try:
+        error = site.fails().error
+        assert isinstance(error, MigrationFailed)
+        assert "standard_conforming_strings" in error.message
+    except MigrationInvalid as invalid:
+        assert around == "later step"
+        assert "isn't known before it runs" in str(invalid.problems)
+    assert "t2" in tables(site)

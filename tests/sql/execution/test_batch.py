@@ -109,12 +109,12 @@ def test_plain_call_has_the_statements_between_begin_and_commit(written: list[st
     one = step("\n;".join(written), file=file)
     found = parse(compile_plain([one], SqlSession("t", "d", "5s", "1min")).text)
     kinds = [s.kind for s in found]
-    assert kinds[:6] == ["TransactionStmt", "LockStmt", "DoStmt", *["VariableSetStmt"] * 3]
+    assert kinds[:5] == ["TransactionStmt", "LockStmt", "DoStmt", *["VariableSetStmt"] * 2]
     assert kinds[-4:] == ["DoStmt", "InsertStmt", "DoStmt", "TransactionStmt"]
-    texts = [executed_text(s.text) for s in found[6:-4]]
+    texts = [executed_text(s.text) for s in found[5:-4]]
     assert texts == [*(s.text for s in one.sql.statements), "SET CONSTRAINTS ALL IMMEDIATE"]
-    set_first = [s.node["name"] for s in found[3:6]]
-    assert set_first == ["standard_conforming_strings", "lock_timeout", "statement_timeout"]
+    set_first = [s.node["name"] for s in found[3:5]]
+    assert set_first == ["lock_timeout", "statement_timeout"]
 
 
 def test_set_transaction_comes_before_the_guard() -> None:
@@ -125,7 +125,6 @@ def test_set_transaction_comes_before_the_guard() -> None:
         "LockStmt",
         "VariableSetStmt",
         "DoStmt",
-        "VariableSetStmt",
         "DoStmt",
         "VariableSetStmt",
         "DoStmt",
@@ -134,15 +133,15 @@ def test_set_transaction_comes_before_the_guard() -> None:
         "DoStmt",
         "TransactionStmt",
     ]
-    assert executed_text(sent[5].text) == "SELECT 1"
+    assert executed_text(sent[4].text) == "SELECT 1"
 
 
 def test_a_transaction_is_read_only_until_its_record_is_written() -> None:
     one = step("SET TRANSACTION ISOLATION LEVEL serializable, READ ONLY, NOT DEFERRABLE; SELECT 1")
     sent = [s.text for s in parse(compile_plain([one], SESSION).text)]
     assert sent[2] == "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE, NOT DEFERRABLE"
-    assert sent[5:7] == ["SAVEPOINT mosaic_read_only", "SET TRANSACTION READ ONLY"]
-    assert sent[8] == "RELEASE SAVEPOINT mosaic_read_only"
+    assert sent[4:6] == ["SAVEPOINT mosaic_read_only", "SET TRANSACTION READ ONLY"]
+    assert sent[7] == "RELEASE SAVEPOINT mosaic_read_only"
     assert sent[-3].startswith("INSERT")
 
 

@@ -21,7 +21,13 @@ from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
-from mosaic_deploy.sql.session.assignments import OTHER_STRINGS, changes_strings
+from mosaic_deploy.sql.session.strings import (
+    OFF_IN_DATABASE,
+    OFF_IN_DATABASE_HINT,
+    OTHER_STRINGS,
+    STRINGS_QUERY,
+    changes_strings,
+)
 
 
 def require_sql_approval(
@@ -40,6 +46,8 @@ def require_sql_approval(
     Raises PolicyDenied, DestructiveUnconfirmed, Declined, and SqlInvalid for SQL that can't be reviewed.
     """
     manifest = with_recorded_policy(api, project.id, manifest)
+    if "\\" in text and api.sql(project.id, STRINGS_QUERY)[0]["strings"] != "on":
+        raise SqlInvalid(f"{OFF_IN_DATABASE}; nothing was sent", hint=OFF_IN_DATABASE_HINT)
     try:
         statements = parse(text)
         _refuse_other_strings(statements)

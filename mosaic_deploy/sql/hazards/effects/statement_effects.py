@@ -169,14 +169,22 @@ def _items(node: Any) -> list[Tree]:
 
 def _with_nested_effects(effect: Effect) -> Iterator[Effect]:
     yield effect
+    yield from _set_by_update(effect)
     for kind, node in _nested_statements(effect):
         yield from _with_nested_effects(replace(effect, kind=kind, node=node))
     for kind, node in _evaluated_nodes(effect):
         if kind in WRITE_KINDS:
-            yield replace(effect, kind=kind, node=node)
+            written = replace(effect, kind=kind, node=node)
+            yield written
+            yield from _set_by_update(written)
         elif "funcname" in node:
             yield _call_effect(effect, node)
             yield from _query_effects(effect, node)
+            if (
+                list_name(node["funcname"]).name == "set_config"
+                and "A_Const" not in node.get("args", [{}])[0]
+            ):
+                yield _unknown_setting(effect, "set_config(…)")
 
 
 def _call_effect(effect: Effect, node: Tree) -> Effect:
@@ -184,6 +192,16 @@ def _call_effect(effect: Effect, node: Tree) -> Effect:
     if name in _TEXT_RUNNING_FUNCTIONS:
         return replace(effect, kind=DYNAMIC_SQL, node={"text": f"{name}(…)"}, certain=False)
     return replace(effect, kind=FUNCTION_CALL, node=node)
+
+
+def _set_by_update(effect: Effect) -> Iterator[Effect]:
+    if effect.kind == "UpdateStmt" and range_name(effect.node["relation"]).name == "pg_settings":
+        yield _unknown_setting(effect, "UPDATE pg_settings")
+
+
+def _unknown_setting(effect: Effect, text: str) -> Effect:
+    """Of a setting that isn't known depends how PostgreSQL reads the SQL that is run later, in the same statement too."""
+    return replace(effect, kind=DYNAMIC_SQL, node={"text": text}, certain=False)
 
 
 def _query_effects(effect: Effect, node: Tree) -> Iterator[Effect]:

@@ -202,3 +202,46 @@ def test_texts_of_the_database_control_nothing(run, deployed: Path) -> None:
     failed = run("sql", *HERE, r"do $$ begin raise exception E'a\n##[error]\x1b[2J'; end $$")
     assert "\x1b" not in failed.stderr
     assert "##\\[error]\\x1b[2J" in failed.stderr
+
+
+ATTACK = "select 'a\\', ' ; drop table t; --'"
+"""With standard_conforming_strings off, its second statement drops the table."""
+
+
+def test_sql_isnt_sent_if_its_strings_would_be_read_otherwise(run, deployed: Path) -> None:
+    turned_off = run(
+        "sql", *HERE, "--allow", "destructive",
+        "do $$ begin execute format('alter database %I set standard_conforming' || '_strings = off', "
+        "current_database()); end $$",
+    )  # fmt: skip
+    assert turned_off.returncode == 0, turned_off.stderr
+    # The default is that of new sessions.
+    run(
+        "sql",
+        *HERE,
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()",
+    )
+    for _ in range(2):
+        refused = run("sql", *HERE, ATTACK)
+        assert refused.returncode == 1
+        assert "standard_conforming_strings is off in this database" in refused.stderr
+        assert "ALTER DATABASE" in refused.stderr
+    assert run("sql", *HERE, "table t").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "turn_off",
+    [
+        "update pg_settings set setting = 'off' where name = 'standard_conforming_strings'",
+        "select set_config('standard_conforming' || '_strings', 'off', false)",
+        "with a as materialized (select set_config(concat('standard', '_x'), 'off', false)) select * from a",
+        "do $$ declare r record; begin for r in select name from pg_settings where name ~ '^standard_c' "
+        "loop perform set_config(r.name, 'off', false); end loop; end $$",
+        'set U&"standard\\005fconforming_strings" = off',
+        "set session standard_conforming_strings to default",
+    ],
+)
+def test_sql_that_changes_how_strings_are_read_needs_approval(run, deployed: Path, turn_off: str) -> None:
+    refused = run("sql", *HERE, f"{turn_off}; do $$ begin perform 'a\\', ' ; drop table t; --'; end $$")
+    assert refused.returncode != 0
+    assert run("sql", *HERE, "table t").returncode == 0

@@ -1,0 +1,58 @@
+"""`standard_conforming_strings` stays on: with it off, PostgreSQL reads other strings, and other statements, than were checked.
+
+A statement that names the setting is refused before anything runs. It can also be changed under a computed name, in
+pg_settings, or as the default of the database; so SQL that we send checks it while it runs.
+"""
+
+from __future__ import annotations
+
+from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.session.assignments import Assignment, assignments, node_assignments
+from mosaic_deploy.sql.tree import walk
+
+_SETTING = "standard_conforming_strings"
+_WRITE_ESCAPES = "write E'…' where a backslash is an escape"
+OTHER_STRINGS = (
+    f"changes {_SETTING}, so PostgreSQL would read the strings after it otherwise than they are checked here; leave it on, "
+    f"and {_WRITE_ESCAPES}"
+)
+STRINGS_QUERY = f"SELECT pg_catalog.current_setting('{_SETTING}') AS strings"
+"""Returns whether it is on in a new session."""
+STRINGS_ARE_OFF = f"pg_catalog.current_setting('{_SETTING}') OPERATOR(pg_catalog.<>) 'on'"
+"""A condition in SQL."""
+OFF_IN_DATABASE = f"{_SETTING} is off in this database, so PostgreSQL would read its strings otherwise than they were checked"
+OFF_IN_DATABASE_HINT = (
+    f"set it on, with ALTER DATABASE … SET {_SETTING} = on (or ALTER ROLE), and {_WRITE_ESCAPES}"
+)
+REFUSE_OFF = (
+    f"IF {STRINGS_ARE_OFF} THEN RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', "
+    f"MESSAGE = 'this leaves {_SETTING} off, so PostgreSQL would read the strings after it otherwise than they were checked', "
+    f"HINT = 'leave it on, and write E''…'' where a backslash is an escape'; END IF;"
+)
+"""PL/pgSQL for after a statement."""
+_ON = ("on", "true", "yes", "1")
+_SETTERS = frozenset(
+    {"VariableSetStmt", "AlterRoleSetStmt", "AlterDatabaseSetStmt", "CreateFunctionStmt", "AlterFunctionStmt"}
+)
+
+
+def changes_strings(statement: Statement) -> bool:
+    """Whether the statement itself, or its text, says that it may turn `standard_conforming_strings` off."""
+    if statement.kind in _SETTERS:
+        inner = (node for kind, node in walk({statement.kind: statement.node}) if kind in _SET_NODES)
+        if any(_turns_off(one) for node in inner for one in node_assignments("VariableSetStmt", node)):
+            return True
+    elif any(_turns_off(one) for one in assignments(statement)):
+        return True
+    text = statement.text.lower()
+    return _SETTING in text and (
+        statement.kind in ("CreateFunctionStmt", "DoStmt")
+        or (statement.kind != "VariableSetStmt" and "set_config" in text)
+    )
+
+
+_SET_NODES = ("VariableSetStmt", "setstmt")
+
+
+def _turns_off(one: Assignment) -> bool:
+    return one.name == _SETTING and (one.values or ("off",))[0].lower() not in _ON
