@@ -35,8 +35,6 @@ from mosaic_deploy.sql.execution.records import SEED
 
 CompareCommit = Callable[[str | None, bool], Sequence[Note]]
 _ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
-_SUCCESS_STATUSES = frozenset({"done", "baseline", "import", "repair", "rollback"})
-"""Statuses of complete runs, after which no checks are pending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,14 @@ def checks_changed(manifest: Manifest, live: LiveState) -> bool:
 
 def checks_pending(manifest: Manifest, live: LiveState) -> bool:
     """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
-    last = live.ledger_facts.get("last")
-    incomplete = last is not None and last.get("status") not in _SUCCESS_STATUSES
+    last = live.ledger_facts.get("last_apply")
+    incomplete = last is not None and last.get("status") != "done"
     return bool(manifest.verify) and (incomplete or checks_changed(manifest, live))
 
 
 def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator[Note]:
     """Why the checks run: they changed, or, with an `empty` plan, the last deploy didn't complete them."""
-    if not live.ledger_facts.get("last") or not checks_pending(manifest, live):
+    if not live.ledger_facts.get("last_apply") or not checks_pending(manifest, live):
         return
     if live.ledger_facts.get("checks") and checks_changed(manifest, live):
         message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"

@@ -81,6 +81,8 @@ _MIGRATION_ROWS = (
 
 
 OWNER_QUERY = f"SELECT value FROM mosaic_deploy.settings WHERE name = {literal(OWNER_SETTING)}"
+_HISTORY_STATUSES = "'{baseline,import,repair,rollback}'"
+"""Of runs of `migrate`, which run no checks."""
 _LIVE_COMMIT_QUERY = (
     "SELECT pg_catalog.jsonb_build_object('hash', report->>'commit', 'dirty', report->'dirty') "
     "FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
@@ -119,6 +121,7 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str =
         "owner": f"({OWNER_QUERY})",
         "policy": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
+        "last_apply": f"({DEPLOYS_QUERY} WHERE status <> ALL ({_HISTORY_STATUSES}) ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",

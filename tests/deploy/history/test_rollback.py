@@ -50,6 +50,23 @@ def test_one_step_then_all_then_forward_again(site, database):
     assert tables(site) == {"a", "b", "b2", "c"}
 
 
+def test_checks_that_failed_stay_pending(site):
+    three(site)
+    verify = {"sql": [{"query": "select count(*) from a", "value": 0}]}
+    site.manifest(database={"migrations": "sql"}, verify=verify)
+    site.apply()
+    assert not site.plan().checks_pending
+    site.write("sql/4_d.sql", "-- migrate:up\ninsert into a values (1);\n-- migrate:down\nselect 1;\n")
+    assert isinstance(site.run()[-1], ApplyFailed)
+    assert isinstance(back(site)[-1], ApplyDone)
+    assert site.plan().checks_pending
+    sql(site, "delete from a")
+    site.write("sql/4_d.sql", "-- migrate:up\nselect 1;\n-- migrate:down\nselect 1;\n")
+    site.apply()
+    assert isinstance(back(site)[-1], ApplyDone)
+    assert not site.plan().checks_pending
+
+
 def test_selected_rollbacks(site):
     three(site)
     site.apply()
