@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from mosaic_deploy.deploy.history.expected_objects import expected_objects, missing_problems
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
+    OwnHistory,
     history_plan,
     migration_path,
-    require_project,
+    read_own_history,
     try_parse,
     with_checksums,
 )
@@ -37,9 +38,9 @@ def plan_baseline(
     """A plan that records all files up to and including `version` as applied. Reads only.
 
     Raises HistoryImportRefused if there is no such file, if the history has migrations that ran, or if the database is
-    empty or, unless `allow_mismatch`, lacks what the files create; ProjectNotFound.
+    empty or, unless `allow_mismatch`, lacks what the files create; and as `read_own_history`.
     """
-    require_project(context)
+    own = read_own_history(api, context)
     if version not in context.by_version:
         newest = (
             f"its newest is {context.files[-1].migration.file}" if context.files else "the folder is empty"
@@ -54,7 +55,7 @@ def plan_baseline(
     differences = _missing_objects(api, context, files)
     _refuse_differences(differences, allow_mismatch=allow_mismatch)
     notes = _difference_notes(differences)
-    return _plan_recording(context, files, "already in the database", tuple(notes))
+    return _plan_recording(own, files, "already in the database", tuple(notes))
 
 
 def plan_import(
@@ -68,9 +69,9 @@ def plan_import(
     """A plan that records the files applied by `tool`, according to its history. Reads only.
 
     Raises HistoryImportRefused if that history doesn't match the folder or, unless `allow_mismatch`, a file differs from
-    what the tool applied or the database lacks what the files create; ProjectNotFound.
+    what the tool applied or the database lacks what the files create; and as `read_own_history`.
     """
-    require_project(context)
+    own = read_own_history(api, context)
     rows = read_other_tool_history(api, context.project.id, tool, table)
     folder = [file.migration for file in context.files]
     checksums = {file.migration.file: file_checksums(tool, file.whole_text()) for file in context.files}
@@ -89,7 +90,7 @@ def plan_import(
         *repeatable_notes(tool, rows),
         *_difference_notes(differences),
     )
-    return _plan_recording(context, files, f"applied by {tool.name}", notes)
+    return _plan_recording(own, files, f"applied by {tool.name}", notes)
 
 
 def _missing_objects(api: Api, context: HistoryContext, files: Sequence[MigrationFile]) -> list[Problem]:
@@ -117,13 +118,11 @@ def _difference_notes(differences: Sequence[Problem]) -> Iterator[Note]:
 
 
 def _plan_recording(
-    context: HistoryContext, files: Sequence[MigrationFile], why: str, notes: Sequence[Note] = ()
+    own: OwnHistory, files: Sequence[MigrationFile], why: str, notes: Sequence[Note] = ()
 ) -> PreparedPlan:
-    recorded = _recorded_earlier(context, files)
+    recorded = _recorded_earlier(own.context, files)
     left = [file for file in files if file.migration.version not in recorded]
-    return history_plan(
-        context, (_record_change(file, why) for file in left), (*notes, *_unparsed_notes(left))
-    )
+    return history_plan(own, (_record_change(file, why) for file in left), (*notes, *_unparsed_notes(left)))
 
 
 def _recorded_earlier(context: HistoryContext, files: Sequence[MigrationFile]) -> set[str]:

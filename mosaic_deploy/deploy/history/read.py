@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mosaic_deploy.deploy.planning.divergence import allowed_actions, refuse_other_owner
+from mosaic_deploy.deploy.planning.divergence import history_access
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, lost_steps, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
+from mosaic_deploy.diff.history.matching import Matches
 from mosaic_deploy.diff.history.migration_status import migration_statuses, unparsed_files
+from mosaic_deploy.diff.history.owner import HistoryAccess
 from mosaic_deploy.errors import MigrationInvalid, ProjectNotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.find_project import find_project
@@ -38,6 +40,18 @@ class HistoryContext:
     def by_version(self) -> dict[str, MigrationFile]:
         return {file.migration.version: file for file in self.files}
 
+    def access(self, matches: Matches) -> HistoryAccess:
+        """What the manifest may do with the history."""
+        return history_access(self.manifest, self.ledger.owner, matches)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHistory:
+    """A history that the manifest may change. Only `read_own_history` makes it, and no plan of changes is made without."""
+
+    context: HistoryContext
+    found: AppliedTexts
+
 
 def read_history_context(api: Api, manifest: Manifest, target: Target) -> HistoryContext:
     """Reads the folder and the history. A project that doesn't exist yet has an empty history. Reads only."""
@@ -62,6 +76,14 @@ def require_project(context: HistoryContext) -> None:
         )
 
 
+def read_own_history(api: Api, context: HistoryContext) -> OwnHistory:
+    """The history, to change it. Raises ProjectNotFound, and MigrationDiverged if it is another manifest's."""
+    require_project(context)
+    found = match_files(api, context)
+    context.access(found.matches).refuse_changing()
+    return OwnHistory(context, found)
+
+
 def match_files(api: Api, context: HistoryContext) -> AppliedTexts:
     """Which file each row of the history belongs to. Sends one request if a row has no equal file."""
     entries = context.ledger.entries
@@ -75,15 +97,18 @@ def match_files(api: Api, context: HistoryContext) -> AppliedTexts:
 
 
 def history_statuses(api: Api, context: HistoryContext) -> tuple[MigrationStatus, ...]:
-    """The state of every migration, with commands that fix what is wrong."""
+    """The state of every migration, with commands that fix what is wrong.
+
+    Raises MigrationDiverged if the history is another manifest's, and nothing of it is in the folder.
+    """
     found = match_files(api, context)
-    refuse_other_owner(context.manifest, context.ledger.owner, found.matches)
+    access = context.access(found.matches)
+    access.refuse_reading()
     lost = [row.version for _, row in lost_steps_of(api, context, context.files)]
     statuses = migration_statuses(found.matches, context.ledger.entries, found.evidence, lost)
-    manifest, owner = context.manifest, context.ledger.owner
-    return tuple(
-        replace(each, next_actions=allowed_actions(each.next_actions, manifest, owner)) for each in statuses
-    )
+    if not access.other:
+        return statuses
+    return tuple(replace(each, next_actions=access.restore_actions(each.version)) for each in statuses)
 
 
 def lost_steps_of(
@@ -122,12 +147,13 @@ def with_checksums(file: MigrationFile, rows: Iterable[Migration] = ()) -> Migra
 
 
 def history_plan(
-    context: HistoryContext,
+    own: OwnHistory,
     changes: Iterable[Change],
     notes: Iterable[Note] = (),
     parsed: Iterable[ParsedFile] = (),
 ) -> PreparedPlan:
     """A plan of changes to the migration history only."""
+    context = own.context
     folder = Snapshot(context.project, migrations=tuple(file.migration for file in context.files))
     rows = tuple(entry.migration for entry in context.ledger.entries)
     live = Snapshot(context.project, migrations=rows, serial=context.ledger.serial)

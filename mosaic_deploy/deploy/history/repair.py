@@ -9,13 +9,11 @@ from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     history_plan,
     lost_steps_of,
-    match_files,
     migration_path,
-    require_project,
+    read_own_history,
     try_parse,
     with_checksums,
 )
-from mosaic_deploy.deploy.planning.divergence import other_owner, refuse_other_owner
 from mosaic_deploy.deploy.planning.history_evidence import (
     files_with_moved_statements,
     lost_step_problem,
@@ -39,25 +37,22 @@ _APPLY_HINT = "`mosaic-deploy apply` does it, and replaces an invalid index of a
 
 
 def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> PreparedPlan:
-    """A plan of the requested repairs. Raises RepairRefused, ProjectNotFound. Reads only."""
-    require_project(context)
+    """A plan of the requested repairs. Raises RepairRefused and as `read_own_history`. Reads only."""
+    own = read_own_history(api, context)
     request = _with_file_names(request, context)
     rows = [entry.migration for entry in context.ledger.entries]
     begun = {row.version for row in rows}
     named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
     folder = [_parse_if_needed(file, rows, begun | named) for file in context.files]
-    matches = match_files(api, context).matches
-    refuse_other_owner(context.manifest, context.ledger.owner, matches)
-    _refuse_forgetting(context, request)
     try:
-        changes = repair_changes(request, matches, context.ledger.entries, folder)
+        changes = repair_changes(request, own.found.matches, context.ledger.entries, folder)
     except RepairRefused as error:
         error.problems = tuple(_with_path(problem, context) for problem in error.problems)
         raise
     _refuse_lost(api, context, request)
     _refuse_unapplied(api, context, request)
     _refuse_split(api, context, request)
-    return history_plan(context, changes, _unrun_notes(context, request))
+    return history_plan(own, changes, _unrun_notes(context, request))
 
 
 def _unrun_notes(context: HistoryContext, request: RepairRequest) -> Iterator[Note]:
@@ -92,17 +87,6 @@ def _with_path(problem: Problem, context: HistoryContext) -> Problem:
         if name.endswith(".sql")
         else problem
     )
-
-
-def _refuse_forgetting(context: HistoryContext, request: RepairRequest) -> None:
-    """Raises RepairRefused if rows are to be forgotten that another manifest may have a file for: it would run again."""
-    other = other_owner(context.manifest, context.ledger.owner)
-    if request.forget and other:
-        raise RepairRefused(
-            f"these migrations were applied by {other.manifest} from {other.folder}, which may still have the files",
-            hint="run this with that manifest; if it became this one, restore the file, run `mosaic-deploy apply`, and "
-            "then forget it",
-        )
 
 
 def _refuse_unapplied(api: Api, context: HistoryContext, request: RepairRequest) -> None:

@@ -13,16 +13,15 @@ from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     history_plan,
-    match_files,
     migration_path,
-    require_project,
+    read_own_history,
 )
-from mosaic_deploy.deploy.planning.divergence import refuse_other_owner
 from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
+from mosaic_deploy.diff.history.actions import restore_action
 from mosaic_deploy.diff.history.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem, RollbackRefused
@@ -55,18 +54,17 @@ def plan_rollback(
 ) -> PreparedPlan:
     """A plan to roll back the migrations after version `to`, or the newest `steps`. Reads only.
 
-    Hazards and policy apply as for an apply. Raises RollbackRefused with every migration that can't be rolled back.
+    Hazards and policy apply as for an apply. Raises RollbackRefused with every migration that can't be rolled back, and as
+    `read_own_history`.
     """
-    require_project(context)
+    own = read_own_history(api, context)
     entries = _entries_to_roll_back(context, to, steps)
-    found = match_files(api, context)
-    refuse_other_owner(context.manifest, context.ledger.owner, found.matches)
     problems: list[Problem] = []
     actions: list[NextAction] = []
     downs: list[tuple[HistoryEntry, DownMigration, ParsedFile]] = []
     for entry in entries:
         try:
-            downs.append((entry, *_down_migration(context, entry, found)))
+            downs.append((entry, *_down_migration(context, entry, own.found)))
         except _RollbackImpossible as refused:
             problems.append(
                 Problem(refused.message, Location(migration_path(context, refused.file)), hint=refused.hint)
@@ -82,7 +80,7 @@ def plan_rollback(
         )
         for e, down, parsed in downs
     ]
-    down_plan = history_plan(context, changes, parsed=[parsed for _, _, parsed in downs])
+    down_plan = history_plan(own, changes, parsed=[parsed for _, _, parsed in downs])
     manifest = with_recorded_policy(api, down_plan.live.snapshot.project.id, context.manifest)
     # Without the applied migrations, or find_hazards would skip the down migrations as already applied.
     live = replace(down_plan.live.snapshot, migrations=())
@@ -186,9 +184,7 @@ def _applied_down_migration(
 
 
 def _restore(row: Migration) -> NextAction:
-    return NextAction(
-        f"to restore {row.file} as it was applied", f"mosaic-deploy migrate restore-file {row.version}"
-    )
+    return restore_action(row, f"to restore {row.file} as it was applied")
 
 
 def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:

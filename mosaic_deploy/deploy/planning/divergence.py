@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import history_owner
 from mosaic_deploy.diff.history.actions import divergence_actions
-from mosaic_deploy.diff.history.matching import Matches, MatchKind
+from mosaic_deploy.diff.history.matching import Matches, MatchKind, match_history
 from mosaic_deploy.diff.history.migrations import divergence_hint, divergence_problems
-from mosaic_deploy.diff.history.owner import HistoryOwner, parse_owner, refuse_other_history
+from mosaic_deploy.diff.history.owner import HistoryAccess, parse_owner
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.snapshot import LiveState
@@ -47,37 +47,40 @@ def explain_divergence(
     found = read_applied_texts(
         api, live.snapshot.project.id, desired.migrations, complete.migrations or (), rows
     )
-    refuse_other_owner(desired.manifest, live.ledger_facts.get("owner"), found.matches)
+    access = history_access(desired.manifest, live.ledger_facts.get("owner"), found.matches)
+    access.refuse_reading()
     problems = divergence_problems(found.matches, allow_out_of_order=allow_out_of_order)
     error.hint = divergence_hint(found.matches)
     error.problems = tuple(_shown_problem(problem, desired, found) for problem in problems)
+    if access.other:
+        error.hint = access.hint
+        error.problems = tuple(replace(problem, hint=None) for problem in error.problems)
     out_of_order = len(problems) > sum(match.diverged for match in found.matches.rows)
     actions = divergence_actions(found.matches, found.evidence, out_of_order=out_of_order)
+    if access.other:
+        actions = list(access.restore_actions())
     if len(actions) > _MAX_ACTIONS:
         back = [action for action in actions[1:] if " migrate rollback " in str(action.command)]
         listing = NextAction("list all possible repairs", "mosaic-deploy migrate repair")
         actions = [actions[0], *back, listing]
-    actions = allowed_actions(actions, desired.manifest, live.ledger_facts.get("owner"))
     error.next_actions = (*actions, *error.next_actions)
     return error
 
 
-def refuse_other_owner(manifest: Manifest, record: object, matches: Matches) -> None:
-    """Raises MigrationDiverged if the history is another manifest's; `record` is OWNER_SETTING."""
-    if own := history_owner(manifest):
-        refuse_other_history(own, parse_owner(record), matches, manifest.locate("database.migrations"))
+def history_access(manifest: Manifest, record: object, matches: Matches) -> HistoryAccess:
+    """What `manifest` may do with the history; `record` is OWNER_SETTING."""
+    place = manifest.locate("database.migrations")
+    return HistoryAccess(history_owner(manifest), parse_owner(record), matches, place)
 
 
-def other_owner(manifest: Manifest, record: object) -> HistoryOwner | None:
-    """The manifest and folder that applied the migrations, if they aren't these; `record` is OWNER_SETTING."""
-    own, recorded = history_owner(manifest), parse_owner(record)
-    return recorded if own and own.is_other(recorded) else None
+def refuse_begun_elsewhere(desired: Desired, complete: Snapshot, live: LiveState) -> None:
+    """Raises MigrationDiverged if another manifest began a step outside a transaction, of which nothing is committed.
 
-
-def allowed_actions(actions: Iterable[NextAction], manifest: Manifest, record: object) -> list[NextAction]:
-    """Those that don't forget rows for which another manifest may have the files: these would run again."""
-    other = other_owner(manifest, record)
-    return [each for each in actions if other is None or " --forget " not in str(each.command)]
+    The history doesn't contradict such files: of a row without a committed step the whole file may change.
+    """
+    if complete.migrations is not None and any(row.unknown for row in live.snapshot.migrations or ()):
+        matches = match_history(complete.migrations, live.snapshot.migrations or ())
+        history_access(desired.manifest, live.ledger_facts.get("owner"), matches).refuse_changing()
 
 
 def _shown_problem(problem: Problem, desired: Desired, found: AppliedTexts) -> Problem:

@@ -149,6 +149,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise divergence.explain_divergence(
             error, api, desired, complete, live, allow_out_of_order=options.allow_out_of_order
         ) from None
+    divergence.refuse_begun_elsewhere(desired, complete, live)
     single_transaction = bool(desired.manifest.database and desired.manifest.database.single_transaction)
     names = known_names(complete, live.snapshot)
     try:

@@ -124,6 +124,13 @@ class PreparedPlan:
         return owner_record(own) if extends or moved else None
 
     @property
+    def owner_pending(self) -> bool:
+        """Whether the history is recorded as another manifest's, whose folder may have been moved here."""
+        own, recorded = history_owner(self.desired.manifest), parse_owner(self.live.ledger_facts.get("owner"))
+        begun = any(row.begun for row in self.live.snapshot.migrations or ())
+        return begun and self.owner_record is not None and own is not None and own.is_other(recorded)
+
+    @property
     def read_during_deploy(self) -> bool:
         """Whether another deploy was running while the live side was read, so it may have changed since."""
         return bool(self.live.ledger_facts.get("lease"))
@@ -156,6 +163,7 @@ class PreparedPlan:
             self.checks_pending
             or self.record_pending
             or self.policy_pending
+            or self.owner_pending
             or any(self.ledger_cleanup().values())
         )
 
@@ -168,8 +176,20 @@ class PreparedPlan:
         notes = compare_commit(live.get("hash"), bool(live.get("dirty"))) if compare_commit else []
         if self.plan.empty:
             notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
-        plan = replace(self.plan, notes=(*notes, *self.plan.notes, *self._leftover_notes()))
+        plan = replace(
+            self.plan, notes=(*notes, *self.plan.notes, *self._owner_notes(), *self._leftover_notes())
+        )
         return replace(self, plan=plan)
+
+    def _owner_notes(self) -> Iterator[Note]:
+        """Which manifest can change the migration history from now on."""
+        recorded = parse_owner(self.live.ledger_facts.get("owner"))
+        if recorded and self.owner_pending:
+            message = (
+                f"{recorded.manifest} applied these migrations from {recorded.folder}; `mosaic-deploy apply` records them as "
+                f"those of {manifest_identity(self.desired.manifest.file)}, and only it can change the history then"
+            )
+            yield Note("history_owner_changes", message, Severity.WARNING)
 
     def _leftover_notes(self) -> Iterator[Note]:
         """What an apply of an empty plan records; that it runs checks is a note of its own."""

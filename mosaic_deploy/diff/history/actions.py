@@ -72,7 +72,7 @@ def _squashed_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
             f"to record {file.file} in place of the files whose statements it contains (runs nothing)",
             f"--squash {shlex.quote(file.file)}",
         )
-    yield _restore(row, f"to write {row.file} as it was applied ({file.file} is kept as a .bak file)")
+    yield restore_action(row, f"to write {row.file} as it was applied ({file.file} is kept as a .bak file)")
 
 
 def _edited_actions(match: Match) -> Iterator[NextAction]:
@@ -83,7 +83,7 @@ def _edited_actions(match: Match) -> Iterator[NextAction]:
             f"to run what {file.file} contains now (it had no statements when it was applied)",
             f"{_REPAIR} --forget {row.version}",
         )
-    yield _restore(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
+    yield restore_action(row, f"to restore {row.file} as it was applied (your edit is kept as a .bak file)")
     if file.version == row.version and not row.unknown and (row.applied or file.steps == row.steps):
         matches = f"if the database already matches {file.file} (records it as applied, runs nothing)"
         if not row.applied:
@@ -99,7 +99,7 @@ def _edited_actions(match: Match) -> Iterator[NextAction]:
 def _moved_actions(match: Match, matches: Matches) -> Iterator[NextAction]:
     file, row = match.file, match.row
     assert file is not None
-    restore = _restore(row, f"to rename {file.file} back to {row.file}")
+    restore = restore_action(row, f"to rename {file.file} back to {row.file}")
     if matches.renumbering(row.version) is None:
         yield restore
         return
@@ -114,7 +114,7 @@ def _missing_actions(match: Match, matches: Matches, evidence: Evidence) -> Iter
     if row.unknown:
         yield from lost_step_actions(row, row.step_begun, has_file=False)
         return
-    yield _restore(row, f"to write {row.file} as it was applied")
+    yield restore_action(row, f"to write {row.file} as it was applied")
     trailing = matches.trailing_missing
     can_roll_back = all(each.row.applied and each.row.version in evidence.with_down for each in trailing)
     if match in trailing and can_roll_back:
@@ -186,14 +186,15 @@ def lost_step_actions(row: Migration, begun: int, *, has_file: bool = True) -> I
     """For a step of unknown outcome whose file was edited: its number may be that of another statement now."""
     step = f"{row.version}:{begun}"
     edit = " (your edit is kept as a .bak file)" if has_file else ""
-    yield _restore(
+    yield restore_action(
         row,
         f"to restore {row.file}, if step {begun} took effect; then record that with `migrate repair --applied {step}`{edit}",
     )
     yield _repair("if it had no effect", f"--not-applied {step}" if has_file else f"--forget {row.version}")
 
 
-def _restore(row: Migration, why: str) -> NextAction:
+def restore_action(row: Migration, why: str) -> NextAction:
+    """The command that writes the row's file as it was applied."""
     return NextAction(why, f"mosaic-deploy migrate restore-file {row.version}")
 
 

@@ -1,15 +1,17 @@
 """Whose migration history a project has: a project has one, of the migrations folder of one manifest.
 
 A deploy that runs migrations records its manifest and folder. A second manifest with a folder of its own contradicts the
-history as if all files were deleted; then it must not forget or repair the rows of the first.
+history as if files were deleted or edited. So it may change the history only if its folder holds all that was applied: then
+the folder may have been moved. Every command that judges or changes the history asks HistoryAccess.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
-from mosaic_deploy.diff.history.matching import Matches, MatchKind
+from mosaic_deploy.diff.history.actions import restore_action
+from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
 
 
@@ -51,33 +53,106 @@ def owner_record(owner: HistoryOwner) -> dict[str, object]:
     return asdict(owner)
 
 
-def refuse_other_history(
-    own: HistoryOwner, recorded: HistoryOwner | None, matches: Matches, place: Location
-) -> None:
-    """Raises MigrationDiverged if the history is another manifest's, and no applied file is in this folder.
+@dataclass(frozen=True, slots=True)
+class HistoryAccess:
+    """What the manifest `own` may do with a history that `recorded` has; `place` is its field of the folder."""
 
-    `place` is the folder's field in the manifest.
-    """
-    applied = [match for match in matches.rows if match.row.begun]
-    in_common = any(
-        match.kind not in (MatchKind.MISSING, MatchKind.EDITED) for match in applied if match.row.steps_done
-    )
-    if recorded is None or not own.is_other(recorded) or not applied or in_common:
-        return
-    raise MigrationDiverged(
-        "another manifest's migrations are applied to this project",
-        problems=[
-            Problem(
-                f"none of the applied migrations is in {own.folder}: {recorded.manifest} applied them from {recorded.folder}",
-                place,
-            )
-        ],
-        hint="a project has one migration history: put all migrations into one folder, and leave database.migrations out "
-        "of the other manifests, or give this one a project of its own",
-        next_actions=[
-            NextAction(
-                f"if {recorded.folder} was moved here, to write {applied[0].row.file} as it was applied",
-                f"mosaic-deploy migrate restore-file {applied[0].row.version}",
-            )
-        ],
-    )
+    own: HistoryOwner | None
+    recorded: HistoryOwner | None
+    matches: Matches
+    place: Location
+
+    @property
+    def other(self) -> HistoryOwner | None:
+        """The other manifest that the history belongs to; None if this one may change it."""
+        may_be_moved = not self._not_held
+        return None if may_be_moved or not self._is_other else self.recorded
+
+    @property
+    def hint(self) -> str:
+        """What to do instead of correcting the history, if it is another manifest's."""
+        assert self.recorded is not None
+        return (
+            f"only {self.recorded.manifest} can change this history; if {self.recorded.folder} was moved here, restore its "
+            "files as they were applied, and `mosaic-deploy apply` records the move"
+        )
+
+    def refuse_reading(self) -> None:
+        """Raises MigrationDiverged if the history is another manifest's, and no applied file is in this folder."""
+        if self.other and not self._has_any:
+            raise self._refusal()
+
+    def refuse_changing(self) -> None:
+        """Raises MigrationDiverged if the history is another manifest's, unless all that was applied is in this folder."""
+        if self.other:
+            raise self._refusal()
+
+    def restore_actions(self, version: str | None = None) -> tuple[NextAction, ...]:
+        """The only commands that help if the history is another manifest's: for one row, or for all."""
+        rows = [match.row for match in self._not_held]
+        return tuple(
+            restore_action(row, f"to write {row.file} as it was applied")
+            for row in rows
+            if version in (None, row.version)
+        )
+
+    @property
+    def _is_other(self) -> bool:
+        return self.own is not None and self.own.is_other(self.recorded)
+
+    @property
+    def _begun(self) -> list[Match]:
+        return [match for match in self.matches.rows if match.row.begun]
+
+    @property
+    def _not_held(self) -> list[Match]:
+        """The rows of which something ran, or may have, and whose statements the folder doesn't have in their place."""
+        return [match for match in self._begun if not _is_held(match)]
+
+    @property
+    def _has_any(self) -> bool:
+        kinds = (match.kind for match in self._begun if match.row.steps_done)
+        return any(kind not in (MatchKind.MISSING, MatchKind.EDITED) for kind in kinds)
+
+    def _refusal(self) -> MigrationDiverged:
+        assert self.own is not None and self.recorded is not None
+        applied = f"{self.recorded.manifest} applied them from {self.recorded.folder}"
+        first, *more = self.restore_actions()
+        if not self._has_any:
+            fact = f"none of the applied migrations is in {self.own.folder}: {applied}"
+            hint: str = _ONE_HISTORY
+            actions = [
+                replace(first, description=f"if {self.recorded.folder} was moved here, {first.description}")
+            ]
+        else:
+            names = _enumerated([match.row.file for match in self._not_held])
+            fact = f"{self.own.folder} doesn't have these migrations as they were applied: {names}; {applied}"
+            hint = self.hint
+            actions = [first]
+            if more:
+                actions.append(NextAction("list the files to restore", "mosaic-deploy migrate status"))
+        return MigrationDiverged(
+            "another manifest's migrations are applied to this project",
+            problems=[Problem(fact, self.place)],
+            hint=hint,
+            next_actions=actions,
+        )
+
+
+_ONE_HISTORY = (
+    "a project has one migration history: put all migrations into one folder, and leave database.migrations out of the "
+    "other manifests, or give this one a project of its own"
+)
+_MAX_NAMES = 5
+"""Maximum migrations named in a message."""
+
+
+def _is_held(match: Match) -> bool:
+    """Of a row without a committed step any file of its number counts as the same, so the bytes must be, too."""
+    file, row = match.file, match.row
+    return not match.diverged and file is not None and (row.steps_done > 0 or file.checksum == row.checksum)
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_NAMES
+    return ", ".join([*names[:_MAX_NAMES], *([f"{more} more"] if more > 0 else [])])

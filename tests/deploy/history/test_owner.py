@@ -12,7 +12,7 @@ from mosaic_deploy.deploy.history.repair import plan_repair
 from mosaic_deploy.deploy.history.rollback import plan_rollback
 from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
 from mosaic_deploy.diff.history.repairs import RepairRequest
-from mosaic_deploy.errors import MigrationDiverged, RepairRefused
+from mosaic_deploy.errors import MigrationDiverged
 from tests.deploy.histories import history, known, repairs, sql
 
 FOREIGN = "none of the applied migrations is in admin/sql: web/mosaic.yaml applied them from web/sql"
@@ -58,9 +58,9 @@ def test_a_file_in_common_does_not_make_the_others_forgettable(pair):
     with pytest.raises(MigrationDiverged) as diverged:
         admin.plan()
     assert [action.command.split()[2] for action in diverged.value.next_actions] == ["restore-file", "status"]
-    with pytest.raises(RepairRefused) as caught:
+    with pytest.raises(MigrationDiverged) as caught:
         plan_repair(admin.api, known(admin), RepairRequest(forget=("2",)))
-    assert "were applied by web/mosaic.yaml from web/sql" in caught.value.message
+    assert "web/mosaic.yaml applied them from web/sql" in caught.value.problems[0].message
 
 
 def test_a_moved_folder_owns_the_history_after_its_next_deploy(pair):
