@@ -32,11 +32,16 @@ def loosened(before: PolicySpec, after: PolicySpec) -> str:
 def _loosened(before: PolicySpec, after: PolicySpec) -> Iterator[str]:
     if _STRICTNESS.index(after.destructive) < _STRICTNESS.index(before.destructive):
         yield f"destructive: {before.destructive} → {after.destructive}"
-    if lost := [name for name in before.protected_tables if name not in after.protected_tables]:
+    kept = {_with_schema(name) for name in after.protected_tables}
+    if lost := [name for name in before.protected_tables if _with_schema(name) not in kept]:
         yield f"protected_tables: without {', '.join(lost)}"
     most, limit = after.max_deletes, before.max_deletes
     if limit is not None and (most is None or most > limit):
         yield f"max_deletes: {limit} → {'no limit' if most is None else most}"
+
+
+def _with_schema(table: str) -> str:
+    return table if "." in table else f"public.{table}"
 
 
 def recorded_policy(record: object, manifest: str) -> PolicySpec | None:

@@ -110,12 +110,16 @@ class ForgetMigration:
 
 @dataclass(frozen=True, slots=True)
 class RollBackMigration:
-    """Runs the down migration of an applied file, which is pending afterwards. `down` says where it is written."""
+    """Runs the down migration of an applied file, which is pending afterwards.
+
+    `down` says where it is written, `checksum` is the SHA-256 of its text.
+    """
 
     version: str
     file: str
     down: str
     statements: int
+    checksum: str
     destroys: tuple[str, ...] = ()
     kind: ClassVar[str] = "rollback"
     action: ClassVar[Action] = Action.DESTROY

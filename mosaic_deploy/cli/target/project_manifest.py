@@ -34,12 +34,12 @@ def read_project_manifest(
             return Manifest(Path(path) / MANIFEST_NAMES[0])
         if use != "required":
             error.hint = "run this in a folder with a mosaic.yaml, or pass --project ID"
-            error.next_actions = (
-                NextAction(
-                    "list the project IDs",
-                    with_options("mosaic-deploy projects list", *(["--local"] if local else [])),
-                ),
-            )
+            listing = with_options("mosaic-deploy projects list", *(["--local"] if local else []))
+            error.next_actions = (NextAction("list the project IDs", listing),)
+        if has_id:
+            exists = Path(path).is_dir()
+            error.hint = "--env needs a mosaic.yaml" if exists else "run this in a folder that exists"
+            error.next_actions = ()
         raise
     except ManifestInvalid:
         if has_id and use == "project_only" and environment is None:

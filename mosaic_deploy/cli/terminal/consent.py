@@ -93,10 +93,10 @@ CHANGED_MEANWHILE = (
 
 
 class SettingsFiles:
-    """The manifest and `.env` as they were read: a question is only about them."""
+    """The manifest, `.env` and `others` as they were read: a question is only about them."""
 
-    def __init__(self, manifest: Path) -> None:
-        self._files = (manifest, manifest.parent / ".env")
+    def __init__(self, manifest: Path, *others: Path) -> None:
+        self._files = (manifest, manifest.parent / ".env", *others)
         self._before = self._read()
 
     def refuse_changed(self) -> None:

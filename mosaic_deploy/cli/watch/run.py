@@ -168,7 +168,7 @@ class EditDeployer:
             self._declined = question.digest
             raise Declined(
                 "nothing of this was changed",
-                hint="other files are deployed; save it again to be asked again",
+                hint="other files are deployed; the question comes back when this changes again, or with a new watch",
             )
         self._approved = question.digest
         self.planner.forget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.migrations import checked_step
@@ -76,7 +77,11 @@ def plan_rollback(
         raise RollbackRefused("can't roll back; nothing was changed", problems=problems, next_actions=actions)
     changes = [
         RollBackMigration(
-            e.migration.version, e.migration.file, down.description, len(parsed.steps[0].statements)
+            e.migration.version,
+            e.migration.file,
+            down.description,
+            len(parsed.steps[0].statements),
+            sha256(down.file.whole_text().encode()).hexdigest(),
         )
         for e, down, parsed in downs
     ]

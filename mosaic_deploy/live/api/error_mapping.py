@@ -190,13 +190,16 @@ def error_from_response(response: httpx.Response, operation: str, *, sql: bool =
     return _with_wait(error, responses.retry_after(response.headers))
 
 
+ASK_OPERATOR_HINT = "ask those who run the platform"
+
+
 def _with_wait(error: errors.ApiError, seconds: float) -> errors.ApiError:
     """`error`, saying how long the platform asks to wait."""
     if seconds and isinstance(error, errors.RateLimited | errors.ServerFailed):
         error.retry_after = seconds
         if seconds > _YEAR:
             error.message = f"{error.message}; the platform asks to wait more than a year"
-            error.hint = "ask those who run the platform"
+            error.hint = ASK_OPERATOR_HINT
             return error
         until = datetime.now(UTC) + timedelta(seconds=seconds)
         wait = duration_text(round(seconds))

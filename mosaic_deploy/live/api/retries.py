@@ -9,7 +9,7 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api.endpoints import Operation
-from mosaic_deploy.live.api.error_mapping import WEB_PAGE_HINT, is_server_failure
+from mosaic_deploy.live.api.error_mapping import ASK_OPERATOR_HINT, WEB_PAGE_HINT, is_server_failure
 from mosaic_deploy.live.api.responses import retry_after
 
 MAX_ATTEMPTS = 5
@@ -102,7 +102,9 @@ def with_retry_hint(
     hint = "run the same command again; it first checks what is live"
     if not operation.idempotent:
         hint = "check whether it took effect before you run the command again, which would repeat it"
-    if error.retry_after:
+    if error.hint == ASK_OPERATOR_HINT:
+        hint = f"{ASK_OPERATOR_HINT}; then {hint}"
+    elif error.retry_after:
         hint = f"wait until then; {hint}"
     elif isinstance(error, errors.ResponseInvalid) and error.hint == WEB_PAGE_HINT:
         hint = f"{WEB_PAGE_HINT}. Then {hint}"

@@ -121,6 +121,34 @@ def test_history_is_not_written_after_a_change(run, terminal, live: Path, comman
     assert "u" in tables(run)
 
 
+def test_an_edited_down_migration_is_not_run(run, terminal, live: Path) -> None:
+    """The number of its statements stays the same."""
+    (live / "sql/2_u.sql").write_text("create table u (id int);\ninsert into u values (1), (2);")
+    down = live / "sql/2_u.down.sql"
+    down.write_text("delete from u where id < 1;")
+    assert run("apply", "--local", "--yes").returncode == 0
+    screen = terminal("migrate", "rollback", "--local")
+    screen.until("[y/N]")
+    down.write_text("delete from u where id < 9;")
+    screen.type("y\n")
+    screen.until("the plan changed while the question was open; nothing was changed")
+    assert screen.end() == 1
+    assert json.loads(run("sql", "--local", "-o", "json", "table u").stdout)["rows"] == [{"id": 1}, {"id": 2}]
+
+
+@pytest.mark.parametrize("changed", ["q.sql", "mosaic.yaml"])
+def test_sql_is_not_run_after_a_change(run, terminal, live: Path, changed: str) -> None:
+    (live / "q.sql").write_text("truncate t;")
+    screen = terminal("sql", "--local", "-f", "q.sql")
+    screen.until("Run it anyway?")
+    with (live / changed).open("a") as file:
+        file.write("policy: {destructive: deny}\n" if changed == "mosaic.yaml" else "select 1;")
+    screen.type("y\n")
+    screen.until(f"{changed} changed while the question was open; nothing was changed")
+    assert screen.end() == 1
+    assert json.loads(run("sql", "--local", "-o", "json", "table t").stdout)["rows"] == [{"id": 1}]
+
+
 def test_watch_withdraws_the_question_and_goes_on_with_other_files(run, terminal, live: Path) -> None:
     screen = terminal("watch", "--local", "--yes")
     screen.until("Watching")

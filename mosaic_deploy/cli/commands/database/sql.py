@@ -66,18 +66,24 @@ def sql(
         prepare_read_only_query,
     )
     from mosaic_deploy.cli.commands.database.sql_review import require_sql_approval
+    from mosaic_deploy.cli.terminal.consent import SettingsFiles
     from mosaic_deploy.live.api.responses import SqlResult
     from mosaic_deploy.live.database.read_only import run_read_only
 
     read_query = prepare_read_only_query(text, name, _MAX_ROWS, is_file=is_file) if read_only else None
     lasting = read_only or check_single_call(text, name, is_file=is_file)
     session = target_options.open("project_only")
+    settings = SettingsFiles(session.manifest.file, *([Path(str(file))] if is_file else []))
     with session:
         project = folder_option.find_project(session)
         # The database that the app uses: during `dev` that can be a draft's copy.
         api = session.api.for_database("")
         if not read_query:
-            require_sql_approval(screen, api, project, session.manifest, text, name, allow, is_file=is_file)
+            asked = require_sql_approval(
+                screen, api, project, session.manifest, text, name, allow, is_file=is_file
+            )
+            if asked:
+                settings.refuse_changed()
         with locating_errors(text, read_query.text if read_query else text, name, is_file=is_file):
             result = (
                 SqlResult(run_read_only(api, project.id, read_query).rows, ())

@@ -9,8 +9,9 @@ from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.terminal.consent import is_interactive, missing_approvals, require_approvals
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
+from mosaic_deploy.diff.policies import loosened
 from mosaic_deploy.diff.policy import apply_policy, refuse_denied
-from mosaic_deploy.errors import Location, SqlInvalid
+from mosaic_deploy.errors import Location, PolicyDenied, SqlInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
@@ -40,12 +41,12 @@ def require_sql_approval(
     allow: Collection[str],
     *,
     is_file: bool,
-) -> None:
-    """Returns if the SQL may be sent. Messages call it `name`.
+) -> bool:
+    """Returns if the SQL may be sent: whether a person was asked. Messages call it `name`.
 
     Raises PolicyDenied, DestructiveUnconfirmed, Declined, and SqlInvalid for SQL that can't be reviewed.
     """
-    manifest = with_recorded_policy(api, project.id, manifest)
+    own, manifest = manifest, with_recorded_policy(api, project.id, manifest)
     if "\\" in text and api.sql(project.id, STRINGS_QUERY)[0]["strings"] != "on":
         raise SqlInvalid(f"{OFF_IN_DATABASE}; nothing was sent", hint=OFF_IN_DATABASE_HINT)
     try:
@@ -53,18 +54,25 @@ def require_sql_approval(
         _refuse_other_strings(statements)
     except SqlSyntaxError as error:
         _refuse_unread(error, text, name, manifest.policy, allow, is_file=is_file)
-        return
+        return False
     # Nothing checks again before it runs that a table is still empty, so the review mustn't count on it.
     step = StepSql(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
     file = MigrationFile(Migration("", name, "", ""), name, text)
     found = find_hazards(api, Snapshot(project), [ParsedFile(file, (step,))], manifest.policy)
     hazards = (*_history_hazards(statements, text, name), *found.hazards)
     plan = apply_policy(Plan(project, (), (), "", "", 0), hazards, manifest)
-    refuse_denied(plan, "this SQL")
-    if missing := missing_approvals(plan, manifest.policy, allow):
+    try:
+        refuse_denied(plan, "this SQL")
+    except PolicyDenied as error:
+        if loosened(manifest.policy or PolicySpec(), own.policy or PolicySpec()):
+            error.hint = "the policy of the last deploy still holds; `mosaic-deploy apply` replaces it, with your approval"
+        raise
+    missing = missing_approvals(plan, manifest.policy, allow)
+    if missing:
         if is_interactive():
             screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in plan.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
+    return bool(missing)
 
 
 def _refuse_other_strings(statements: Sequence[Statement]) -> None:
