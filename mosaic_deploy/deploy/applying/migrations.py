@@ -135,7 +135,8 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
     rows = run.planned.live.snapshot.migrations or ()
     recorded = any(row.version == change.version and row.checksum == change.checksum for row in rows)
     hazards = run.planned.plan.hazards
-    for number, step in enumerate(parsed.steps or (EMPTY_STEP,), 1):
+    steps = parsed.steps or (EMPTY_STEP,)
+    for number, step in enumerate(steps, 1):
         if number > change.steps_done:
             yield Step(
                 version=change.version,
@@ -147,6 +148,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
                 number=number,
                 steps=change.steps,
                 sql=checked_step(step, number, parsed.file, hazards),
+                next_session=steps[number].session if number < len(steps) else None,
             )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from mosaic_deploy.sql.execution.carried import CARRIED_VARIABLES, check_carried_sql, compared_settings
 from mosaic_deploy.sql.execution.failure import (
     HANDLER_VARIABLES,
     LEASE_LOST,
@@ -51,17 +52,18 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
     steps_json = dollar_quote(json.dumps(data, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
     flush = _ASYNC_COMMIT.format(last=len(steps) - 1) if commit else ""
     checked = _CHECK_CONSTRAINTS if commit or len(steps) == 1 else ""
+    carried = _CHECK_CARRIED if any(step.next_session is not None for step in steps) else ""
     settings = _SET_SESSION if any(step.sql.session.statements for step in steps) else ""
     leave = _LEAVE_SESSION if any(leftovers(step.sql.statements) for step in steps) else ""
     body = f"""DECLARE
   steps pg_catalog.jsonb := {steps_json};
-{_DECLARATIONS}{DECLARE_OWN}BEGIN
+{_DECLARATIONS}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
 {BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
-{settings}{_execute_loop(steps)}{checked}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+{settings}{_execute_loop(steps)}{checked}{carried}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
     {_REPORT}
   END IF;
 {"  COMMIT;" if commit else ""}
@@ -95,9 +97,17 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         "record": record_sql(step, session),
         **({"verbs": verbs} if any(verbs := [verb_of(one) for one in step.sql.statements]) else {}),
         **({"session": list(settings)} if (settings := step.sql.session.statements) else {}),
+        **_next_session(step),
         **({"leave": list(left)} if (left := leftovers(step.sql.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
     }
+
+
+def _next_session(step: Step) -> dict[str, list[str]]:
+    """What the settings are compared with at the end of a step that isn't the file's last."""
+    if step.next_session is None:
+        return {}
+    return {"next": list(step.next_session.statements), "compared": compared_settings(step)}
 
 
 # A loop over data instead of code per step: PL/pgSQL keeps a plan for every statement in the code, and each DDL
@@ -172,6 +182,14 @@ _CHECK_CONSTRAINTS = f"""    step := 0;
     BEGIN
     {CHECK_CONSTRAINTS_SQL};
     {_RERAISE}    END;
+"""
+_CHECK_CARRIED = f"""    step := 0;
+    IF one OPERATOR(pg_catalog.->) 'next' IS NOT NULL THEN
+    BEGIN
+    {check_carried_sql("one OPERATOR(pg_catalog.->) 'compared'", "one OPERATOR(pg_catalog.->) 'next'")}    {
+    _RERAISE
+}    END;
+    END IF;
 """
 # The WAL is written in order, so the last step's commit makes the earlier ones durable too: one disk flush per call
 # instead of one per migration. A server crash in between loses ledger rows together with the work, and the call is

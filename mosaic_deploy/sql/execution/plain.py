@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mosaic_deploy.sql.execution.carried import CARRIED_VARIABLES, check_carried_sql, compared_settings
 from mosaic_deploy.sql.execution.failure import HANDLER_VARIABLES, reraise_handler_sql
 from mosaic_deploy.sql.execution.own_session import BEGIN_SESSION, DECLARE_OWN, KEEP_OWN, RESTORE_OWN
 from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, record_sql
@@ -18,7 +19,7 @@ from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementP
 from mosaic_deploy.sql.execution.transactions import not_executable_reason, sets_read_only, split_modes
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.quote import dollar_quote, literal
+from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal
 from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, assignments
 from mosaic_deploy.sql.session.leftovers import leftovers
 from mosaic_deploy.sql.session.state import SessionState
@@ -82,6 +83,8 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
             compiled.add("SET LOCAL statement_timeout = 0")
         if len(steps) == 1:
             compiled.add(_traced_do_block(CHECK_CONSTRAINTS_SQL, step, 0))
+        if step.next_session is not None:
+            compiled.add(_carried_check(step, step.next_session))
         compiled.add(*leftovers(step.sql.statements))
         compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{RESTORE_OWN}END\n", "mosaic_restore"))
         compiled.add(record_sql(step, session))
@@ -97,6 +100,18 @@ def _session_statements(state: SessionState) -> tuple[str, ...]:
         return state.statements
     execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in state.statements)
     return (_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{execute}{KEEP_OWN}END\n", "mosaic_session"),)
+
+
+def _carried_check(step: Step, following: SessionState) -> str:
+    check = check_carried_sql(
+        f"{json_literal(compared_settings(step))}::pg_catalog.jsonb",
+        f"{json_literal(list(following.statements))}::pg_catalog.jsonb",
+    )
+    which = f"'version', '{step.version}', 'step', {step.number}, 'statement', 0"
+    return _do_block(
+        f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}BEGIN\n{check}{reraise_handler_sql(which)}END\n",
+        "mosaic_carried",
+    )
 
 
 def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:

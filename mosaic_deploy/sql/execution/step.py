@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mosaic_deploy.sql.execution.split import StepSql
+from mosaic_deploy.sql.session.state import SessionState
 
 
 class Purpose(StrEnum):
@@ -40,6 +41,8 @@ class Step:
     purpose: Purpose = Purpose.APPLY
     size: int = 0
     """A seed file's size in bytes."""
+    next_session: SessionState | None = None
+    """The settings that the file's next step starts with; None for its last step."""
 
 
 @dataclass(frozen=True, slots=True)

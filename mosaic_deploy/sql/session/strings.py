@@ -6,7 +6,7 @@ pg_settings, or as the default of the database; so SQL that we send checks it wh
 
 from __future__ import annotations
 
-from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.parse import Statement, Tree
 from mosaic_deploy.sql.session.assignments import Assignment, assignments, node_assignments
 from mosaic_deploy.sql.tree import walk
 
@@ -52,6 +52,15 @@ def changes_strings(statement: Statement) -> bool:
 
 
 _SET_NODES = ("VariableSetStmt", "setstmt")
+
+
+def node_turns_off(kind: str, node: Tree) -> bool:
+    """The same for a parse tree in a body: a SET of any kind, or a call of set_config (kind `FuncCall`)."""
+    if kind == "FuncCall":
+        call = {"targetList": [{"ResTarget": {"val": {"FuncCall": node}}}]}
+        return any(_turns_off(one) for one in node_assignments("SelectStmt", call))
+    set_node = node.get("setstmt", node)
+    return any(_turns_off(one) for one in node_assignments("VariableSetStmt", set_node))
 
 
 def _turns_off(one: Assignment) -> bool:

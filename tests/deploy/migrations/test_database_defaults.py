@@ -135,3 +135,48 @@ def test_a_statement_that_turns_strings_over_fails(site, around, turn_off):
         assert around == "later step"
         assert "isn't known before it runs" in str(invalid.problems)
     assert "t2" in tables(site)
+
+
+CHANGE_PATH = {
+    "function": "select use_a();",
+    "insert": "insert into public.t1 select use_a();",
+    "create table as": "create table public.q as select use_a() as v;",
+    "default": "alter table public.t1 alter v set default use_a(); insert into public.t1 default values;",
+    "trigger": "create function public.trg() returns trigger language plpgsql as $$ begin perform use_a(); "
+    "return new; end $$; create trigger trg before insert on public.t1 for each row execute function public.trg(); "
+    "insert into public.t1 values ('a');",
+    "view": "create view public.w as select use_a() as v; select * from public.w;",
+    "pg_settings": "update pg_settings set setting = 'a' where name = 'search_path';",
+    "local": "select set_locally();",
+}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("change", CHANGE_PATH)
+def test_a_step_may_not_need_what_only_the_session_knows(site, change, plain):
+    """psql would create t3 in schema a. Each step has its own session, and the text doesn't say what it begins with."""
+    history(
+        site,
+        m1_a="create table t1 (v text); create schema a; create function use_a() returns text language sql as "
+        "$$ select set_config('search_path', 'a', false) $$; create function set_locally() returns text language sql "
+        "as $$ select set_config('search_path', 'a', true) $$;",
+    )
+    site.apply()
+    first = f"begin; savepoint s; {CHANGE_PATH[change]} commit;" if plain else CHANGE_PATH[change]
+    site.write(
+        "sql/2_b.sql", f"{first} create index concurrently on public.t1 (v); create table t3 (id int);"
+    )
+    try:
+        error = site.fails().error
+        assert isinstance(error, MigrationFailed)
+        assert "changes search_path in this step" in error.message
+    except MigrationInvalid as invalid:
+        assert "isn't known before it runs" in str(invalid.problems)
+    assert tables(site) == {"t1"}
+    # What SET says is carried, and what the step undoes itself is no change.
+    site.write(
+        "sql/2_b.sql",
+        f"{CHANGE_PATH[change]} set search_path = public; create index concurrently on t1 (v); create table t3 (id int);",
+    )
+    site.apply()
+    assert {"t1", "t3"} <= tables(site)

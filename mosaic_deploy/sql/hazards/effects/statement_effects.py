@@ -12,6 +12,7 @@ from mosaic_deploy.sql.hazards.syntax.plpgsql import DynamicSql, block_statement
 from mosaic_deploy.sql.hazards.syntax.trees import (
     DYNAMIC_SQL,
     FUNCTION_CALL,
+    FUNCTION_SETTING,
     UNREADABLE_ROUTINE,
     WRITE_KINDS,
     Effect,
@@ -78,6 +79,9 @@ def _does_more(insert: str) -> bool:
 def routine_effects(statement: Statement, tree: Tree) -> Iterator[Effect]:
     """What a call of the function or procedure does that `statement` creates; `tree` is its CREATE FUNCTION."""
     options = options_by_name(tree.get("options", []))
+    for item in tree.get("options", []):
+        if setting := item.get("DefElem", {}).get("arg", {}).get("VariableSetStmt"):
+            yield Effect(FUNCTION_SETTING, setting, 0, certain=False, file_offset=0)
     language = str((options.get("language") or {}).get("String", {}).get("sval", "sql")).lower()
     if body := tree.get("sql_body"):
         yield from _effects_of_body_tree(body)

@@ -7,10 +7,11 @@ from typing import Any
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.table_facts import dropped_policies
-from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (
+    FUNCTION_CALL,
     Effect,
     alter_commands,
     option_is_true,
@@ -18,6 +19,9 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     security_invoker_setting,
 )
 from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.session.strings import node_turns_off
+
+_ANY_TABLE = Name(None, "")
 
 _DISABLED_TRIGGERS = {
     "AT_DisableTrig": "a trigger",
@@ -37,6 +41,20 @@ def disable_triggers(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for _, command in alter_commands(effect, *_DISABLED_TRIGGERS):
         if scope.existed_before(table):
             yield Finding(f"disables {_DISABLED_TRIGGERS[command['subtype']]} on {table}", str(table))
+
+
+def strings_setting(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    is_call = effect.kind == FUNCTION_CALL
+    if is_call and list_name(effect.node["funcname"]).name != "set_config":
+        return
+    if node_turns_off("FuncCall" if is_call else "VariableSetStmt", effect.node) and scope.existed_before(
+        _ANY_TABLE, ObjectKind.ANY_TABLE
+    ):
+        what = (
+            "turns standard_conforming_strings off: what the SQL after it destroys can't be known, because PostgreSQL reads "
+            "its strings otherwise than they are checked here"
+        )
+        yield Finding(what, "", "*")
 
 
 def disable_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:

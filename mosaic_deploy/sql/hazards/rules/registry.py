@@ -18,7 +18,13 @@ from mosaic_deploy.sql.hazards.rules import (
     rows,
 )
 from mosaic_deploy.sql.hazards.rules.rule import Check, Finding, Rule
-from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, UNREADABLE_ROUTINE, Effect
+from mosaic_deploy.sql.hazards.syntax.trees import (
+    DYNAMIC_SQL,
+    FUNCTION_CALL,
+    FUNCTION_SETTING,
+    UNREADABLE_ROUTINE,
+    Effect,
+)
 
 _DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = HazardSeverity
 
@@ -71,6 +77,9 @@ RULES: tuple[Rule, ...] = (
           "write the new name as a constant"),
     _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC_SQL, drops.dynamic_sql,
           "write the statements out, or quote names with %I and values with %L"),
+    _rule("strings_setting", _DESTRUCTIVE,
+          f"VariableSetStmt AlterRoleSetStmt AlterDatabaseSetStmt {FUNCTION_CALL} {FUNCTION_SETTING}", access.strings_setting,
+          "leave it on, and write E'…' where a backslash is an escape"),
     _rule("disable_triggers", _SECURITY, "AlterTableStmt VariableSetStmt", access.disable_triggers,
           "leave triggers enabled, or enable them again in the same transaction"),
     _rule("disable_row_security", _SECURITY, "AlterTableStmt", access.disable_row_security,

@@ -9,6 +9,8 @@ from typing import Any
 from mosaic_deploy.sql.hazards.syntax.types import SERIALS
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 
+FUNCTION_SETTING = "FunctionSetting"
+"""The kind of an effect: a setting that a called function has while it runs. Its node is a VariableSetStmt's."""
 DYNAMIC_SQL = "DynamicSql"
 """The kind of an effect that runs dynamic SQL; its node has the expression as `text`."""
 FUNCTION_CALL = "Call"
