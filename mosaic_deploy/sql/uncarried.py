@@ -24,6 +24,7 @@ from mosaic_deploy.sql.session.assignments import (
     assignments,
     node_assignments,
 )
+from mosaic_deploy.sql.session.declared_types import types_without_schema
 from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
 from mosaic_deploy.sql.session.state import SEARCH_PATH
 from mosaic_deploy.sql.session.strings import OTHER_STRINGS, changes_strings
@@ -31,8 +32,7 @@ from mosaic_deploy.sql.session.temporary import dropped_temporary, mentions, tem
 
 _WITHOUT_EFFECT = re.compile(
     r".*_timeout|client_(min_messages|encoding)|log_.*|.*work_mem|max_parallel_.*|application_name|jit.*|enable_.*"
-    r"|synchronous_commit|check_function_bodies|row_security|xmloption|escape_string_warning|bytea_output"
-    r"|extra_float_digits|standard_conforming_strings|plpgsql\..*"
+    r"|synchronous_commit|check_function_bodies|escape_string_warning|standard_conforming_strings|plpgsql\..*"
 )
 """Settings that don't change what a statement does to the database."""
 _TRANSACTION_DEFAULTS = {
@@ -78,6 +78,10 @@ def _refuse_alone(step: StepSql, statement: Statement) -> None:
     if kind == "DoStmt" and nested_block(statement) is None:
         raise _alone(statement, "this DO block can't be given them", "set them in the block")
     path = state.of(SEARCH_PATH)
+    if path and kind == "DoStmt" and (types := types_without_schema(statement.text)):
+        raise _alone(
+            statement, f"PostgreSQL looks up {types[0]} before it sets them", "write the schema in the name"
+        )
     if path and path.computed and names_to_qualify(step):
         raise _alone(statement, "the computed search_path isn't known", "write the schemas in the names")
     if kind in _OWNED_KINDS and (state.of("role") or state.of("session_authorization")):

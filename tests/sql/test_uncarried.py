@@ -7,6 +7,10 @@ from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 REFUSED = [
+    ("set search_path = a; «do $$ declare y t.i%TYPE; begin commit; end $$;", "looks up t.i%TYPE before"),
+    ("set search_path = a; «do $$ declare x int; y t%rowtype; begin commit; end $$;", "looks up t%rowtype before"),
+    ("set search_path = a; «do $$ declare x constant mood := 'x'; begin commit; end $$;", "looks up mood before"),
+    ("set search_path = a; «do $$ begin declare z mood[]; begin commit; end; end $$;", "looks up mood before"),
     ("select 1; «set standard_conforming_strings = off; select 'a\\''; drop table x; --';", "changes standard_conforming"),
     ("«set local standard_conforming_strings to default; select 1;", "changes standard_conforming_strings"),
     ("«select set_config('standard_conforming_strings', 'off', false);", "changes standard_conforming_strings"),

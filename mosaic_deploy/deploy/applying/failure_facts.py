@@ -11,7 +11,7 @@ from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.scripts.copy_batches import CopyBatch
-from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OFF_IN_DATABASE_HINT
+from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, turn_on_hint
 
 
 class FailureFacts(TypedDict):
@@ -32,7 +32,7 @@ def failure_facts(failure: StepFailed, parsed: ParsedFile) -> FailureFacts:
         "location": _failure_location(failure, parsed, frames),
         "sqlstate": failure.sqlstate,
         "detail": failure.detail,
-        "pg_hint": failure.hint,
+        "pg_hint": None if failure.message == OFF_IN_DATABASE else failure.hint,
         "calls": tuple(frame.text for frame in frames),
         "notices": tuple(f"{notice.severity}: {notice.message}" for notice in failure.notices),
     }
@@ -70,5 +70,5 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
 def correction_hint(failure: StepFailed, file: str) -> str:
     """What to do about a failure that the file or the database's settings cause."""
     if failure.message == OFF_IN_DATABASE:
-        return f"{OFF_IN_DATABASE_HINT}; then run the same command again"
+        return f"{turn_on_hint(failure.hint or '')}; then run the same command again"
     return f"correct {file} and run the same command again"

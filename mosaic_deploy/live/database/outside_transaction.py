@@ -41,6 +41,12 @@ _INVALID_TERMINATION = "2D000"
 _MAX_ATTEMPTS = 3
 _DUPLICATE = "42P07"
 _OUTPUT_PARAMETER = "is an output parameter but corresponding argument is not writable"
+_OUTPUT_WITH_SETTINGS = (
+    "this CALL has output parameters, so it is sent alone, without the file's settings; write the schema in its name and "
+    "RESET the settings before it, or call it in a DO block with variables"
+)
+_NOT_COMPILED = 'compilation of PL/pgSQL function "inline_code_block"'
+"""In the context of an error before the block's first statement."""
 _DONE_ALREADY = frozenset({_DUPLICATE, "42704"})
 """The index to create is there; the index to drop is not."""
 _MAY_COMMIT_PARTLY = frozenset({"CallStmt", "DoStmt"})
@@ -117,10 +123,9 @@ def wraps_in_transaction(error: SqlFailed) -> bool:
 class NotSent(Exception):
     """The step couldn't be begun, so its statement wasn't sent."""
 
-    def __init__(self, message: str, error: SqlFailed) -> None:
+    def __init__(self, message: str, error: SqlFailed, hint: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.error = error
+        self.message, self.error, self.hint = message, error, hint
 
 
 class NothingCommitted(Exception):
@@ -148,6 +153,9 @@ def _run_statement(
     """
     try:
         _run_replacing_invalid_index(api, project, step, session, sleep)
+    except NotSent:
+        _record_failure(api, project, step, session)
+        raise
     except SqlFailed as error:
         if (failure := parse_failure(error.message)) and failure.code == STEP_NOT_BEGUN:
             raise lease_lost_error() from error
@@ -157,6 +165,9 @@ def _run_statement(
             and _read_outcome(api, project, step) is StatementOutcome.DONE
         ):
             return
+        if _NOT_COMPILED in error.context:
+            _record_failure(api, project, step, session)
+            raise NotSent(error.message, error) from error
         if not may_commit_partially(step):
             _record_failure(api, project, step, session)
         elif wraps_in_transaction(error) and _wraps_requests(api, project):
@@ -184,6 +195,8 @@ def _run_replacing_invalid_index(
     except SqlFailed as error:
         if statement.kind == "CallStmt" and _OUTPUT_PARAMETER in error.message:
             # A block would need variables for them. Nothing ran yet.
+            if step.sql.session.statements:
+                raise NotSent(_OUTPUT_WITH_SETTINGS, error) from error
             api.sql(project, statement.text, idempotent=False)
             return
         if error.sqlstate != _DUPLICATE or statement.kind != "IndexStmt":
@@ -209,7 +222,8 @@ def _claim_step(api: Api, project: str, step: Step, session: SqlSession, *, sent
     except SqlFailed as error:
         failure = parse_failure(error.message)
         if failure is None or failure.code == STATEMENT_FAILED:
-            raise NotSent(failure.message if failure else error.message, error) from error
+            message, hint = (failure.message, failure.hint) if failure else (error.message, error.pg_hint)
+            raise NotSent(message, error, hint) from error
         if failure.code not in (STEP_APPLIED, STEP_ATTEMPTED):
             raise lease_lost_error() from error
         return failure.code

@@ -218,7 +218,7 @@ class Runner:
             position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), step_failed(error, StatementPosition(step, 1, position))
         except NotSent as known:
-            return (), StepFailed(step, 0, known.error.sqlstate, known.message)
+            return (), StepFailed(step, 0, known.error.sqlstate, known.message, hint=known.hint)
         except NothingCommitted as known:
             return (), replace(step_failed(known.error, StatementPosition(step, 1, 0)), wrapped=True)
         return (step,), None

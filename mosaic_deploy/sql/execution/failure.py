@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.quote import literal
-from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, STRINGS_ARE_OFF
+from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, STRINGS_ARE_OFF, TURN_ON
 
 STEP_APPLIED = "step_applied"
 STEP_ATTEMPTED = "step_attempted"
@@ -64,7 +64,7 @@ def refuse_off_strings_sql(which: str) -> str:
     """PL/pgSQL that raises `statement_failed` if the session reads strings otherwise. `which` as for the handler."""
     facts = (
         f"pg_catalog.json_build_object('code', '{STATEMENT_FAILED}', {which}, 'statement', 0, "
-        f"'message', {literal(OFF_IN_DATABASE)})::text"
+        f"'message', {literal(OFF_IN_DATABASE)}, 'hint', {TURN_ON})::text"
     )
     return f"  IF {STRINGS_ARE_OFF} THEN {raise_with_facts_sql(facts)} END IF;\n"
 

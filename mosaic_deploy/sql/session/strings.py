@@ -16,20 +16,29 @@ OTHER_STRINGS = (
     f"changes {_SETTING}, so PostgreSQL would read the strings after it otherwise than they are checked here; leave it on, "
     f"and {_WRITE_ESCAPES}"
 )
-STRINGS_QUERY = f"SELECT pg_catalog.current_setting('{_SETTING}') AS strings"
-"""Returns whether it is on in a new session."""
+TURN_ON = f"pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET {_SETTING} = on', session_user, pg_catalog.current_database())"
+"""An SQL expression: the statement that turns it on, whatever the role, the database or the server have."""
+STRINGS_QUERY = f"SELECT pg_catalog.current_setting('{_SETTING}') AS strings, {TURN_ON} AS turn_on"
+"""Returns whether it is on in a new session, and TURN_ON."""
 STRINGS_ARE_OFF = f"pg_catalog.current_setting('{_SETTING}') OPERATOR(pg_catalog.<>) 'on'"
 """A condition in SQL."""
 OFF_IN_DATABASE = f"{_SETTING} is off in this database, so PostgreSQL would read its strings otherwise than they were checked"
-OFF_IN_DATABASE_HINT = (
-    f"set it on, with ALTER DATABASE … SET {_SETTING} = on (or ALTER ROLE), and {_WRITE_ESCAPES}"
-)
 REFUSE_OFF = (
     f"IF {STRINGS_ARE_OFF} THEN RAISE EXCEPTION USING ERRCODE = 'feature_not_supported', "
     f"MESSAGE = 'this leaves {_SETTING} off, so PostgreSQL would read the strings after it otherwise than they were checked', "
     f"HINT = 'leave it on, and write E''…'' where a backslash is an escape'; END IF;"
 )
 """PL/pgSQL for after a statement."""
+
+
+def turn_on_hint(statement: str) -> str:
+    """`statement` is TURN_ON's value."""
+    return (
+        f"run {statement} with `mosaic-deploy sql`, and {_WRITE_ESCAPES}; open sessions, which the platform may use again, keep "
+        "the old value for a while"
+    )
+
+
 _ON = ("on", "true", "yes", "1")
 _SETTERS = frozenset(
     {"VariableSetStmt", "AlterRoleSetStmt", "AlterDatabaseSetStmt", "CreateFunctionStmt", "AlterFunctionStmt"}

@@ -24,10 +24,10 @@ from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
 from mosaic_deploy.sql.session.strings import (
     OFF_IN_DATABASE,
-    OFF_IN_DATABASE_HINT,
     OTHER_STRINGS,
     STRINGS_QUERY,
     changes_strings,
+    turn_on_hint,
 )
 
 
@@ -47,12 +47,12 @@ def require_sql_approval(
     Raises PolicyDenied, DestructiveUnconfirmed, Declined, and SqlInvalid for SQL that can't be reviewed.
     """
     own, manifest = manifest, with_recorded_policy(api, project.id, manifest)
-    if "\\" in text and api.sql(project.id, STRINGS_QUERY)[0]["strings"] != "on":
-        raise SqlInvalid(f"{OFF_IN_DATABASE}; nothing was sent", hint=OFF_IN_DATABASE_HINT)
     try:
         statements = parse(text)
         _refuse_other_strings(statements)
+        _refuse_off_in_database(api, project.id, statements)
     except SqlSyntaxError as error:
+        _refuse_off_in_database(api, project.id)
         _refuse_unread(error, text, name, manifest.policy, allow, is_file=is_file)
         return False
     # Nothing checks again before it runs that a table is still empty, so the review mustn't count on it.
@@ -80,6 +80,15 @@ def _refuse_other_strings(statements: Sequence[Statement]) -> None:
     for statement in statements:
         if changes_strings(statement):
             raise SqlSyntaxError(OTHER_STRINGS, statement.offset)
+
+
+def _refuse_off_in_database(api: Api, project: str, statements: Sequence[Statement] = ()) -> None:
+    """Raises SqlInvalid if PostgreSQL reads strings otherwise there, except for statements that set defaults."""
+    if statements and all(one.kind in ("AlterRoleSetStmt", "AlterDatabaseSetStmt") for one in statements):
+        return
+    (row,) = api.sql(project, STRINGS_QUERY)
+    if row["strings"] != "on":
+        raise SqlInvalid(f"{OFF_IN_DATABASE}; nothing was sent", hint=turn_on_hint(str(row["turn_on"])))
 
 
 def _history_hazards(statements: Sequence[Statement], text: str, name: str) -> Iterator[Hazard]:

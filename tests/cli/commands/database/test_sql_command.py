@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -221,11 +222,17 @@ def test_sql_isnt_sent_if_its_strings_would_be_read_otherwise(run, deployed: Pat
         *HERE,
         "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()",
     )
-    for _ in range(2):
-        refused = run("sql", *HERE, ATTACK)
+    for query in (ATTACK, "select read_escapes()", "table t"):
+        refused = run("sql", *HERE, "-o", "json", query)
         assert refused.returncode == 1
-        assert "standard_conforming_strings is off in this database" in refused.stderr
-        assert "ALTER DATABASE" in refused.stderr
+        error = json.loads(refused.stdout)["error"]
+        assert "standard_conforming_strings is off in this database" in error["message"]
+    remedy = re.match(r"run (ALTER ROLE .* = on) with `mosaic-deploy sql`", error["hint"])
+    assert remedy
+    assert run("sql", *HERE, remedy.group(1)).returncode == 0
+    # The first call may still get the old session, and ends it.
+    run("sql", *HERE, "--read-only", "select pg_terminate_backend(pg_backend_pid())")
+    assert run("sql", *HERE, ATTACK).returncode == 0
     assert run("sql", *HERE, "table t").returncode == 0
 
 
