@@ -227,7 +227,7 @@ def test_sql_isnt_sent_if_its_strings_would_be_read_otherwise(run, deployed: Pat
         assert refused.returncode == 1
         error = json.loads(refused.stdout)["error"]
         assert "standard_conforming_strings is off in this database" in error["message"]
-    remedy = re.match(r"run (ALTER ROLE .* = on) with `mosaic-deploy sql`", error["hint"])
+    remedy = re.match(r"run (ALTER ROLE .* = on) with `mosaic-deploy sql", error["hint"])
     assert remedy
     assert run("sql", *HERE, remedy.group(1)).returncode == 0
     # The first call may still get the old session, and ends it.
