@@ -202,7 +202,7 @@ async def _run_worker(
             ListenOptions(cluster.stop_seconds, cluster.trusted_proxies, listeners.metrics),
         )
         await platform.finish_tasks()
-        await platform.sessions.close_idle(older_than=0)
+        await platform.sessions.close()
 
 
 async def _build_platform(

@@ -141,7 +141,7 @@ async def _open_platform(
         )
         yield platform
         await platform.finish_tasks()
-        await platform.sessions.close_idle(older_than=0)
+        await platform.sessions.close()
 
 
 async def _platform_document(folder: Path, platform: Platform, postgres: Postgres) -> dict[str, Any]:

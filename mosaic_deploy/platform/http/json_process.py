@@ -13,8 +13,10 @@ import pickle
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from mosaic_deploy.platform.copying import LARGE_BYTES, in_thread
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http.json_text import LongText
 from mosaic_deploy.platform.http.json_worker import END, LENGTH_BYTES, PIECE_BYTES
@@ -81,7 +83,7 @@ class _Parser:
             kind, value = pickle.loads(b"".join(await self._receive()))  # noqa: S301 (our own process wrote it)
             for text in value.values() if isinstance(value, dict) else ():
                 if isinstance(text, LongText):
-                    text.encoded = b"".join(await self._receive())
+                    text.encoded = await _joined(await self._receive())
         except BaseException:
             # Whatever it still sends belongs to this document.
             await self.stop()
@@ -112,6 +114,11 @@ class _Parser:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+async def _joined(pieces: list[bytes]) -> bytes:
+    join = partial(b"".join, pieces)
+    return join() if sum(map(len, pieces)) < LARGE_BYTES else await in_thread(join)
 
 
 def _parser() -> _Parser:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.postgres.control_database import Pool
+from mosaic_deploy.platform.postgres.control_database import Pool, fetch
 from mosaic_deploy.platform.postgres.databases import ROLE_CONNECTION_LIMIT, database_name, restore_access
 from mosaic_deploy.platform.postgres.passwords import working_password
 from mosaic_deploy.platform.postgres.server import Server, was_closed_by_server
@@ -25,6 +26,12 @@ PROJECT_LIMIT = 12
 IDLE_SECONDS = 20.0
 ACQUIRE_TIMEOUT_SECONDS = 60.0
 RESET_TIMEOUT_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
+_END_PAUSES = (0.01, 1.0)
+"""The first and the longest, in seconds, between two looks at a backend that ends."""
+_TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %(pid)s AND usename = %(role)s"
+)
 STATEMENT_TIMEOUT_MS = 300_000
 # Stronger than the role's own settings, some of which would end every session at once.
 _OPTIONS = (
@@ -33,6 +40,8 @@ _OPTIONS = (
 )
 # PostgreSQL 17 and newer.
 _TRANSACTION_TIMEOUT = " -c transaction_timeout=0"
+
+log = logging.getLogger(__name__)
 
 
 class SessionPool:
@@ -58,6 +67,8 @@ class SessionPool:
         self._account_semaphores: dict[int, asyncio.Semaphore] = {}
         self._project_semaphores: dict[str, asyncio.Semaphore] = {}
         self._idle: list[tuple[str, Session, float]] = []
+        # asyncio itself keeps only weak references to them.
+        self._endings: set[asyncio.Task[None]] = set()
         self._in_use = 0
         self._options = _OPTIONS
 
@@ -73,18 +84,26 @@ class SessionPool:
         semaphore = self._project_semaphores.setdefault(project_id, asyncio.Semaphore(PROJECT_LIMIT))
         # In this order: a call that waits for its project's or account's turn takes nobody else's.
         account = self._account_semaphores.setdefault(account_id, asyncio.Semaphore(self._account_limit))
-        async with _acquired(semaphore), _acquired(account), _acquired(self._semaphore):
+        async with AsyncExitStack() as places:
+            for limit in (semaphore, account, self._semaphore):
+                await places.enter_async_context(_acquired(limit))
             self._in_use += 1
-            connection: Session | None = None
+            places.callback(self._count_out)
+            connection = self._take_idle(name) or await self._open(project_id, password, name)
+            backend = connection.info.backend_pid
             try:
-                connection = self._take_idle(name) or await self._open(project_id, password, name)
                 yield connection
             finally:
-                try:
-                    if connection is not None:
-                        await self._release(project_id, name, connection)
-                finally:
-                    self._in_use -= 1
+                if not await self._release(project_id, name, connection):
+                    ending = asyncio.create_task(self._end(project_id, backend, places.pop_all()))
+                    self._endings.add(ending)
+                    ending.add_done_callback(self._endings.discard)
+
+    async def close(self) -> None:
+        """At shutdown: close idle connections, and wait a few seconds for calls that were dropped to end."""
+        await self.close_idle(older_than=0)
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=CLOSE_SECONDS)
 
     async def close_idle(self, older_than: float = IDLE_SECONDS) -> None:
         """Close connections that have been idle for `older_than` seconds."""
@@ -156,8 +175,11 @@ class SessionPool:
             self._options += _TRANSACTION_TIMEOUT
         return connection
 
-    async def _release(self, project_id: str, name: str, connection: Session) -> None:
-        """Reset the connection for reuse, unless sessions are shared; close it if that fails, which rolls back."""
+    async def _release(self, project_id: str, name: str, connection: Session) -> bool:
+        """Reset the connection for reuse, unless sessions are shared; close it if that fails.
+
+        False if its backend may still be at work then: the call was dropped, or its result was too large.
+        """
         try:
             async with asyncio.timeout(RESET_TIMEOUT_SECONDS):
                 if connection.pgconn.transaction_status in (
@@ -169,12 +191,38 @@ class SessionPool:
                     await connection.execute("DISCARD ALL")
         except (psycopg.Error, TimeoutError, asyncio.CancelledError):
             await _close(connection)
-            return
+            return False
         is_clean = connection.pgconn.transaction_status == TransactionStatus.IDLE
         if self._reuse and is_clean and project_id in self._project_semaphores:
             self._idle.append((name, connection, time.monotonic()))
         else:
             await _close(connection)
+        return is_clean
+
+    async def _end(self, project_id: str, backend: int, places: AsyncExitStack) -> None:
+        """End a backend whose connection is closed. The call keeps its places in the limits until it has ended.
+
+        A backend that waits for a lock, or computes, doesn't notice that its client is gone. A cancel request isn't enough: it
+        is lost if the statement hasn't begun, and functions may ignore it.
+        """
+        parameters = {"pid": backend, "role": database_name(project_id)}
+        pause, failed = _END_PAUSES[0], False
+        async with places:
+            while True:
+                try:
+                    # Doesn't wait in PostgreSQL, which would keep one of the control database's connections.
+                    if not await fetch(self._pool, _TERMINATE, parameters):
+                        return
+                except (psycopg.Error, OSError) as error:
+                    if not failed:
+                        reason = " ".join(str(error).split())
+                        log.warning("can't end a session of project %s yet: %s", project_id, reason)
+                    failed = True
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _END_PAUSES[1])
+
+    def _count_out(self) -> None:
+        self._in_use -= 1
 
 
 @asynccontextmanager

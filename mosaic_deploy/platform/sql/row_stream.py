@@ -8,7 +8,8 @@ from __future__ import annotations
 import array
 import fcntl
 import termios
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 
 import psycopg
 from psycopg import errors
@@ -17,6 +18,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
+from mosaic_deploy.platform.copying import LARGE_BYTES, in_thread
 from mosaic_deploy.platform.postgres.connections import Session
 
 _ROWS_PER_CHUNK = 64
@@ -38,10 +40,10 @@ async def stream_results(
     ResultTooLarge.
     """
     connection = session.pgconn
-    if params is None:
-        connection.send_query(query)
-    else:
-        connection.send_query_params(query, params)
+    send = partial(connection.send_query, query)
+    if params is not None:
+        send = partial(connection.send_query_params, query, params)
+    await _begin(send, len(query) + sum(len(value or b"") for value in params or ()))
     connection.set_chunked_rows_mode(_ROWS_PER_CHUNK)
     await session.wait(_flush(connection))
     while (result := await session.wait(_next_result(connection, max_bytes))) is not None:
@@ -55,7 +57,7 @@ async def stream_results(
 async def fetch_parameter_types(session: Session, query: bytes) -> list[int]:
     """The type OIDs that PostgreSQL infers for a statement's parameters. Raises psycopg.Error."""
     connection = session.pgconn
-    connection.send_prepare(b"", query)
+    await _begin(partial(connection.send_prepare, b"", query), len(query))
     await _read_single_result(session)
     connection.send_describe_prepared(b"")
     described = await _read_single_result(session)
@@ -68,6 +70,17 @@ def encoding(session: Session) -> str:
         return session.info.encoding
     except psycopg.Error:
         return "utf-8"
+
+
+async def _begin(send: Callable[[], None], size: int) -> None:
+    """Start to send `size` bytes; what PostgreSQL doesn't take at once is left to `_flush`.
+
+    libpq copies all of them before, a query's text even twice. It doesn't wait: an asynchronous connection is non-blocking.
+    """
+    if size < LARGE_BYTES:
+        send()
+    else:
+        await in_thread(send)
 
 
 async def _read_single_result(session: Session) -> PGresult:

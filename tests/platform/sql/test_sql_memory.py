@@ -6,11 +6,14 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
+from mosaic_deploy.platform.copying import in_thread
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.sql import endpoint
 
@@ -63,6 +66,25 @@ def test_a_failed_statement_leaves_nothing_in_memory(work, code) -> None:
         return found, alive()
 
     assert asyncio.run(run()) == (code, None)
+
+
+@pytest.mark.usefixtures("no_collection")
+def test_a_failed_copy_leaves_nothing_in_memory() -> None:
+    async def run() -> Any:
+        parameters = Parameters()
+
+        def fail(_parameters: Parameters) -> None:
+            raise MemoryError
+
+        alive = weakref.ref(parameters)
+        with suppress(MemoryError):
+            await in_thread(partial(fail, parameters))
+        del parameters
+        # The thread may still be about to let go of its last work.
+        await in_thread(int)
+        return alive()
+
+    assert asyncio.run(run()) is None
 
 
 def test_the_log_shows_where_an_error_came_from() -> None:
