@@ -25,8 +25,8 @@ ACCOUNT_RATE = 4 * 1024 * 1024
 them takes the worker's time, which is everybody's."""
 ACCOUNT_BURST = 128 * 1024 * 1024
 WAIT_SECONDS = 60.0
-# Below, a request costs no more than its head.
-_SMALL_BYTES = 64 * 1024
+SMALL_BYTES = 64 * 1024
+"""Not counted: such a request costs no more than its head."""
 
 
 class BodyMemory:
@@ -51,7 +51,7 @@ class BodyMemory:
 
         Raises Fault (503) if they don't in time.
         """
-        if size <= _SMALL_BYTES:
+        if size <= SMALL_BYTES:
             return
         account: int | None = scope.get(ACCOUNT_SCOPE_KEY)
         if self.account_rate:

@@ -6,6 +6,7 @@ Without them, a client that sends a byte a minute keeps its connection, its memo
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -30,22 +31,32 @@ async def paced_chunks(
     *,
     too_slow: Callable[[str], Fault] = _too_slow,
     least_rate: float = LEAST_RATE,
+    longest: float = math.inf,
     grace: float = GRACE_SECONDS,
     idle: float = IDLE_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """The body's pieces. Raises what `too_slow` makes of the fact, and Starlette's ClientDisconnect."""
+    """The body's pieces. Raises what `too_slow` makes of the fact, and Starlette's ClientDisconnect.
+
+    After `grace` seconds the body may take `longest` more, whatever has arrived. The time that the caller takes for a piece
+    doesn't count: the sender can't send meanwhile.
+    """
     chunks = request.stream()
     started, received = time.monotonic(), 0
     while True:
-        left = started + grace + received / least_rate - time.monotonic()
+        earned = min(received / least_rate, longest)
+        left = started + grace + earned - time.monotonic()
         try:
             async with asyncio.timeout(max(0.0, min(idle, left))):
                 chunk = await anext(chunks, None)
         except TimeoutError as error:
             if left > idle:
                 raise too_slow(f"no data arrived for {idle:g} seconds") from error
+            if earned == longest:
+                raise too_slow(f"the body didn't arrive within {grace + longest:g} seconds") from error
             raise too_slow(f"the body arrived at less than {least_rate / 1024:.0f} KiB per second") from error
         if chunk is None:
             return
         received += len(chunk)
+        before = time.monotonic()
         yield chunk
+        started += time.monotonic() - before

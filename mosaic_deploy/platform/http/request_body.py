@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
 from mosaic_deploy.platform.faults import Fault
-from mosaic_deploy.platform.http.body_memory import MEMORY
+from mosaic_deploy.platform.http.body_memory import MEMORY, SMALL_BYTES
 from mosaic_deploy.platform.http.json_process import INLINE_BYTES, parse_in_process
 from mosaic_deploy.platform.http.json_text import DEPTH_LIMIT, LongText, parse
 from mosaic_deploy.platform.http.pace import LEAST_RATE, paced_chunks
@@ -21,17 +22,22 @@ TOKEN_LIMIT = 16 * 1024
 _PIECE_BYTES = 64 * 1024
 _BODY_SECONDS = 600
 """A large body must arrive within this time, because it holds a part of its account's memory."""
+_UNKNOWN_BYTES = 1024 * 1024
+"""Reserved for a body of unknown length once it is more than a small one. When it is larger than that, its endpoint's limit is.
+
+Not in smaller steps: bodies that hold a part and wait for more could all wait for each other. As it is, a waiting one holds
+1 MiB, so it takes 40 of them to keep memory from the next.
+"""
 
 
 async def read_json(
     request: Request, limit: int = SETTINGS_LIMIT, *, long_texts: bool = False
 ) -> dict[str, Any]:
-    """The body as a JSON object; raises Fault (400, 408, 413 or 415) otherwise. `limit` is in bytes.
+    """The body as a JSON object; raises Fault (400, 408, 413, 415 or 503) otherwise. `limit` is in bytes.
 
     With `long_texts`, long ones may be LongText, for `required_bytes`.
     """
     _check_content_type(request.headers.get("content-type"))
-    await MEMORY.reserve(request.scope, _declared_size(request, limit))
     pieces = await read_limited(request, limit)
     size = sum(map(len, pieces))
     MEMORY.release(request.scope, keep=size)
@@ -65,28 +71,35 @@ def _error_text(error: Exception) -> str:
     return str(error)
 
 
-def _declared_size(request: Request, limit: int) -> int:
-    """Bytes that the body may have. Raises Fault (413) before the first is read if it says that it has more."""
+def _declared_size(request: Request, limit: int) -> int | None:
+    """Bytes that the body has; None if it doesn't say. Raises Fault (413) before the first is read if they are too many."""
     length = request.headers.get("content-length", "")
     if not (length.isascii() and length.isdecimal()):
-        return limit
+        return None
     if len(length) > 15 or int(length) > limit:
         raise _too_large(limit)
     return int(length)
 
 
 async def read_limited(request: Request, limit: int) -> list[bytes]:
-    """A body of any kind, in pieces; raises Fault (400, 408 or 413). `limit` is in bytes."""
+    """A body of any kind, in pieces; raises Fault (400, 408, 413 or 503). `limit` is in bytes.
+
+    Its memory is reserved, and is the caller's to release.
+    """
+    declared = _declared_size(request, limit)
+    reserved = declared or 0
+    await MEMORY.reserve(request.scope, reserved)
     pieces: list[bytes] = []
     # Joined, because a body may arrive in bytes: an object for each takes 30 times the memory that is reserved.
     piece = bytearray()
     size = 0
     try:
-        least_rate = max(LEAST_RATE, _declared_size(request, limit) / _BODY_SECONDS)
-        async for chunk in paced_chunks(request, least_rate=least_rate):
+        async for chunk in _paced(request, declared):
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
+            if size > max(reserved, SMALL_BYTES):
+                reserved = await _reserve_more(request, reserved, size, limit)
             piece += chunk
             if len(piece) >= _PIECE_BYTES:
                 pieces.append(bytes(piece))
@@ -95,6 +108,20 @@ async def read_limited(request: Request, limit: int) -> list[bytes]:
         message = "the connection closed before the whole body arrived"
         raise Fault(400, "client_disconnected", message) from error
     return [*pieces, bytes(piece)]
+
+
+def _paced(request: Request, declared: int | None) -> AsyncIterator[bytes]:
+    """The body's pieces. One of unknown length has as much time as if it had declared what has arrived."""
+    if declared is None:
+        return paced_chunks(request, longest=_BODY_SECONDS)
+    return paced_chunks(request, least_rate=max(LEAST_RATE, declared / _BODY_SECONDS))
+
+
+async def _reserve_more(request: Request, reserved: int, size: int, limit: int) -> int:
+    """What is reserved then for a body of unknown length, of which `size` bytes have arrived."""
+    wanted = min(_UNKNOWN_BYTES, limit) if size <= _UNKNOWN_BYTES else limit
+    await MEMORY.reserve(request.scope, wanted - reserved)
+    return wanted
 
 
 def _too_large(limit: int) -> Fault:

@@ -131,6 +131,7 @@ def test_a_request_that_is_cancelled_leaves_nothing_for_the_next() -> None:
         ([], {"idle": 0.01}, "no data arrived for 0.01 seconds"),
         ([b"x"], {"idle": 0.01}, "no data arrived for 0.01 seconds"),
         ([b"x" * 10] * 3, {"grace": 0.01, "least_rate": 2048.0}, "less than 2 KiB per second"),
+        ([b"x" * 10] * 3, {"grace": 0.01, "least_rate": 0.1, "longest": 0.02}, "arrive within 0.03 seconds"),
     ],
 )
 def test_a_body_must_arrive(pieces, options, fact) -> None:
