@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mosaic_deploy.diff.objects import ObjectDiff
+from mosaic_deploy.model.manifest_identity import manifest_texts
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, ObjectState
 
@@ -16,11 +17,15 @@ Objects = tuple[Object, ...]
 
 
 def file_notes(
-    kind: str, diff: ObjectDiff, cannot_delete: Collection[str], former_manifest: str = ""
+    kind: str,
+    diff: ObjectDiff,
+    cannot_delete: Collection[str],
+    manifest: str = "",
+    former_manifest: str = "",
 ) -> Iterator[Note]:
     """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`.
 
-    `former_manifest` is the name of this manifest before its folder became a git repository.
+    `manifest` is this one, and `former_manifest` is the name of this manifest before its folder became a git repository.
     """
     if diff.kept:
         # Files already recorded as kept need no warning.
@@ -45,13 +50,13 @@ def file_notes(
         yield _note(f"{kind}_manifest_renamed", message, renamed)
     if taken_over := tuple(o for o in diff.taken_over if o.manifest != former_manifest):
         message = (
-            f"takes over {_count_text(taken_over, 'file')} that {_manifests_text(taken_over)} deployed: "
+            f"takes over {_count_text(taken_over, 'file')} that {_manifests_text(taken_over, manifest)} deployed: "
             f"{_names_text(taken_over)}"
         )
         yield _note(f"{kind}_taken_over", message, taken_over, Severity.WARNING)
     if diff.foreign:
         message = (
-            f"{_count_text(diff.foreign, 'live file')} deployed by {_manifests_text(diff.foreign)}, kept: "
+            f"{_count_text(diff.foreign, 'live file')} deployed by {_manifests_text(diff.foreign, manifest)}, kept: "
             f"{_names_text(diff.foreign)}"
         )
         yield _note(f"{kind}_foreign", message, diff.foreign)
@@ -75,8 +80,8 @@ def _names_text(objects: Objects) -> str:
     return ", ".join([*names, *(["…"] if len(objects) > _MAX_NAMES else [])])
 
 
-def _manifests_text(objects: Objects) -> str:
-    return ", ".join(sorted({o.manifest for o in objects}))
+def _manifests_text(objects: Objects, manifest: str) -> str:
+    return ", ".join(manifest_texts((o.manifest for o in objects), manifest))
 
 
 def _count_text(objects: Objects, noun: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.model.change import Action
 from mosaic_deploy.model.manifest import Prune
+from mosaic_deploy.model.manifest_identity import manifest_texts, same_manifest
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
 
@@ -72,7 +73,7 @@ def diff_objects(
             if o.path.startswith(prefix)
         ]
         deletes += [
-            Deletion(o.path, f"deployed by {o.manifest}", unmanaged=True)
+            Deletion(o.path, f"deployed by {manifest_texts([o.manifest], manifest)[0]}", unmanaged=True)
             for o in foreign
             if o.path.startswith(prefix)
         ]
@@ -107,7 +108,7 @@ def undesired_paths(desired: Objects, live: Objects) -> list[str]:
 
 def is_foreign(found: Object, manifest: str) -> bool:
     """Whether another manifest of the project than `manifest` deployed the object."""
-    return found.manifest not in ("", manifest)
+    return not same_manifest(manifest, found.manifest)
 
 
 def is_adopted(wanted: Object, found: Object) -> bool:

@@ -113,8 +113,10 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *seed_notes(desired.seeds, live.seeds),
-            *file_notes("static", static, rules.cannot_delete, desired.former_manifest),
-            *file_notes("storage", storage_files, rules.cannot_delete, desired.former_manifest),
+            *file_notes("static", static, rules.cannot_delete, rules.manifest, desired.former_manifest),
+            *file_notes(
+                "storage", storage_files, rules.cannot_delete, rules.manifest, desired.former_manifest
+            ),
         ),
         desired=desired.fingerprint(),
         live=live.fingerprint(),

@@ -124,7 +124,8 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
         usage = replace(usage, used=max(0, usage.used + _total_size(storage) - _total_size(before.storage)))
     last = {**(live.ledger_facts.get("last") or {}), "status": "done"}
     policy = planned.policy_record or live.ledger_facts.get("policy")
-    facts = {**live.ledger_facts, "last": last, "last_apply": last, "policy": policy}
+    owner = planned.owner_record or live.ledger_facts.get("owner")
+    facts = {**live.ledger_facts, "last": last, "last_apply": last, "policy": policy, "owner": owner}
     return replace(live, snapshot=snapshot, usage=usage, ledger_facts=facts, unproven={})
 
 

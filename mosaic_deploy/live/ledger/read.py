@@ -11,8 +11,9 @@ from mosaic_deploy.errors import ResponseInvalid, SqlFailed, TrackingTablesNewer
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
-from mosaic_deploy.live.ledger.rows import digest_query
+from mosaic_deploy.live.ledger.rows import digest_query, named_sql
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
+from mosaic_deploy.model.manifest_identity import same_names, vaguer_names
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Migration,
@@ -35,7 +36,8 @@ CHECKS_SETTING = "verify"
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
 _UNPROVEN_KEYS = {STATIC: "static_unproven", STORAGE: "storage_unproven"}
-"""Keys of `ledger_query` that say whether rows of deployed files have proofs with another key, or none."""
+"""Keys of `ledger_query` that say whether rows of this manifest's files have proofs with another key or none, or say less
+about its repository than is known now."""
 
 
 def probe_query() -> str:
@@ -140,7 +142,7 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str 
     if manifest:
         same += (
             f" AND NOT EXISTS (SELECT FROM {_NEWER_COLUMNS}, LATERAL (SELECT FROM mosaic_deploy.objects "
-            f"WHERE kind = '{kind}' AND state <> 'kept' AND manifest NOT IN ('', {literal(manifest)})) others)"
+            f"WHERE kind = '{kind}' AND state <> 'kept' AND NOT {named_sql('manifest', same_names(manifest))}) others)"
         )
     return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
 
@@ -148,8 +150,9 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str 
 def _unproven_query(kind: str, manifest: str, key_name: str) -> str:
     return (
         f"EXISTS (SELECT FROM {_NEWER_COLUMNS}, LATERAL (SELECT FROM mosaic_deploy.objects WHERE kind = '{kind}' "
-        f"AND state <> 'kept' AND manifest IN ('', {literal(manifest)}) "
-        f"AND NOT pg_catalog.starts_with(proof, {literal(key_name)})) others)"
+        f"AND state <> 'kept' AND ({named_sql('manifest', vaguer_names(manifest))} "
+        f"OR {named_sql('manifest', same_names(manifest))} AND NOT pg_catalog.starts_with(proof, {literal(key_name)})"
+        ")) others)"
     )
 
 
