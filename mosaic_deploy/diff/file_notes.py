@@ -14,6 +14,7 @@ _MAX_ADDRESSES = 100
 """Addresses in a note; its message has the full count."""
 
 Objects = tuple[Object, ...]
+_KEPT_STATES = frozenset({ObjectState.KEPT, ObjectState.KEPT_CHANGED})
 
 
 def file_notes(
@@ -29,7 +30,7 @@ def file_notes(
     """
     if diff.kept:
         # Files already recorded as kept need no warning.
-        newly_kept = any(o.state is not ObjectState.KEPT for o in diff.kept)
+        newly_kept = any(o.state not in _KEPT_STATES for o in diff.kept)
         severity = Severity.WARNING if newly_kept else Severity.INFO
         yield _note(f"{kind}_kept", _kept_text(kind, diff.kept, kind in cannot_delete), diff.kept, severity)
     if diff.unmanaged:

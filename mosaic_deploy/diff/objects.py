@@ -9,7 +9,7 @@ from mosaic_deploy.model.change import Action
 from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.manifest_identity import manifest_texts, same_manifest
 from mosaic_deploy.model.quantities import size_text
-from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, OTHERS_STATES, Object, Objects, ObjectState
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _puts(desired: Objects, live: Objects) -> Iterator[Upload]:
         elif found.state in _TRUSTED_STATES:
             if found.sha256 != wanted.sha256:
                 yield Upload(wanted, Action.CHANGE, "content changed")
-        elif found.state is ObjectState.UNMANAGED:
+        elif found.state in OTHERS_STATES:
             if not is_adopted(wanted, found):
                 yield Upload(wanted, Action.CHANGE, _overwrite_reason(wanted, found), overwrites=True)
         else:
@@ -138,16 +138,32 @@ def _puts(desired: Objects, live: Objects) -> Iterator[Upload]:
 
 def _overwrite_reason(wanted: Object, found: Object) -> str:
     """How the live object differs; that it couldn't be compared, if neither its size nor its content says so."""
-    if found.sha256:
-        how = "different content"
-    elif found.listed_size is not None and found.listed_size != wanted.size:
+    if found.listed_size is not None and found.listed_size != wanted.size:
         how = f"{size_text(found.listed_size)} live"
+    elif _is_compared(found):
+        how = "different content"
     else:
         how = "content not compared"
-    return f"overwrites a file that this project didn't deploy ({how})"
+    return f"overwrites {_OTHERS_TEXTS[found.state]} ({how})"
 
 
-_CHANGED_STATES = frozenset({ObjectState.DRIFTED, ObjectState.ALTERED})
+def _is_compared(found: Object) -> bool:
+    """Whether its live content was fetched. The digest of what is changed live is still that of what was deployed."""
+    if found.state is ObjectState.UNMANAGED:
+        return bool(found.sha256)
+    return found.state is ObjectState.KEPT_CHANGED and found.listed_size is None
+
+
+_OTHERS_TEXTS = {
+    ObjectState.UNMANAGED: "a file that this project didn't deploy",
+    ObjectState.KEPT_CHANGED: "a file that was changed live after it had left the folder",
+    ObjectState.REPLACED: "a file that somebody else uploaded after an earlier deploy had stopped",
+}
+
+
+_CHANGED_STATES = frozenset(
+    {ObjectState.DRIFTED, ObjectState.ALTERED, ObjectState.KEPT_CHANGED, ObjectState.REPLACED}
+)
 _TRUSTED_STATES = frozenset({ObjectState.LIVE, ObjectState.KEPT})
 _REASONS: dict[ObjectState, tuple[Action, Callable[[Object], str]]] = {
     ObjectState.PENDING: (Action.CHANGE, lambda _: "an earlier deploy stopped before this was done"),

@@ -22,7 +22,7 @@ from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import Change, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.snapshot import Object, Objects, ObjectState
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, unmanaged_object
 from mosaic_deploy.source.incremental import FileIndex, index_files, reread_files
 from mosaic_deploy.source.snapshot import Desired, read_desired
 
@@ -144,9 +144,11 @@ def _objects_after(
         elif isinstance(change, kinds[1]):
             after.pop(change.path, None)
     for path in cleanup.forget if cleanup else ():
-        # A file without a proof loses its row, but stays live.
-        if path in after and after[path].state is not ObjectState.UNMANAGED:
+        # A file of others loses its row, but stays live.
+        if path in after and after[path].state in NOT_LIVE_STATES:
             del after[path]
+        elif path in after and after[path].state is ObjectState.REPLACED:
+            after[path] = unmanaged_object(path, after[path].listed_size)
     after.update({each.path: each for each in (cleanup.mark if cleanup else ())})
     return after
 

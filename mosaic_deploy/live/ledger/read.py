@@ -161,14 +161,16 @@ def _digest_expression(kind: str) -> str:
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
-_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof) AS fallback"
+_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof, NULL::bigint AS size_before) AS fallback"
 """Joined with a LATERAL query of `objects`, the values of columns that an older layout doesn't have."""
 
 
 def _object_rows_query(kind: str, compared: str) -> str:
     return (
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, o.manifest, o.proof)), '[]') "
-        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof FROM mosaic_deploy.objects "
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
+        "path, sha256, size, state, o.manifest, o.proof, o.size_before)), '[]') "
+        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof, size_before "
+        "FROM mosaic_deploy.objects "
         f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )
 
@@ -264,8 +266,8 @@ def _parse_migration(row: list[Any]) -> Migration:
 def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:
     """The rows and their proofs, by path."""
     objects = {
-        path: Object(path, sha, int(size), ObjectState(state), manifest=manifest)
-        for path, sha, size, state, manifest, _ in rows
+        path: Object(path, sha, int(size), ObjectState(state), manifest=manifest, size_before=before)
+        for path, sha, size, state, manifest, _, before in rows
     }
     return objects, {row[0]: row[5] for row in rows}
 

@@ -35,16 +35,23 @@ def upsert_objects_sql(
         else " WHERE (o.deploy_id, o.state, EXCLUDED.state) <> (EXCLUDED.deploy_id, 'live', 'pending')"
     )
     facts = [
-        {"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state), "f": proofs.get(o.path, "")}
+        {
+            "p": o.path,
+            "h": o.sha256,
+            "s": o.size,
+            "t": str(o.state),
+            "f": proofs.get(o.path, ""),
+            "b": o.size_before,
+        }
         for o in objects
     ]
-    columns = ("sha256", "size", "state", "proof", "manifest", "deploy_id", "updated_at")
+    columns = ("sha256", "size", "state", "proof", "size_before", "manifest", "deploy_id", "updated_at")
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
-        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text')} "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, r.b, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
+        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text, b bigint')} "
         f"ON CONFLICT (kind, path) DO UPDATE SET {updated}{late} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
