@@ -33,6 +33,12 @@ def file_notes(
         newly_kept = any(o.state not in _KEPT_STATES for o in diff.kept)
         severity = Severity.WARNING if newly_kept else Severity.INFO
         yield _note(f"{kind}_kept", _kept_text(kind, diff.kept, kind in cannot_delete), diff.kept, severity)
+    if diff.left_out:
+        message = (
+            f"{_names_text(diff.left_out)} stays live: the manifest has no auth section, so it doesn't manage the sign-in "
+            f"settings; {kind}.prune: all deletes it"
+        )
+        yield _note(f"{kind}_left_out", message, diff.left_out)
     if diff.unmanaged:
         message = f"{_count_text(diff.unmanaged, 'unmanaged live file')}, kept: {_names_text(diff.unmanaged)}"
         yield _note(f"{kind}_unmanaged", message, diff.unmanaged)
