@@ -7,6 +7,7 @@ with a config that names programs. So commands run where a `.git` is, with setti
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,7 +44,75 @@ def run_git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str] | N
         return subprocess.run(
             ["git", *settings, "-C", str(root), *arguments],
             capture_output=True, timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL, text=True, errors="replace",
-            env={**environ, **_SAFE_ENVIRONMENT},
+            # If this `.git` is none, it isn't about a repository around it.
+            env={**environ, **_SAFE_ENVIRONMENT, "GIT_CEILING_DIRECTORIES": str(root.parent)},
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def repository_name(root: Path) -> str:
+    """What tells the repository at `root` from others, the same on every machine; empty if nothing does.
+
+    `origin=github.com/acme/shop` if there is such a remote, else `commit=` and the first commit, unless the clone is shallow.
+    """
+    key = (root, _changed_at(root / ".git" / "config"), _changed_at(root / ".git" / "HEAD"))
+    if not _NAMES.get(key):
+        _NAMES[key] = _origin(root) or _first_commit(root)
+    return _NAMES[key]
+
+
+_NAMES: dict[tuple[Path, int, int], str] = {}
+"""A command asks several times, and each answer costs a process."""
+
+
+def _changed_at(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _origin(root: Path) -> str:
+    # With the user's abbreviations of URLs (`insteadOf`), which other machines don't have.
+    found = run_git(root, "remote", "get-url", "origin")
+    lines = found.stdout.splitlines() if found and found.returncode == 0 else []
+    name = remote_name(lines[0]) if lines else ""
+    return f"origin={name}" if name else ""
+
+
+def _first_commit(root: Path) -> str:
+    shallow = run_git(root, "rev-parse", "--is-shallow-repository")
+    if shallow is None or shallow.returncode != 0 or shallow.stdout.strip() != "false":
+        return ""
+    # Of the main line: a history that is merged into it later has a first commit, too.
+    found = run_git(root, "rev-list", "--first-parent", "--max-parents=0", "HEAD")
+    lines = found.stdout.split() if found and found.returncode == 0 else []
+    return f"commit={lines[0]}" if lines else ""
+
+
+def remote_name(url: str) -> str:
+    """`github.com/acme/shop` for the URL of a remote, whatever its protocol, port and user; empty if it has no public host.
+
+    Nothing of a user or password is in it. A path on this machine, and a host that only this machine's settings know, such
+    as an alias of ssh, say nothing on others.
+    """
+    scheme, separator, rest = url.strip().partition("://")
+    if separator and scheme.lower() not in _NETWORK_SCHEMES:
+        return ""
+    # A password may have an unescaped `/` or `@` in it.
+    rest = (rest if separator else scheme).rpartition("@")[2].lower()
+    found = (_URL if separator else _SCP_URL).fullmatch(rest)
+    if found is None or not _PUBLIC_HOST.fullmatch(found["host"]):
+        return ""
+    host = re.sub(r"^(?:alt)?ssh\.(?=.+\.)", "", found["host"])
+    path = "/".join(part for part in found["path"].split("/") if part).removesuffix(".git").rstrip("/")
+    return f"{host}/{path}" if path else ""
+
+
+_NETWORK_SCHEMES = frozenset({"https", "http", "ssh", "git", "git+ssh", "ssh+git", "git+https", "git+http"})
+_PATH = r"(?P<path>[\w.+~/-]+)"
+"""Without what begins a query, which may have a token in it."""
+_URL = re.compile(rf"(?P<host>[^/:]+)(?::\d*)?/{_PATH}")
+_SCP_URL = re.compile(rf"(?P<host>[^/:]+):{_PATH}")
+_PUBLIC_HOST = re.compile(r"(?:[\w-]+\.)+(?:[a-z]{2,}|xn--[a-z0-9-]+|\d{1,3})")

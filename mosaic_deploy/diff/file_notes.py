@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mosaic_deploy.diff.objects import ObjectDiff
+from mosaic_deploy.model.manifest_identity import manifest_texts
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, ObjectState
 
@@ -13,20 +14,31 @@ _MAX_ADDRESSES = 100
 """Addresses in a note; its message has the full count."""
 
 Objects = tuple[Object, ...]
+_KEPT_STATES = frozenset({ObjectState.KEPT, ObjectState.KEPT_CHANGED})
 
 
 def file_notes(
-    kind: str, diff: ObjectDiff, cannot_delete: Collection[str], former_manifest: str = ""
+    kind: str,
+    diff: ObjectDiff,
+    cannot_delete: Collection[str],
+    manifest: str = "",
+    former_manifest: str = "",
 ) -> Iterator[Note]:
     """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`.
 
-    `former_manifest` is the name of this manifest before its folder became a git repository.
+    `manifest` is this one, and `former_manifest` is the name of this manifest before its folder became a git repository.
     """
     if diff.kept:
         # Files already recorded as kept need no warning.
-        newly_kept = any(o.state is not ObjectState.KEPT for o in diff.kept)
+        newly_kept = any(o.state not in _KEPT_STATES for o in diff.kept)
         severity = Severity.WARNING if newly_kept else Severity.INFO
         yield _note(f"{kind}_kept", _kept_text(kind, diff.kept, kind in cannot_delete), diff.kept, severity)
+    if diff.left_out:
+        message = (
+            f"{_names_text(diff.left_out)} stays live: the manifest has no auth section, so it doesn't manage the sign-in "
+            f"settings; {kind}.prune: all deletes it"
+        )
+        yield _note(f"{kind}_left_out", message, diff.left_out)
     if diff.unmanaged:
         message = f"{_count_text(diff.unmanaged, 'unmanaged live file')}, kept: {_names_text(diff.unmanaged)}"
         yield _note(f"{kind}_unmanaged", message, diff.unmanaged)
@@ -45,13 +57,13 @@ def file_notes(
         yield _note(f"{kind}_manifest_renamed", message, renamed)
     if taken_over := tuple(o for o in diff.taken_over if o.manifest != former_manifest):
         message = (
-            f"takes over {_count_text(taken_over, 'file')} that {_manifests_text(taken_over)} deployed: "
+            f"takes over {_count_text(taken_over, 'file')} that {_manifests_text(taken_over, manifest)} deployed: "
             f"{_names_text(taken_over)}"
         )
         yield _note(f"{kind}_taken_over", message, taken_over, Severity.WARNING)
     if diff.foreign:
         message = (
-            f"{_count_text(diff.foreign, 'live file')} deployed by {_manifests_text(diff.foreign)}, kept: "
+            f"{_count_text(diff.foreign, 'live file')} deployed by {_manifests_text(diff.foreign, manifest)}, kept: "
             f"{_names_text(diff.foreign)}"
         )
         yield _note(f"{kind}_foreign", message, diff.foreign)
@@ -75,8 +87,8 @@ def _names_text(objects: Objects) -> str:
     return ", ".join([*names, *(["…"] if len(objects) > _MAX_NAMES else [])])
 
 
-def _manifests_text(objects: Objects) -> str:
-    return ", ".join(sorted({o.manifest for o in objects}))
+def _manifests_text(objects: Objects, manifest: str) -> str:
+    return ", ".join(manifest_texts((o.manifest for o in objects), manifest))
 
 
 def _count_text(objects: Objects, noun: str) -> str:

@@ -16,7 +16,7 @@ class LedgerCleanup:
     """Row corrections for one kind of object. They touch nothing live."""
 
     forget: tuple[str, ...] = ()
-    """Paths to remove, neither desired nor live: a failed upload, or a file deleted by someone else."""
+    """Paths to remove, not desired, and not live or somebody else's: a failed upload, a file that others deleted."""
     mark: tuple[Object, ...] = ()
     """Objects to write, with the states that their rows should have."""
     prove: tuple[Object, ...] = ()
@@ -48,7 +48,7 @@ def ledger_cleanup(
         if path not in deleted and not is_foreign(live[path], manifest)
     ]
     return LedgerCleanup(
-        forget=(*(o.path for o in undesired if o.state in NOT_LIVE_STATES), *unproven.paths),
+        forget=(*(o.path for o in undesired if o.state in _FORGOTTEN_STATES), *unproven.paths),
         mark=(
             *(_as_kept(o) for o in undesired if o.state not in _SETTLED_STATES),
             *(
@@ -61,14 +61,19 @@ def ledger_cleanup(
     )
 
 
-_SETTLED_STATES = NOT_LIVE_STATES | {ObjectState.KEPT, ObjectState.UNMANAGED}
+_FORGOTTEN_STATES = NOT_LIVE_STATES | {ObjectState.REPLACED}
+_SETTLED_STATES = _FORGOTTEN_STATES | {ObjectState.KEPT, ObjectState.KEPT_CHANGED, ObjectState.UNMANAGED}
 
 
 def _as_kept(item: Object) -> Object:
-    """The object as kept, with its digest only if that is known to be the live content's."""
-    return Object(
-        item.path, item.sha256 if item.state is ObjectState.LIVE else "", item.size, ObjectState.KEPT
-    )
+    """The object as kept, with size and digest of what was deployed, also if something else is live now.
+
+    Of a pending one the digest is unknown, and the size is that of the live file.
+    """
+    if item.state is not ObjectState.PENDING:
+        return Object(item.path, item.sha256, item.size, ObjectState.KEPT)
+    size = item.size if item.listed_size is None else item.listed_size
+    return Object(item.path, "", size, ObjectState.KEPT)
 
 
 def _is_to_record(item: Object, found: Object, manifest: str) -> bool:

@@ -71,6 +71,8 @@ class PlanRules:
     """Identifies the manifest among those that deploy to the project; prune deletes only its files."""
     generated: frozenset[str] = frozenset()
     """Static files that aren't in the folder."""
+    left_out: frozenset[str] = frozenset()
+    """Names of static files that were generated from a section that the manifest doesn't have."""
 
 
 def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[Note, ...] = ()) -> Plan:
@@ -83,7 +85,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         (live.migrations or ()) if desired.migrations is not None else (),
         allow_out_of_order=rules.allow_out_of_order,
     )
-    static = _objects(desired.static, live.static, rules, rules.prune_static)
+    static = _objects(desired.static, live.static, rules, rules.prune_static, left_out=rules.left_out)
     storage_files = _objects(desired.storage, live.storage, rules, rules.prune_storage, rules.prefix)
     auth = diff_auth(desired.auth, live.auth, live.unmanaged_auth)
     changes: list[Change] = [
@@ -113,8 +115,10 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *seed_notes(desired.seeds, live.seeds),
-            *file_notes("static", static, rules.cannot_delete, desired.former_manifest),
-            *file_notes("storage", storage_files, rules.cannot_delete, desired.former_manifest),
+            *file_notes("static", static, rules.cannot_delete, rules.manifest, desired.former_manifest),
+            *file_notes(
+                "storage", storage_files, rules.cannot_delete, rules.manifest, desired.former_manifest
+            ),
         ),
         desired=desired.fingerprint(),
         live=live.fingerprint(),
@@ -155,8 +159,20 @@ def deletion_order(path: str) -> tuple[bool, str]:
 
 
 def _objects(
-    desired: Objects | None, live: Objects | None, rules: PlanRules, prune: Prune, prefix: str = ""
+    desired: Objects | None,
+    live: Objects | None,
+    rules: PlanRules,
+    prune: Prune,
+    prefix: str = "",
+    left_out: frozenset[str] = frozenset(),
 ) -> ObjectDiff:
     if desired is None:
         return ObjectDiff()
-    return diff_objects(desired, live or _NO_OBJECTS, prune=prune, prefix=prefix, manifest=rules.manifest)
+    return diff_objects(
+        desired,
+        live or _NO_OBJECTS,
+        prune=prune,
+        prefix=prefix,
+        manifest=rules.manifest,
+        left_out=left_out,
+    )

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from functools import reduce
 
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.manifest_identity import same_manifest, vaguer_names
 
 DEFAULT_POLICY = PolicySpec()
 _STRICTNESS = ("allow", "confirm", "deny")
@@ -52,12 +53,18 @@ def recorded_policy(record: object, manifest: str) -> PolicySpec | None:
     policies = _policies(record)
     if manifest in policies:
         return policies[manifest]
-    return reduce(stricter_policy, policies.values()) if policies else None
+    own = [policy for name, policy in policies.items() if same_manifest(manifest, name)]
+    return reduce(stricter_policy, own or policies.values()) if policies else None
 
 
 def record_with(record: object, manifest: str, policy: PolicySpec | None) -> dict[str, object]:
-    """The record after a deploy of `manifest`."""
-    policies = {**_policies(record), manifest: policy or DEFAULT_POLICY}
+    """The record after a deploy of `manifest`, under the name that says most about its repository."""
+    before = _policies(record)
+    own = [name for name in before if same_manifest(manifest, name)]
+    fuller = [name for name in own if not vaguer_names(manifest).include(name)]
+    name = fuller[0] if len(fuller) == 1 else manifest
+    kept = {each: before[each] for each in before if each not in own or each in fuller}
+    policies = {**kept, name: policy or DEFAULT_POLICY}
     return {
         name: {**asdict(each), "protected_tables": list(each.protected_tables)}
         for name, each in policies.items()

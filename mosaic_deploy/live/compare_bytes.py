@@ -86,7 +86,7 @@ def _jobs(
 ) -> Iterable[_Job]:
     """The files to fetch: a static file at its path below the site's URL, a storage file at its listed URL."""
     for path, item in (live or {}).items():
-        if item.state not in _COMPARED_STATES or path not in (desired or {}):
+        if item.state not in _COMPARED_STATES or path not in (desired or {}) or not item.sha256:
             continue
         if url := file_url(kind, path, base, listed):
             yield _Job(kind, item, url)
@@ -132,7 +132,8 @@ def _verify(api: Api, job: _Job, cache: EtagCache) -> tuple[Object, int]:
             status=found.status,
         )
     if found.sha256 != job.item.sha256:
-        return replace(job.item, state=ObjectState.ALTERED), found.size
+        kept = job.item.state is ObjectState.KEPT
+        return replace(job.item, state=ObjectState.KEPT_CHANGED if kept else ObjectState.ALTERED), found.size
     cache.add(job.url, found)
     return job.item, found.size
 

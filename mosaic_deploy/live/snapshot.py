@@ -25,6 +25,7 @@ from mosaic_deploy.model.snapshot import (
     UnprovenRows,
     migrations_digest,
     objects_digest,
+    unmanaged_object,
 )
 from mosaic_deploy.sql.execution.records import SEED
 
@@ -88,7 +89,7 @@ def merge_listing(known: Objects, listed: Listing | None) -> Objects:
     }
     for path, (size, _) in listed.items():
         if path not in known:
-            changed[path] = Object(path, "", size or 0, ObjectState.UNMANAGED, listed_size=size)
+            changed[path] = unmanaged_object(path, size)
     return {**known, **changed} if changed else known
 
 
@@ -100,11 +101,18 @@ def _compare_with_listing(row: Object, listed: Listing) -> Object:
     size, _ = listed[row.path]
     if size is None or size == row.size:
         return row
-    if row.state is ObjectState.PENDING:
+    if row.state is ObjectState.PENDING and size == row.size_before:
         return replace(row, listed_size=size)
-    if row.state is ObjectState.KEPT:
-        return replace(row, sha256="", listed_size=size)
+    if state := _CHANGED_TO.get(row.state):
+        return replace(row, state=state, listed_size=size)
     return replace(row, state=ObjectState.DRIFTED, listed_size=size)
+
+
+_CHANGED_TO = {
+    ObjectState.PENDING: ObjectState.REPLACED,
+    ObjectState.KEPT: ObjectState.KEPT_CHANGED,
+}
+"""The states of rows of which another size is live."""
 
 
 def read_storage_sizes_and_usage(

@@ -11,7 +11,7 @@ from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import EtagCache, file_url, read_digest
 from mosaic_deploy.live.snapshot import LiveState
-from mosaic_deploy.model.snapshot import AuthSettings, Object, Objects, ObjectState, Snapshot
+from mosaic_deploy.model.snapshot import OTHERS_STATES, AuthSettings, Object, Objects, ObjectState, Snapshot
 
 _MAX_COMPARED_BYTES = 256 * 1024 * 1024
 """The most that is fetched, smallest files first. What is left over counts as different."""
@@ -45,10 +45,10 @@ def compare_unmanaged(api: Api, live: LiveState, desired: Snapshot, parallelism:
 def _candidates(
     kind: str, live: Objects | None, desired: Objects | None
 ) -> Iterator[tuple[str, Object, int]]:
-    """(kind, live object, size) of desired files that are live unmanaged, with the desired size or an unknown one."""
+    """(kind, live object, size) of desired files of which a file of others is live, with the desired size or an unknown one."""
     for path, wanted in (desired or {}).items():
         found = (live or {}).get(path)
-        if found is None or found.state is not ObjectState.UNMANAGED or found.sha256:
+        if found is None or found.state not in OTHERS_STATES:
             continue
         if found.listed_size in (None, wanted.size):
             yield kind, found, wanted.size
@@ -89,7 +89,7 @@ def _read_digests(
     with ThreadPoolExecutor(max(1, min(parallelism, len(jobs)))) as pool:
         for kind, found, sha256 in pool.map(fetch, jobs):
             if sha256:
-                changed[kind][found.path] = replace(found, sha256=sha256)
+                changed[kind][found.path] = replace(found, sha256=sha256, state=ObjectState.UNMANAGED)
     cache.write()
     return changed
 

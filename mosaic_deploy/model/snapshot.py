@@ -30,8 +30,15 @@ class ObjectState(StrEnum):
     """Its live content was fetched and differs from the ledger's digest."""
     KEPT = "kept"
     """Deployed by this project, no longer in the folder, and kept live."""
+    KEPT_CHANGED = "kept_changed"
+    """Kept, but what is live now isn't what was deployed: somebody else's."""
+    REPLACED = "replaced"
+    """An upload was started, but what is live is neither its content nor what was live before: somebody else's."""
 
 
+NOTHING_LIVE = -1
+OTHERS_STATES = frozenset({ObjectState.UNMANAGED, ObjectState.KEPT_CHANGED, ObjectState.REPLACED})
+"""States of live objects that this project didn't deploy as they are."""
 NOT_LIVE_STATES = frozenset({ObjectState.MISSING, ObjectState.UNSENT})
 """States of objects that aren't live."""
 
@@ -52,11 +59,29 @@ class Object:
     """The size listed by the platform, if it differs from the ledger's or the ledger has none."""
     manifest: str = ""
     """Of the ledger's rows: the manifest that deployed it; empty if that wasn't recorded."""
+    size_before: int | None = None
+    """Of a pending one: the size of what was live before; NOTHING_LIVE if nothing was, None if unknown."""
 
     @property
     def live(self) -> bool:
         """Whether it is known to be live, with whatever content."""
         return self.state not in NOT_LIVE_STATES and self.state is not ObjectState.PENDING
+
+
+def unmanaged_object(path: str, size: int | None) -> Object:
+    """A live object without a row, with its size as listed."""
+    return Object(path, "", size or 0, ObjectState.UNMANAGED, listed_size=size)
+
+
+def live_size(found: Object | None) -> int | None:
+    """The size of what is live under its name; NOTHING_LIVE if nothing is, None if the platform doesn't say."""
+    if found is None or found.state in NOT_LIVE_STATES:
+        return NOTHING_LIVE
+    return (
+        found.size
+        if found.listed_size is None and found.state is not ObjectState.UNMANAGED
+        else found.listed_size
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,13 @@ def read_valid_desired(
     errors: ErrorCollector,
     on_hashed: OnHashed = ignore_progress,
     before_hashing: BeforeHashing | None = None,
+    *,
+    identified: bool = True,
 ) -> Desired:
     """Like `read_desired`, but adds errors to `errors` and leaves out what is invalid.
 
-    The snapshot's `static` is None if some static files couldn't be read.
+    The snapshot's `static` is None if some static files couldn't be read. Unless `identified`, git isn't asked which
+    manifest it is.
     """
     migrations = errors.collect(lambda: _migrations(manifest, errors))
     static, storage_files = _files(manifest, on_hashed, before_hashing, errors)
@@ -89,7 +92,7 @@ def read_valid_desired(
         else {name: file.object for name, file in storage_files.found.items()},
         auth=_auth_settings(manifest.magic_link),
         seeds=None if seeds is None else seed_objects(seeds),
-        manifest=manifest_identity(manifest.file),
+        manifest=manifest_identity(manifest.file) if identified else "",
         former_manifest=former_identity(manifest.file),
     )
     read = {kind: files for kind, files in (("static", static), ("storage", storage_files)) if files}

@@ -28,7 +28,7 @@ from mosaic_deploy.live.snapshot import read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
-from mosaic_deploy.model.snapshot import Object, ObjectState
+from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 from mosaic_deploy.sql.execution.records import SEED
 
@@ -86,13 +86,19 @@ def clean_up_ledger(run: Run) -> None:
 
 
 def _mark_pending(run: Run, kind: str, puts: Sequence[Put]) -> None:
-    """Write-ahead: rows are `pending` before the first byte is sent."""
-    _mark_rows(run, kind, puts, ObjectState.PENDING)
+    """Write-ahead: rows are `pending` before the first byte is sent, with the size of what is live until then."""
+    live = (
+        run.planned.live.snapshot.static if kind == ledger.STATIC else run.planned.live.snapshot.storage
+    ) or {}
+    objects = [
+        Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=live_size(live.get(put.path)))
+        for put in puts
+    ]
+    _write_rows(run, kind, objects)
 
 
-def _mark_rows(run: Run, kind: str, puts: Sequence[Put], state: ObjectState, *, reopen: bool = False) -> None:
-    objects = [Object(put.path, put.sha256, put.size, state) for put in puts]
-    _write_rows(run, kind, objects, reopen=reopen)
+def _mark_live(run: Run, kind: str, puts: Sequence[Put]) -> None:
+    _write_rows(run, kind, [Object(put.path, put.sha256, put.size) for put in puts])
 
 
 def _write_rows(run: Run, kind: str, objects: Sequence[Object], *, reopen: bool = False) -> None:
@@ -118,9 +124,7 @@ def _write_proofs(run: Run, kind: str, objects: Sequence[Object]) -> None:
 def _send_all(
     run: Run, kind: str, puts: Sequence[Put], send: Callable[[Put, ReportEvent], None]
 ) -> Iterator[Event]:
-    yield from _transfer_and_record(
-        run, puts, send, lambda done: _mark_rows(run, kind, done, ObjectState.LIVE)
-    )
+    yield from _transfer_and_record(run, puts, send, lambda done: _mark_live(run, kind, done))
 
 
 def _delete_all(
@@ -229,10 +233,13 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
         if not wrong:
             return
         run.api.pause(0.5)
-    _mark_rows(run, ledger.STORAGE, [put for put, _ in wrong], ObjectState.PENDING, reopen=True)
+    reopened = [
+        Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=size) for put, size in wrong
+    ]
+    _write_rows(run, ledger.STORAGE, reopened, reopen=True)
     error = TransfersFailed(
         f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
-        problems=[Problem(why, Location(put.path)) for put, why in wrong],
+        problems=[Problem(_mismatch_text(put, size), Location(put.path)) for put, size in wrong],
         hint="run the same command again; it uploads them again",
         mutation_state="unknown",
     )
@@ -240,14 +247,16 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
     raise error
 
 
-def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, str]]:
+def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, int]]:
+    """The files and their listed sizes, NOTHING_LIVE for those not listed."""
     sizes = read_storage_sizes(run.api, run.project.id)
     if sizes is None:
         return []
-    found = []
-    for put in puts:
-        if put.path not in sizes:
-            found.append((put, "storage doesn't list it"))
-        elif sizes[put.path] not in (None, put.size):
-            found.append((put, f"storage lists {sizes[put.path]} bytes, but {put.size} were sent"))
-    return found
+    found = ((put, sizes.get(put.path, NOTHING_LIVE)) for put in puts)
+    return [(put, size) for put, size in found if size not in (None, put.size)]
+
+
+def _mismatch_text(put: Put, size: int) -> str:
+    if size == NOTHING_LIVE:
+        return "storage doesn't list it"
+    return f"storage lists {size} bytes, but {put.size} were sent"

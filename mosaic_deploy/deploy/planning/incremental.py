@@ -22,7 +22,7 @@ from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import Change, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.snapshot import Object, Objects, ObjectState
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, unmanaged_object
 from mosaic_deploy.source.incremental import FileIndex, index_files, reread_files
 from mosaic_deploy.source.snapshot import Desired, read_desired
 
@@ -124,7 +124,8 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
         usage = replace(usage, used=max(0, usage.used + _total_size(storage) - _total_size(before.storage)))
     last = {**(live.ledger_facts.get("last") or {}), "status": "done"}
     policy = planned.policy_record or live.ledger_facts.get("policy")
-    facts = {**live.ledger_facts, "last": last, "last_apply": last, "policy": policy}
+    owner = planned.owner_record or live.ledger_facts.get("owner")
+    facts = {**live.ledger_facts, "last": last, "last_apply": last, "policy": policy, "owner": owner}
     return replace(live, snapshot=snapshot, usage=usage, ledger_facts=facts, unproven={})
 
 
@@ -143,9 +144,11 @@ def _objects_after(
         elif isinstance(change, kinds[1]):
             after.pop(change.path, None)
     for path in cleanup.forget if cleanup else ():
-        # A file without a proof loses its row, but stays live.
-        if path in after and after[path].state is not ObjectState.UNMANAGED:
+        # A file of others loses its row, but stays live.
+        if path in after and after[path].state in NOT_LIVE_STATES:
             del after[path]
+        elif path in after and after[path].state is ObjectState.REPLACED:
+            after[path] = unmanaged_object(path, after[path].listed_size)
     after.update({each.path: each for each in (cleanup.mark if cleanup else ())})
     return after
 

@@ -63,7 +63,7 @@ from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Objects, ObjectState, Snapshot
 from mosaic_deploy.source.problems import ErrorCollector
-from mosaic_deploy.source.snapshot import Desired, read_valid_desired
+from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, read_valid_desired
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -278,4 +278,5 @@ def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> Pla
         environment=manifest.environment,
         manifest=desired.manifest,
         generated=frozenset(source.generated),
+        left_out=frozenset({AUTH_FILE} if live.snapshot.auth and manifest.magic_link is None else ()),
     )

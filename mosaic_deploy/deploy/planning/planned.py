@@ -26,6 +26,7 @@ from mosaic_deploy.model.change import (
     RecordMigration,
 )
 from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.manifest_identity import path_of, repository_of
 from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
@@ -120,7 +121,7 @@ class PreparedPlan:
             or (isinstance(change, RecordMigration) and change.action is Action.ADD)
             for change in self.plan.changes
         )
-        moved = own.is_other(recorded) and not self.plan.partial
+        moved = (own.is_other(recorded) or own.refines(recorded)) and not self.plan.partial
         return owner_record(own) if extends or moved else None
 
     @property
@@ -183,11 +184,11 @@ class PreparedPlan:
 
     def _owner_notes(self) -> Iterator[Note]:
         """Which manifest can change the migration history from now on."""
-        recorded = parse_owner(self.live.ledger_facts.get("owner"))
-        if recorded and self.owner_pending:
+        own, recorded = history_owner(self.desired.manifest), parse_owner(self.live.ledger_facts.get("owner"))
+        if own and recorded and self.owner_pending:
             message = (
-                f"{recorded.manifest} applied these migrations from {recorded.folder}; `mosaic-deploy apply` records them as "
-                f"those of {manifest_identity(self.desired.manifest.file)}, and only it can change the history then"
+                f"{recorded.named_beside(own)} applied these migrations from {recorded.folder}; `mosaic-deploy apply` records "
+                f"them as those of {own.named_beside(recorded)}, and only it can change the history then"
             )
             yield Note("history_owner_changes", message, Severity.WARNING)
 
@@ -254,6 +255,8 @@ def history_owner(manifest: Manifest) -> HistoryOwner | None:
     folder = manifest.database.migrations if manifest.database else None
     if folder is None:
         return None
-    name = manifest_identity(manifest.file)
+    identity = manifest_identity(manifest.file)
+    name = path_of(identity)
     path = posixpath.normpath(PurePosixPath(name).parent / folder)
-    return HistoryOwner(name, path, in_repository=repository_root(manifest.root) is not None)
+    inside = repository_root(manifest.root) is not None
+    return HistoryOwner(name, path, in_repository=inside, repository=repository_of(identity))

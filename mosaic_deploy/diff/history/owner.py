@@ -13,22 +13,48 @@ from dataclasses import asdict, dataclass, replace
 from mosaic_deploy.diff.history.actions import restore_action
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
+from mosaic_deploy.model.manifest_identity import (
+    identity_of,
+    named_manifest,
+    other_repository,
+    vaguer_names,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryOwner:
-    """A manifest and its migrations folder. In a git repository both are paths in it, else the last two names of a path."""
+    """A manifest and its migrations folder. In a git repository both are paths in it, else the last two names of a path.
+
+    `repository` tells it from others, as in `model/manifest_identity.py`; empty if unknown.
+    """
 
     manifest: str
     folder: str
     in_repository: bool = False
+    repository: str = ""
 
     def is_other(self, recorded: HistoryOwner | None) -> bool:
-        """Whether both the manifest and the folder differ from those recorded; one of them may have been renamed."""
+        """Whether the repository differs from the one recorded, or both the manifest and the folder do.
+
+        One of these two may have been renamed.
+        """
         if recorded is None:
             return False
+        if other_repository(self.repository, recorded.repository):
+            return True
         same = _equal if self.in_repository and recorded.in_repository else _may_be_equal
         return not same(self.manifest, recorded.manifest) and not same(self.folder, recorded.folder)
+
+    def refines(self, recorded: HistoryOwner | None) -> bool:
+        """Whether this is the owner recorded, of which less is known about the repository."""
+        if recorded is None or self.is_other(recorded):
+            return False
+        return vaguer_names(identity_of("", self.repository)).include(identity_of("", recorded.repository))
+
+    def named_beside(self, other: HistoryOwner | None) -> str:
+        """The manifest for people: with its repository if `other` has the same path."""
+        alone = other is None or other.manifest != self.manifest
+        return named_manifest(self.manifest, self.repository, alone=alone)
 
 
 def _equal(one: str, other: str) -> bool:
@@ -45,7 +71,10 @@ def parse_owner(record: object) -> HistoryOwner | None:
     if not isinstance(record, Mapping) or not record.get("manifest") or not record.get("folder"):
         return None
     return HistoryOwner(
-        str(record["manifest"]), str(record["folder"]), in_repository=record.get("in_repository") is True
+        str(record["manifest"]),
+        str(record["folder"]),
+        in_repository=record.get("in_repository") is True,
+        repository=str(record.get("repository", "")),
     )
 
 
@@ -73,7 +102,7 @@ class HistoryAccess:
         """What to do instead of correcting the history, if it is another manifest's."""
         assert self.recorded is not None
         return (
-            f"only {self.recorded.manifest} can change this history; if {self.recorded.folder} was moved here, restore its "
+            f"only {self.recorded.named_beside(self.own)} can change this history; if {self.recorded.folder} was moved here, restore its "
             "files as they were applied, and `mosaic-deploy apply` records the move"
         )
 
@@ -116,7 +145,7 @@ class HistoryAccess:
 
     def _refusal(self) -> MigrationDiverged:
         assert self.own is not None and self.recorded is not None
-        applied = f"{self.recorded.manifest} applied them from {self.recorded.folder}"
+        applied = f"{self.recorded.named_beside(self.own)} applied them from {self.recorded.folder}"
         first, *more = self.restore_actions()
         if not self._has_any:
             fact = f"none of the applied migrations is in {self.own.folder}: {applied}"

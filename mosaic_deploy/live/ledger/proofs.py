@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mosaic_deploy.model.manifest_identity import same_names
 from mosaic_deploy.model.snapshot import Object, Objects
 
 _KEY_PURPOSE = b"mosaic-deploy: rows of deployed files, with their content"
@@ -54,12 +55,15 @@ class Prover:
 
         Rows of desired files count anyway: the folder says whose they are. Those of other manifests aren't touched.
         """
-        claimed = [
-            row for path, row in rows.items() if path not in desired and row.manifest in ("", manifest)
-        ]
+        own = same_names(manifest)
+        claimed: dict[str, list[Object]] = {}
+        for path, row in rows.items():
+            if path not in desired and own.include(row.manifest):
+                claimed.setdefault(row.manifest, []).append(row)
         valid = {
-            **self.proofs(kind, (row for row in claimed if row.manifest), manifest),
-            **self.proofs(kind, (row for row in claimed if not row.manifest), ""),
+            path: proof
+            for recorded, group in claimed.items()
+            for path, proof in self.proofs(kind, group, recorded).items()
         }
         unproven = tuple(
             path

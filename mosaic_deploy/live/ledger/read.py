@@ -11,8 +11,9 @@ from mosaic_deploy.errors import ResponseInvalid, SqlFailed, TrackingTablesNewer
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
-from mosaic_deploy.live.ledger.rows import digest_query
+from mosaic_deploy.live.ledger.rows import digest_query, named_sql
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
+from mosaic_deploy.model.manifest_identity import same_names, vaguer_names
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Migration,
@@ -35,7 +36,8 @@ CHECKS_SETTING = "verify"
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
 _UNPROVEN_KEYS = {STATIC: "static_unproven", STORAGE: "storage_unproven"}
-"""Keys of `ledger_query` that say whether rows of deployed files have proofs with another key, or none."""
+"""Keys of `ledger_query` that say whether rows of this manifest's files have proofs with another key or none, or say less
+about its repository than is known now."""
 
 
 def probe_query() -> str:
@@ -140,7 +142,7 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str 
     if manifest:
         same += (
             f" AND NOT EXISTS (SELECT FROM {_NEWER_COLUMNS}, LATERAL (SELECT FROM mosaic_deploy.objects "
-            f"WHERE kind = '{kind}' AND state <> 'kept' AND manifest NOT IN ('', {literal(manifest)})) others)"
+            f"WHERE kind = '{kind}' AND state <> 'kept' AND NOT {named_sql('manifest', same_names(manifest))}) others)"
         )
     return f"CASE WHEN {same} THEN NULL ELSE ({_object_rows_query(kind, '<>')}) END"
 
@@ -148,8 +150,9 @@ def _changed_objects_query(kind: str, digests: Mapping[str, str], manifest: str 
 def _unproven_query(kind: str, manifest: str, key_name: str) -> str:
     return (
         f"EXISTS (SELECT FROM {_NEWER_COLUMNS}, LATERAL (SELECT FROM mosaic_deploy.objects WHERE kind = '{kind}' "
-        f"AND state <> 'kept' AND manifest IN ('', {literal(manifest)}) "
-        f"AND NOT pg_catalog.starts_with(proof, {literal(key_name)})) others)"
+        f"AND state <> 'kept' AND ({named_sql('manifest', vaguer_names(manifest))} "
+        f"OR {named_sql('manifest', same_names(manifest))} AND NOT pg_catalog.starts_with(proof, {literal(key_name)})"
+        ")) others)"
     )
 
 
@@ -158,14 +161,16 @@ def _digest_expression(kind: str) -> str:
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
-_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof) AS fallback"
+_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof, NULL::bigint AS size_before) AS fallback"
 """Joined with a LATERAL query of `objects`, the values of columns that an older layout doesn't have."""
 
 
 def _object_rows_query(kind: str, compared: str) -> str:
     return (
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(path, sha256, size, state, o.manifest, o.proof)), '[]') "
-        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof FROM mosaic_deploy.objects "
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
+        "path, sha256, size, state, o.manifest, o.proof, o.size_before)), '[]') "
+        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof, size_before "
+        "FROM mosaic_deploy.objects "
         f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )
 
@@ -261,8 +266,8 @@ def _parse_migration(row: list[Any]) -> Migration:
 def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:
     """The rows and their proofs, by path."""
     objects = {
-        path: Object(path, sha, int(size), ObjectState(state), manifest=manifest)
-        for path, sha, size, state, manifest, _ in rows
+        path: Object(path, sha, int(size), ObjectState(state), manifest=manifest, size_before=before)
+        for path, sha, size, state, manifest, _, before in rows
     }
     return objects, {row[0]: row[5] for row in rows}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from mosaic_deploy.model.manifest_identity import ManifestNames, same_names
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
@@ -34,16 +35,23 @@ def upsert_objects_sql(
         else " WHERE (o.deploy_id, o.state, EXCLUDED.state) <> (EXCLUDED.deploy_id, 'live', 'pending')"
     )
     facts = [
-        {"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state), "f": proofs.get(o.path, "")}
+        {
+            "p": o.path,
+            "h": o.sha256,
+            "s": o.size,
+            "t": str(o.state),
+            "f": proofs.get(o.path, ""),
+            "b": o.size_before,
+        }
         for o in objects
     ]
-    columns = ("sha256", "size", "state", "proof", "manifest", "deploy_id", "updated_at")
+    columns = ("sha256", "size", "state", "proof", "size_before", "manifest", "deploy_id", "updated_at")
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
-        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text')} "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, r.b, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
+        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text, b bigint')} "
         f"ON CONFLICT (kind, path) DO UPDATE SET {updated}{late} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
@@ -58,7 +66,7 @@ def write_proofs_sql(
         f"WITH {lease_held_cte(token)}, written AS ("
         f"UPDATE mosaic_deploy.objects o SET proof = r.f, manifest = {literal(manifest)} "
         f"FROM held, {recordset(facts, 'p text, h text, f text')} WHERE o.kind = '{kind}' AND o.path = r.p "
-        f"AND o.sha256 = r.h AND o.manifest IN ('', {literal(manifest)}) AND o.proof <> r.f RETURNING 1) "
+        f"AND o.sha256 = r.h AND {named_sql('o.manifest', same_names(manifest))} AND o.proof <> r.f RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
@@ -83,6 +91,13 @@ def write_setting_sql(name: str, value: object, token: str, deploy_id: str) -> s
         "deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
+
+
+def named_sql(column: str, names: ManifestNames) -> str:
+    """Whether the manifest in `column` is one of `names`."""
+    listed = ", ".join(literal(name) for name in names.exact)
+    prefixes = (f"pg_catalog.starts_with({column}, {literal(prefix)})" for prefix in names.prefixes)
+    return f"({' OR '.join([f'{column} IN ({listed})', *prefixes])})"
 
 
 def lease_held_cte(token: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 4
+LEDGER_VERSION = 5
 """Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease."""
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
@@ -55,6 +55,9 @@ COMMENT ON COLUMN mosaic_deploy.objects.manifest IS 'The manifest that placed it
 ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS proof text NOT NULL DEFAULT '';
 COMMENT ON COLUMN mosaic_deploy.objects.proof IS
   'Shows that a deploy wrote this row: an HMAC with the API key. Without it, the file counts as not deployed';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS size_before bigint;
+COMMENT ON COLUMN mosaic_deploy.objects.size_before IS
+  'Of a pending one: the size of what was live before; -1 if nothing was, null if unknown';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';

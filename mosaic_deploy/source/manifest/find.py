@@ -6,7 +6,8 @@ import shlex
 from pathlib import Path
 
 from mosaic_deploy.errors import ManifestMissing, NextAction, SourceUnreadable
-from mosaic_deploy.git import path_in_repository, repository_root
+from mosaic_deploy.git import path_in_repository, repository_name, repository_root
+from mosaic_deploy.model.manifest_identity import identity_of
 
 MANIFEST_NAMES = ("mosaic.yaml", "mosaic.yml")
 
@@ -98,10 +99,13 @@ def _missing_error(message: str, near: str | None, path: Path) -> ManifestMissin
 def manifest_identity(file: Path) -> str:
     """Identifies a manifest among those that deploy to one project, the same on every machine.
 
-    It is the path in the git repository (`web/mosaic.yaml`); outside one, the names of its folder and file.
+    It is the path in the git repository (`web/mosaic.yaml`) and the name of the repository; outside one, the names of its
+    folder and file. See `model/manifest_identity.py` for what is compared with it.
     """
     root = repository_root(file.parent)
-    return path_in_repository(root, file) if root else _name_outside_repositories(file)
+    if root is None:
+        return _name_outside_repositories(file)
+    return identity_of(path_in_repository(root, file), repository_name(root))
 
 
 def former_identity(file: Path) -> str:

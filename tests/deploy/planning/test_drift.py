@@ -80,9 +80,13 @@ def test_verify_finds_edits_of_files_that_were_left_live_and_came_back(deployed)
     put_stored(deployed, "one.bin", b"\0ONE")
     deployed.write("www/a file, ünï.css", "/* parts */")
     deployed.write("pics/one.bin", b"\0one")
-    found = reasons(Verifying().plan(deployed))
+    planned = Verifying().plan(deployed)
+    found = reasons(planned)
     assert sorted(found) == ["static:a file, ünï.css", "storage:one.bin"]
-    assert set(found.values()) == {"drifted: live content differs from what was deployed"}
+    assert set(found.values()) == {
+        "overwrites a file that was changed live after it had left the folder (different content)"
+    }
+    assert [approval.allow for approval in planned.plan.approvals] == ["overwrite=2"]
 
 
 def test_verify_does_not_download_unchanged_files(deployed):

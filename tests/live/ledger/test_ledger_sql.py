@@ -76,7 +76,10 @@ def test_read_is_one_select_with_one_column(digests: dict[str, str]) -> None:
 def test_upsert_is_one_statement_with_every_row(objects: list[Object], token: str, deploy: str) -> None:
     statement = one(ledger_rows.upsert_objects_sql(ledger.STATIC, objects, token, deploy))
     rows = json.dumps(
-        [{"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state), "f": ""} for o in objects],
+        [
+            {"p": o.path, "h": o.sha256, "s": o.size, "t": str(o.state), "f": "", "b": o.size_before}
+            for o in objects
+        ],
         separators=(",", ":"),
         ensure_ascii=False,
     )
@@ -182,17 +185,20 @@ def test_null_means_the_same_as_desired() -> None:
 def test_rows_replace_what_is_desired() -> None:
     rows = facts(
         migrations=[["7", "7_x.sql", "c7", "s7", 3, 1, -2]],
-        static=[["a", "b" * 64, 9, "pending", "", ""]],
+        static=[["a", "b" * 64, 9, "pending", "", "", 4]],
         storage=[],
     )
     found, _ = ledger.parse_ledger(rows, DESIRED)
     assert found.migrations == (Migration("7", "7_x.sql", "c7", "s7", 3, 1, step_begun=-2),)
-    assert (found.static, found.storage) == ({"a": Object("a", "b" * 64, 9, ObjectState.PENDING)}, {})
+    assert (found.static, found.storage) == (
+        {"a": Object("a", "b" * 64, 9, ObjectState.PENDING, size_before=4)},
+        {},
+    )
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="format 5; this mosaic-deploy supports format 4"):
-        ledger.parse_ledger(facts(version=5), DESIRED)
+    with pytest.raises(TrackingTablesNewer, match="format 6; this mosaic-deploy supports format 5"):
+        ledger.parse_ledger(facts(version=6), DESIRED)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])

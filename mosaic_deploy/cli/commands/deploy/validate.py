@@ -63,7 +63,7 @@ def check_manifest(
     from mosaic_deploy.source.snapshot import read_valid_desired
 
     errors = ErrorCollector(manifest.file.name, refused)
-    desired = read_valid_desired(manifest, errors, on_hashed)
+    desired = read_valid_desired(manifest, errors, on_hashed, identified=False)
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     parsed = errors.collect(lambda: parse_migrations(desired.migrations)) or ()

@@ -70,9 +70,12 @@ def _migrations_text(rows: Sequence[Migration]) -> str:
     return f"{len(applied)} applied{newest}{begun}"
 
 
+_UNMANAGED_STATES = frozenset({ObjectState.UNMANAGED, ObjectState.REPLACED})
+
+
 def _files_text(objects: Objects) -> str:
     """`8 files, 6.2 kB; 1 not live; 2 unmanaged`"""
-    managed = [o for o in objects.values() if o.state is not ObjectState.UNMANAGED]
+    managed = [o for o in objects.values() if o.state not in _UNMANAGED_STATES]
     live = [o for o in managed if o.live]
     text = f"{count_text(len(live), 'file')}, {size_text(sum(o.size for o in live))}"
     if missing := len(managed) - len(live):
