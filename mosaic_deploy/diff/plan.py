@@ -91,7 +91,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         *(EnableExtension(name) for name in sorted(desired.extensions - live.extensions)),
         *(PutStorageFile(*_put_fields(put)) for put in storage_files.puts),
         *history.pending,
-        *diff_seeds(desired.seeds, live.seeds),
+        *diff_seeds(desired, live),
         *sorted(
             (PutStatic(*_put_fields(put)) for put in static.puts),
             key=upload_order,
@@ -112,7 +112,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         notes=(
             *notes,
             *history.notes,
-            *seed_notes(desired.seeds, live.seeds),
+            *seed_notes(desired, live),
             *file_notes("static", static, rules.cannot_delete, desired.former_manifest),
             *file_notes("storage", storage_files, rules.cannot_delete, desired.former_manifest),
         ),

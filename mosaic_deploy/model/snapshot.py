@@ -158,6 +158,8 @@ class Snapshot:
     """Of a desired snapshot: identifies its manifest among those that deploy to the project."""
     former_manifest: str = ""
     """As `manifest`, before its folder became a git repository; empty if it can't have been another one."""
+    moved_from: str = ""
+    """Of a desired snapshot: the manifest whose migrations folder was moved here; empty if none was."""
 
     def fingerprint(self) -> str:
         """A digest of everything that plans depend on: equal snapshots have equal fingerprints.

@@ -15,6 +15,7 @@ from mosaic_deploy.deploy.applying.files import (
     delete_objects,
     put_static_files,
     put_storage_files,
+    record_moved_seeds,
 )
 from mosaic_deploy.deploy.applying.migrations import apply_migrations
 from mosaic_deploy.deploy.applying.progress import Progress, relay
@@ -143,6 +144,7 @@ def _run_under_lease(
         options.commit,
         options.dirty,
         options.processes.process,
+        {} if job.name else planned.settings_at_start,
     )
     wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
     acquired_at = yield from acquire_lease(api.with_timeout(_LEASE_TIMEOUT), claim, wait_policy)
@@ -223,6 +225,7 @@ def _error_report(error: MosaicError) -> dict[str, str]:
 def _steps(run: Run) -> Iterator[Event]:
     yield from enable_extensions(run)
     yield from put_storage_files(run)
+    record_moved_seeds(run)
     record_history_owner(run)
     yield from apply_migrations(run)
     yield from run_seeds(run)

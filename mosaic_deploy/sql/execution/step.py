@@ -40,6 +40,8 @@ class Step:
     purpose: Purpose = Purpose.APPLY
     size: int = 0
     """A seed file's size in bytes."""
+    manifest: str = ""
+    """The manifest whose seed it is."""
 
 
 @dataclass(frozen=True, slots=True)
