@@ -61,12 +61,15 @@ class LeaseRequest:
     """Identifies the process to others on its machine; see LocalProcesses in `lease.py`."""
     settings: Mapping[str, object] = field(default_factory=dict)
     """Rows of the settings table, by name, to write together with the lease."""
+    approval: Mapping[str, object] | None = None
+    """How the plan was confirmed; see Consent in `diff/gate.py`."""
 
     @property
     def report(self) -> dict[str, object]:
         """What is known at the beginning of the run, for its row in `deploys`."""
         commit = {"commit": self.commit, **({"dirty": True} if self.dirty else {})} if self.commit else {}
-        return {**commit, **({"process": dict(self.process)} if self.process else {})}
+        approval = {"approval": dict(self.approval)} if self.approval else {}
+        return {**commit, **approval, **({"process": dict(self.process)} if self.process else {})}
 
 
 def _report_literal(report: Mapping[str, object]) -> str:

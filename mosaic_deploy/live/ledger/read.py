@@ -87,12 +87,12 @@ OWNER_QUERY = f"SELECT value FROM mosaic_deploy.settings WHERE name = {literal(O
 _LIVE_COMMIT_QUERY = (
     "SELECT pg_catalog.jsonb_build_object('hash', report->>'commit', 'dirty', report->'dirty') "
     "FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
-    "AND status <> 'stale' AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
+    "AND status <> 'stale' AND pg_catalog.strpos(plan, ':') = 0 AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
     "ORDER BY started_at DESC LIMIT 1"
 )
 """The commit of the newest deploy from a commit that completed or may have changed something; null without one.
 
-`dirty` is true if its files had uncommitted changes."""
+`dirty` is true if its files had uncommitted changes. The plan of a run that isn't a deploy begins with its kind and a colon."""
 
 
 def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str = "") -> str:
