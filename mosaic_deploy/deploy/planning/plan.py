@@ -92,7 +92,10 @@ def read_desired_and_live(
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
     live = read_target(api, target, desired.snapshot)
-    return desired, compare_unmanaged(api, live, desired.snapshot, options.parallelism)
+    verify_auth = options.compare_bytes is not None
+    return desired, compare_unmanaged(
+        api, live, desired.snapshot, options.parallelism, verify_auth=verify_auth
+    )
 
 
 def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = DEFAULTS) -> PreparedPlan:
