@@ -28,7 +28,7 @@ from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
-from mosaic_deploy.diff.gate import Actor, needs_person
+from mosaic_deploy.diff.gate import AGENT, Actor, Consent, needs_person
 from mosaic_deploy.diff.policy import refuse_denied, unconfirmed_error
 from mosaic_deploy.errors import (
     MigrationError,
@@ -89,6 +89,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
             processes=local_processes(),
             commit=read_commit(session.manifest.root),
             dirty=bool(uncommitted_files(session.manifest)),
+            consent=Consent(AGENT, target.allow),
         )
         last = deque(deploy.apply(session.api, planned, options), maxlen=1).pop()
         error = getattr(last, "error", None)

@@ -37,6 +37,8 @@ class DeployOptions:
     saved_plan: SavedPlan | None = None
     compare_bytes: bool = False
     yes: bool = False
+    yes_from: str = "yes"
+    """What confirmed the plan if `yes`: the option, or `ci`; see Consent."""
     allow: tuple[str, ...] = ()
     dry_run: bool = False
     lock_timeout: float = 60.0
@@ -74,7 +76,9 @@ def plan_and_apply(
             planned, final = _make_plan(screen, session, deploy_options)
             last_plan[:] = [planned.plan]
             _show_plan(screen, session, deploy_options, planned, final=final)
+        asked = False
         while not final and _ask(planned, deploy_options):
+            asked = True
             settings.refuse_changed()
             shown = planned.plan
             planned, final = _make_plan(screen, session, deploy_options)
@@ -87,7 +91,7 @@ def plan_and_apply(
             return 0
         with heading("Apply"):
             # A reviewed plan is never replaced by a newer one.
-            events = _apply_events(screen, session, planned, deploy_options)
+            events = _apply_events(screen, session, planned, deploy_options, asked=asked)
             events = (
                 raise_if_overtaken(events, last=last)
                 if deploy_options.saved_plan is None
@@ -160,9 +164,12 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
 
 
 def _apply_events(
-    screen: Screen, session: Session, planned: PreparedPlan, deploy_options: DeployOptions
+    screen: Screen, session: Session, planned: PreparedPlan, deploy_options: DeployOptions, *, asked: bool
 ) -> Iterator[Event]:
     from mosaic_deploy import deploy
+    from mosaic_deploy.diff.gate import Consent
+
+    confirmed = "answer" if asked else "saved_plan" if deploy_options.saved_plan else deploy_options.yes_from
 
     options = deploy.ApplyOptions(
         holder=holder(),
@@ -172,6 +179,7 @@ def _apply_events(
         processes=local_processes(),
         commit=read_commit(session.manifest.root),
         dirty=bool(uncommitted_files(session.manifest)),
+        consent=Consent("" if planned.plan.empty else confirmed, frozenset(deploy_options.allow)),
         parallelism=deploy_options.plan_options.parallelism,
         on_running=screen.still_running,
         superseded=deploy_options.superseded,

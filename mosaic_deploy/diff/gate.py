@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.policy import destructive_hazards
-from mosaic_deploy.model.approval import Approval, agent_approvals, required_approvals
+from mosaic_deploy.model.approval import DESTRUCTIVE, Approval, agent_approvals, required_approvals
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
+
+AGENT = "agent"
+_MAX_EFFECT_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,40 @@ class Actor:
 
     allow: frozenset[str] = frozenset()
     is_agent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How a plan was confirmed, for the deployment history.
+
+    `confirmed`: `answer` (a person in a terminal), `yes` (the option), `ci`, `saved_plan`, `watch`, `agent`; empty if the
+    plan has no change. `allow` as in Actor.
+    """
+
+    confirmed: str = ""
+    allow: frozenset[str] = frozenset()
+
+    def record(self, plan: Plan, policy: PolicySpec | None) -> dict[str, object]:
+        """What was approved, for a plan that is applied.
+
+        `by` is `allow` (the option), `policy` (it allows what destroys), or `answer`.
+        """
+        lenient = (policy or PolicySpec()).destructive == "allow"
+        needed = required_approvals(plan.changes, destructive_hazards(plan.hazards), plan.live_counts)
+        approved = [(each, lenient and each.kind == DESTRUCTIVE) for each in needed]
+        if self.confirmed == AGENT:
+            approved += [(each, lenient) for each in agent_approvals(plan.changes, plan.live_counts)]
+        return {
+            "confirmed": self.confirmed or None,
+            "approved": [
+                {
+                    "value": each.allow,
+                    "effect": each.effect[:_MAX_EFFECT_LENGTH],
+                    "by": "policy" if by_policy else "allow" if each.allow in self.allow else "answer",
+                }
+                for each, by_policy in approved
+            ],
+        }
 
 
 def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[Approval, ...]:

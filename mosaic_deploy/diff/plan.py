@@ -31,20 +31,26 @@ def diff_auth(
 ) -> SetAuth | None:
     """The change that makes the declared settings live; None if they are already, or none are declared.
 
-    `unmanaged` are live settings that this project didn't deploy. If they are equal, they are only recorded.
+    `live` are those deployed last, `unmanaged` what is live instead; see Snapshot. If that is equal, it is only recorded.
     """
-    if desired is None or desired == live:
+    if desired is None or (desired == live and unmanaged is None):
         return None
     text = json.dumps(desired, sort_keys=True, ensure_ascii=False)
-    if live is None and unmanaged is not None:
+    if unmanaged:
+        action = Action.ADD if live is None else Action.CHANGE
         if desired == unmanaged:
-            return SetAuth(text, Action.ADD, "already live; will be recorded")
+            return SetAuth(text, action, "already live; will be recorded")
+        names = _differing_names(desired, unmanaged)
         reason = (
-            f"overwrites settings that this project didn't deploy ({_differing_names(desired, unmanaged)})"
+            f"overwrites settings that this project didn't deploy ({names})"
+            if live is None
+            else f"drifted: overwrites settings that were changed since the last deploy ({names})"
         )
         return SetAuth(text, Action.CHANGE, reason, overwrites=True)
     if live is None:
         return SetAuth(text, Action.ADD, "new")
+    if desired == live:
+        return SetAuth(text, Action.ADD, "missing live")
     return SetAuth(text, Action.CHANGE, f"{_differing_names(desired, live)} changed")
 
 
@@ -93,7 +99,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         *(EnableExtension(name) for name in sorted(desired.extensions - live.extensions)),
         *(PutStorageFile(*_put_fields(put)) for put in storage_files.puts),
         *history.pending,
-        *diff_seeds(desired.seeds, live.seeds),
+        *diff_seeds(desired, live),
         *sorted(
             (PutStatic(*_put_fields(put)) for put in static.puts),
             key=upload_order,
@@ -114,7 +120,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         notes=(
             *notes,
             *history.notes,
-            *seed_notes(desired.seeds, live.seeds),
+            *seed_notes(desired, live),
             *file_notes("static", static, rules.cannot_delete, rules.manifest, desired.former_manifest),
             *file_notes(
                 "storage", storage_files, rules.cannot_delete, rules.manifest, desired.former_manifest

@@ -1,20 +1,31 @@
-"""The seeds to run, and those that were run under another name."""
+"""The seeds to run, those that were run under another name, and whose the recorded ones are.
+
+A project may have several manifests. Each counts only its own rows; rows from before manifests were recorded count for all.
+"""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
+from mosaic_deploy.diff.objects import is_foreign
 from mosaic_deploy.model.change import Action, RunSeed
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import Objects
+from mosaic_deploy.model.snapshot import Object, Objects, Snapshot
 
 
-def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSeed]:
+def foreign_seeds(desired: Snapshot, live: Snapshot) -> tuple[Object, ...]:
+    """The recorded seeds of other manifests that have a desired name: the record has one row for each name."""
+    rows = ((live.seeds or {}).get(path) for path in desired.seeds or ())
+    return tuple(row for row in rows if row and not (_is_own(row, desired) or _is_same_file(row, desired)))
+
+
+def diff_seeds(desired: Snapshot, live: Snapshot) -> Iterator[RunSeed]:
     """The seeds to run, in the desired order. Seeds no longer listed are not undone."""
-    renamed = renamed_seeds(desired, live)
-    for path, wanted in (desired or {}).items():
-        found = (live or {}).get(path)
+    renamed, known = renamed_seeds(desired, live), _own_rows(desired, live)
+    for path, wanted in (desired.seeds or {}).items():
+        found = known.get(path)
         if path in renamed or (found and found.sha256 == wanted.sha256):
             continue
         if found is None:
@@ -24,9 +35,9 @@ def diff_seeds(desired: Objects | None, live: Objects | None) -> Iterator[RunSee
             yield RunSeed(path, wanted.sha256, wanted.size, Action.CHANGE, reason)
 
 
-def renamed_seeds(desired: Objects | None, live: Objects | None) -> Mapping[str, str]:
+def renamed_seeds(desired: Snapshot, live: Snapshot) -> Mapping[str, str]:
     """New path → the path under which a seed with this content was run, and which has it no longer."""
-    wanted, known = desired or {}, live or {}
+    wanted, known = desired.seeds or {}, _own_rows(desired, live)
     left: dict[str, list[str]] = {}
     for path, found in known.items():
         if path not in wanted or wanted[path].sha256 != found.sha256:
@@ -43,17 +54,45 @@ def renamed_seeds(desired: Objects | None, live: Objects | None) -> Mapping[str,
     return renamed
 
 
-def seed_cleanup(desired: Objects | None, live: Objects | None) -> LedgerCleanup:
+def seed_cleanup(desired: Snapshot, live: Snapshot) -> LedgerCleanup:
     """Records renamed seeds as run under their new names."""
-    wanted = desired or {}
-    renamed = renamed_seeds(desired, live)
+    wanted, renamed = desired.seeds or {}, renamed_seeds(desired, live)
     return LedgerCleanup(
         forget=tuple(old for old in renamed.values() if old not in wanted),
         mark=tuple(wanted[path] for path in renamed),
     )
 
 
-def seed_notes(desired: Objects | None, live: Objects | None) -> Iterator[Note]:
+def moved_seeds(desired: Snapshot, live: Snapshot) -> tuple[Object, ...]:
+    """The recorded seeds of the desired manifest under the name that it had before."""
+    return tuple(row for row in (live.seeds or {}).values() if _was_moved(row, desired))
+
+
+def seed_notes(desired: Snapshot, live: Snapshot) -> Iterator[Note]:
     for path, old in renamed_seeds(desired, live).items():
         message = f"{path} was run as {old}, so it doesn't run again"
         yield Note("seed_renamed", message, Severity.INFO, (f"seed:{path}",))
+
+
+def _own_rows(desired: Snapshot, live: Snapshot) -> Objects:
+    """The recorded seeds that count for the desired manifest."""
+    wanted = desired.seeds or {}
+    return {
+        path: row
+        for path, row in (live.seeds or {}).items()
+        if _is_own(row, desired) or (path in wanted and _is_same_file(row, desired))
+    }
+
+
+def _is_own(row: Object, desired: Snapshot) -> bool:
+    return not is_foreign(row, desired.manifest) or _was_moved(row, desired)
+
+
+def _was_moved(row: Object, desired: Snapshot) -> bool:
+    """Whether it is recorded for the manifest under the name that it had before."""
+    return is_foreign(row, desired.manifest) and row.manifest in (desired.former_manifest, desired.moved_from)
+
+
+def _is_same_file(row: Object, desired: Snapshot) -> bool:
+    """Whether it is recorded for another manifest of the same folder: then a path names the same seed for both."""
+    return posixpath.dirname(row.manifest) == posixpath.dirname(desired.manifest)

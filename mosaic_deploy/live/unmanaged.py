@@ -1,4 +1,4 @@
-"""Compares what is live but wasn't deployed by this project with what is desired, before the first deploy over it."""
+"""Compares what is live but wasn't deployed by this project with what is desired, before a deploy over it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from mosaic_deploy.errors import ApiError
+from mosaic_deploy.errors import ApiError, NotFound, OperationUnknown, RequestRefused
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import EtagCache, file_url, read_digest
@@ -17,10 +17,12 @@ _MAX_COMPARED_BYTES = 256 * 1024 * 1024
 """The most that is fetched, smallest files first. What is left over counts as different."""
 
 
-def compare_unmanaged(api: Api, live: LiveState, desired: Snapshot, parallelism: int) -> LiveState:
+def compare_unmanaged(
+    api: Api, live: LiveState, desired: Snapshot, parallelism: int, *, verify_auth: bool = False
+) -> LiveState:
     """`live`, with the digests of unmanaged files that may equal desired ones, and with unmanaged auth settings.
 
-    Sends requests only if there are any. Files whose listed size differs aren't fetched. A file that can't be fetched
+    Sends requests only if there are any, or if auth changes, or with `verify_auth`. Files whose listed size differs aren't fetched. A file that can't be fetched
     keeps an unknown digest.
     """
     snapshot = live.snapshot
@@ -34,8 +36,9 @@ def compare_unmanaged(api: Api, live: LiveState, desired: Snapshot, parallelism:
         key=lambda found: found[2],
     )
     changed = _read_digests(api, live, _within_budget(files), parallelism)
-    auth = _read_auth(api, snapshot) if snapshot.auth is None and desired.auth is not None else None
-    if not any(changed.values()) and auth is None:
+    changes_auth = desired.auth is not None and (verify_auth or desired.auth != snapshot.auth)
+    auth = _unmanaged_auth(api, snapshot, desired.auth or {}) if changes_auth else None
+    if not any(changed.values()) and auth == snapshot.unmanaged_auth:
         return live
     static = {**(snapshot.static or {}), **changed["static"]} if changed["static"] else snapshot.static
     storage = {**(snapshot.storage or {}), **changed["storage"]} if changed["storage"] else snapshot.storage
@@ -94,13 +97,27 @@ def _read_digests(
     return changed
 
 
-def _read_auth(api: Api, snapshot: Snapshot) -> AuthSettings | None:
-    """The live settings for magic links; None if there are none, or the platform can't list them."""
+def _unmanaged_auth(api: Api, snapshot: Snapshot, desired: AuthSettings) -> AuthSettings | None:
+    """The live settings for magic links, unless they are those that were deployed last; empty if those are gone.
+
+    None also if the platform can't list them. Settings that deploys don't know don't count.
+    """
+    found = _read_auth(api, snapshot.project.id)
+    deployed = snapshot.auth
+    if found is None or deployed is None:
+        return found or None
+    names = deployed.keys() | desired.keys()
+    same = all(found.get(name) == deployed.get(name) for name in names)
+    return None if same else found
+
+
+def _read_auth(api: Api, project: str) -> AuthSettings | None:
+    """The live settings for magic links; None if the platform can't list them."""
+    if not api.supports(endpoints.READ_AUTH):
+        return None
     try:
-        if not api.supports(endpoints.READ_AUTH):
-            return None
-        found = api.call(endpoints.READ_AUTH, project=snapshot.project.id)
-    except ApiError:
+        found = api.call(endpoints.READ_AUTH, project=project)
+    except (NotFound, OperationUnknown, RequestRefused):
         return None
     settings = found.get("magic_link", found) if isinstance(found, dict) else None
-    return settings if isinstance(settings, dict) and settings else None
+    return settings if isinstance(settings, dict) else None

@@ -178,11 +178,14 @@ class Snapshot:
     serial: int = 0
     """The ledger's deploy counter, which shows an apply that the live state has changed."""
     unmanaged_auth: AuthSettings | None = None
-    """Live settings that this project didn't deploy. Only read if it has deployed none."""
+    """Live settings other than those that this project deployed last; empty if those are gone. Only read if the plan
+    changes them, or if live contents are compared; else None, as if they are those."""
     manifest: str = ""
     """Of a desired snapshot: identifies its manifest among those that deploy to the project."""
     former_manifest: str = ""
     """As `manifest`, before its folder became a git repository; empty if it can't have been another one."""
+    moved_from: str = ""
+    """Of a desired snapshot: the manifest whose migrations folder was moved here; empty if none was."""
 
     def fingerprint(self) -> str:
         """A digest of everything that plans depend on: equal snapshots have equal fingerprints.

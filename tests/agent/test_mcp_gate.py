@@ -210,3 +210,18 @@ def test_the_committed_policy_is_read(
         "made after the start"
     )
     assert committed_policy(file, environment, tmp_path.parent) == stricter_policy(expected, None)
+
+
+def test_the_history_names_the_agent_and_what_its_person_allowed(session, folder: Path, platform) -> None:
+    async def conversation(client: Client) -> None:
+        await apply(client)
+        (folder / "public/index.html").write_text("changed")
+        assert (await apply(client))["error"] is None
+        last = (await call(client, "status", local=True))["last_deploy"]
+        assert last["holder"].endswith(", by an agent")
+        assert last["report"]["approval"] == {
+            "confirmed": "agent",
+            "approved": [{"value": "overwrite", "effect": "replaces 1 live file", "by": "allow"}],
+        }
+
+    session(conversation, "--allow", "overwrite")

@@ -19,7 +19,9 @@ _LOCAL_HOLDER = re.compile(r".*@(?P<host>[^@]+) \(pid (?P<pid>[0-9]{1,9})\)", re
 def holder(environ: Mapping[str, str] = os.environ) -> str:
     """Who holds the lock, for messages: the CI run, or user, machine and process."""
     if environ.get("GITHUB_ACTIONS") == "true":
-        return f"GitHub Actions {environ.get('GITHUB_REPOSITORY', '')} run {environ.get('GITHUB_RUN_ID', '')}".strip()
+        run = f"GitHub Actions {environ.get('GITHUB_REPOSITORY', '')} run {environ.get('GITHUB_RUN_ID', '')}".strip()
+        actor = environ.get("GITHUB_TRIGGERING_ACTOR") or environ.get("GITHUB_ACTOR")
+        return f"{run}, by {actor}" if actor else run
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):

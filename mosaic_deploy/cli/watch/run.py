@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free
 from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.api_access import command_line
+from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import CHANGED_MEANWHILE, missing_approvals, refuse_unapproved
@@ -201,13 +202,18 @@ class EditDeployer:
 
     def _apply(self, planned: PreparedPlan, seen: float) -> ApplyDone | ApplyFailed:
         from mosaic_deploy import deploy
+        from mosaic_deploy.diff.gate import Consent
 
+        manifest = planned.desired.manifest
         options = deploy.ApplyOptions(
             holder=holder(),
             retry_command=command_line(),
             lock_wait=self._options.lock_timeout,
             force_unlock=self._options.force_unlock,
             processes=local_processes(),
+            commit=read_commit(manifest.root),
+            dirty=bool(uncommitted_files(manifest)),
+            consent=Consent("" if planned.plan.empty else "watch", frozenset(self._options.allow)),
             parallelism=self._options.plan_options.parallelism,
             superseded=self._options.superseded,
         )

@@ -15,6 +15,7 @@ from mosaic_deploy.deploy.applying.files import (
     delete_objects,
     put_static_files,
     put_storage_files,
+    record_moved_seeds,
 )
 from mosaic_deploy.deploy.applying.migrations import apply_migrations
 from mosaic_deploy.deploy.applying.progress import Progress, relay
@@ -143,6 +144,8 @@ def _run_under_lease(
         options.commit,
         options.dirty,
         options.processes.process,
+        {} if job.name else planned.settings_at_start,
+        options.consent.record(plan, planned.desired.manifest.policy) if options.consent else None,
     )
     wait_policy = WaitPolicy(options.lock_wait, options.force_unlock, options.processes)
     acquired_at = yield from acquire_lease(api.with_timeout(_LEASE_TIMEOUT), claim, wait_policy)
@@ -164,7 +167,7 @@ def _fenced(api: Api, heartbeat: Heartbeat) -> Iterator[None]:
 
 def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
     """Runs the steps; then records the result and releases the lease, however they end."""
-    done: list[str] = []
+    done: list[Change] = []
     sql: dict[str, object] = {}
     running: Change | None = None
     status = "interrupted"
@@ -174,7 +177,7 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
         if isinstance(event, ChangeStarted):
             running = event.change
         elif isinstance(event, ChangeDone):
-            done.append(event.change.address)
+            done.append(event.change)
             if event.steps:
                 sql[event.change.address] = _sql_report(event)
 
@@ -182,15 +185,25 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
         yield from relay(job.steps(run), record)
         status = job.name or ("partial" if run.planned.plan.partial else "done")
     except (MosaicError, KeyboardInterrupt) as error:
-        yield from relay(reconcile_with_ledger(run, tuple(done), running, error), record)
+        yield from relay(
+            reconcile_with_ledger(run, tuple(change.address for change in done), running, error), record
+        )
         if isinstance(error, KeyboardInterrupt):
             raise
         status = "failed"
-        _release(run, status, {"done": done, "sql": sql, "error": _error_report(error)})
+        _release(run, status, {**_done_report(done), "sql": sql, "error": _error_report(error)})
         raise
     finally:
         if status != "failed":
-            _release(run, status, {"done": done, "sql": sql})
+            _release(run, status, {**_done_report(done), "sql": sql})
+
+
+def _done_report(done: Sequence[Change]) -> dict[str, object]:
+    """The addresses, and their counts by kind and action: `{"static": {"add": 2, "destroy": 6}}`."""
+    counts: dict[str, Counter[str]] = {}
+    for change in done:
+        counts.setdefault(change.address.partition(":")[0], Counter())[str(change.action)] += 1
+    return {"done": [change.address for change in done], "counts": counts}
 
 
 _MAX_NOTICES = 20
@@ -223,6 +236,7 @@ def _error_report(error: MosaicError) -> dict[str, str]:
 def _steps(run: Run) -> Iterator[Event]:
     yield from enable_extensions(run)
     yield from put_storage_files(run)
+    record_moved_seeds(run)
     record_history_owner(run)
     yield from apply_migrations(run)
     yield from run_seeds(run)

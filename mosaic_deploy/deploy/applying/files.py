@@ -85,6 +85,11 @@ def clean_up_ledger(run: Run) -> None:
             )
 
 
+def record_moved_seeds(run: Run) -> None:
+    """Records the seeds of a manifest that was renamed or moved as its own, before the history is recorded as its."""
+    _write_rows(run, SEED, run.planned.moved_seeds)
+
+
 def _mark_pending(run: Run, kind: str, puts: Sequence[Put]) -> None:
     """Write-ahead: rows are `pending` before the first byte is sent, with the size of what is live until then."""
     live = (

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.api.responses import Row
@@ -34,6 +35,8 @@ class ApplyOptions:
     """The commit of the project's repository, recorded in the deployment history."""
     dirty: bool = False
     """Whether the files have changes that aren't in the commit."""
+    consent: Consent | None = None
+    """How the plan was confirmed, recorded in the deployment history; None if nobody was asked to."""
     provision_wait: float = 300.0
     parallelism: int = DEFAULT_PARALLELISM
     on_running: Callable[[StillRunning], None] | None = None

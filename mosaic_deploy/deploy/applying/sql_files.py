@@ -73,11 +73,13 @@ def run_seeds(run: Run) -> Iterator[Event]:
     """Runs the plan's seeds. Raises MigrationFailed for a statement that PostgreSQL rejects."""
     parsed = {p.file.relative_path: p for p in run.planned.seeds}
     changes = [change for change in run.changes if isinstance(change, RunSeed)]
-    hazards = run.planned.plan.hazards
-    yield from run_file_steps(run, [_file_step(change, parsed[change.path], hazards) for change in changes])
+    hazards, manifest = run.planned.plan.hazards, run.planned.desired.snapshot.manifest
+    yield from run_file_steps(
+        run, [_file_step(change, parsed[change.path], hazards, manifest) for change in changes]
+    )
 
 
-def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:
+def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard], manifest: str) -> FileStep:
     sql = parsed.steps[0] if parsed.steps else EMPTY_STEP
     step = Step(
         version=parsed.file.migration.version,
@@ -91,5 +93,6 @@ def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard]) -
         sql=checked_step(sql, 1, parsed.file, hazards),
         purpose=Purpose.SEED,
         size=change.size,
+        manifest=manifest,
     )
     return FileStep(change, step, parsed)

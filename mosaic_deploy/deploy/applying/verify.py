@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.checks.outcome import CheckResult, CheckStatus
 from mosaic_deploy.deploy.checks.run_checks import run_checks
+from mosaic_deploy.diff.check_record import passed_record
 from mosaic_deploy.errors import Problem, VerifyFailed
-from mosaic_deploy.live.ledger.read import CHECKS_SETTING
+from mosaic_deploy.live.ledger.read import checks_setting
 from mosaic_deploy.live.ledger.rows import write_setting_sql
-from mosaic_deploy.model.change import SetAuth
 from mosaic_deploy.model.event import Event, Noted, Verified
 from mosaic_deploy.model.plan import Note, Severity
 
@@ -29,8 +29,7 @@ def verify(run: Run) -> Iterator[Event]:
         if manifest.verify:
             yield Noted(Note("checks_postponed", _CHECKS_POSTPONED))
         return
-    changed = run.planned.checks_changed
-    with_email = changed or any(isinstance(change, SetAuth) for change in run.changes)
+    with_email = run.planned.check_record.sends_link(manifest.verify, sets_auth=run.planned.sets_auth)
     failed: list[CheckResult] = []
     for each in run_checks(
         run.api,
@@ -48,9 +47,10 @@ def verify(run: Run) -> Iterator[Event]:
             yield _event(each)
     if failed:
         raise _verify_failed(failed, applied=any(run.changes))
-    if changed:
-        value = {"digest": manifest.verify.digest()}
-        run.write(write_setting_sql(CHECKS_SETTING, value, run.claim.token, run.claim.deploy_id))
+    if manifest.verify:
+        name = checks_setting(run.planned.desired.snapshot.manifest)
+        value = passed_record(manifest.verify)
+        run.write(write_setting_sql(name, value, run.claim.token, run.claim.deploy_id))
 
 
 _CHECKS_POSTPONED = "the checks of verify will run with the next complete apply"

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.plan import compare, read_desired_and_live
 from mosaic_deploy.deploy.planning.planned import PlanOptions, PreparedPlan, Target
+from mosaic_deploy.diff.check_record import passed_record
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.errors import MosaicError
@@ -25,6 +26,7 @@ from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, unmanaged_object
 from mosaic_deploy.source.incremental import FileIndex, index_files, reread_files
 from mosaic_deploy.source.snapshot import Desired, read_desired
+from mosaic_deploy.sql.execution.records import SEED
 
 _SERIAL_STEPS_PER_DEPLOY = 2
 """A deploy increments the serial when it acquires the lease and when it releases it (live/ledger/lease.py)."""
@@ -101,7 +103,7 @@ class IncrementalPlanner:
 def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     """The live side after all of `planned` is applied.
 
-    None if that isn't known: the plan changed more than files, created the tracking tables, or was partial.
+    None if that isn't known: the plan changed more than files or rows of files, created the tracking tables, or was partial.
     """
     plan, live = planned.plan, planned.live
     if (
@@ -111,6 +113,8 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     ):
         return None
     cleanup = planned.ledger_cleanup()
+    if cleanup.get(SEED) or planned.moved_seeds:
+        return None
     before = live.snapshot
     static = _objects_after(
         before.static, plan.changes, (PutStatic, DeleteStatic), cleanup.get(ledger.STATIC)
@@ -125,7 +129,9 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     last = {**(live.ledger_facts.get("last") or {}), "status": "done"}
     policy = planned.policy_record or live.ledger_facts.get("policy")
     owner = planned.owner_record or live.ledger_facts.get("owner")
-    facts = {**live.ledger_facts, "last": last, "last_apply": last, "policy": policy, "owner": owner}
+    verify = planned.desired.manifest.verify
+    checks = passed_record(verify) if verify else live.ledger_facts.get("checks")
+    facts = {**live.ledger_facts, "last": last, "policy": policy, "owner": owner, "checks": checks}
     return replace(live, snapshot=snapshot, usage=usage, ledger_facts=facts, unproven={})
 
 

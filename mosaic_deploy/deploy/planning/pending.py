@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
 from mosaic_deploy.diff.history.migrations import versions_to_parse
-from mosaic_deploy.errors import Location, MigrationInvalid, Problem
+from mosaic_deploy.diff.seeds import foreign_seeds
+from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem, SourceRefused
 from mosaic_deploy.live.database.outside_transaction import can_read_outcome
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest
@@ -16,8 +18,10 @@ from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.migrations.seeds import parse_seeds
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.describe import describe_statements
+from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import line_and_column
+from mosaic_deploy.sql.quote import literal
 
 
 def parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
@@ -42,6 +46,35 @@ def selected_migrations(pending: tuple[ParsedFile, ...], plan: Plan) -> Iterator
 def pending_files(parsed: tuple[ParsedFile, ...], live: Snapshot) -> tuple[ParsedFile, ...]:
     done = {migration.version for migration in live.migrations or () if migration.applied}
     return tuple(p for p in parsed if p.file.migration.version not in done)
+
+
+def refuse_foreign_seeds(desired: Snapshot, live: Snapshot) -> None:
+    """Raises SourceRefused if another manifest of the project has run a seed of the same name."""
+    found = foreign_seeds(desired, live)
+    if found:
+        raise SourceRefused(
+            "another manifest of this project has run a seed of the same name",
+            problems=[
+                Problem(
+                    f"{row.manifest} has run its own {row.path}; give this one another name",
+                    Location(row.path),
+                )
+                for row in found
+            ],
+            hint="the tracking tables have one row for a name of a seed, so two manifests need different names",
+            next_actions=[
+                _moved_action(each, desired.manifest) for each in sorted({row.manifest for row in found})
+            ],
+        )
+
+
+def _moved_action(other: str, manifest: str) -> NextAction:
+    query = (
+        f"UPDATE mosaic_deploy.objects SET manifest = {literal(manifest)} WHERE kind = '{SEED}' AND manifest = "
+        f"{literal(other)}"
+    )
+    description = f"if {other} was renamed and is this manifest now, record its seeds as this one's"
+    return NextAction(description, shlex.join(["mosaic-deploy", "sql", query]), needs_person=True)
 
 
 def refuse_intermediate_commits(manifest: Manifest, pending: tuple[ParsedFile, ...]) -> None:

@@ -20,6 +20,7 @@ from mosaic_deploy.deploy.planning.history_evidence import refuse_lost_steps
 from mosaic_deploy.deploy.planning.pending import (
     parse_needed,
     pending_files,
+    refuse_foreign_seeds,
     refuse_intermediate_commits,
     seeds_to_run,
     selected_migrations,
@@ -33,6 +34,7 @@ from mosaic_deploy.deploy.planning.planned import (
     PreparedPlan,
     Target,
     check_notes,
+    moved_from,
 )
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
@@ -90,7 +92,10 @@ def read_desired_and_live(
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
     live = read_target(api, target, desired.snapshot)
-    return desired, compare_unmanaged(api, live, desired.snapshot, options.parallelism)
+    verify_auth = options.compare_bytes is not None
+    return desired, compare_unmanaged(
+        api, live, desired.snapshot, options.parallelism, verify_auth=verify_auth
+    )
 
 
 def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -132,6 +137,8 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
     parsed = tuple(each for each in parsed if each not in postponed)
     complete = with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
+    complete = replace(complete, moved_from=moved_from(desired.manifest, live))
+    refuse_foreign_seeds(complete, live.snapshot)
     pending = pending_files(parsed, live.snapshot)
     refuse_intermediate_commits(desired.manifest, pending)
     rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from mosaic_deploy.diff.check_record import CheckRecord, parse_check_record
 from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
-from mosaic_deploy.diff.seeds import seed_cleanup
+from mosaic_deploy.diff.seeds import moved_seeds, seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
 from mosaic_deploy.git import repository_root
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
@@ -24,10 +25,12 @@ from mosaic_deploy.model.change import (
     DeleteStorageFile,
     LoosenPolicy,
     RecordMigration,
+    SetAuth,
 )
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.manifest_identity import path_of, repository_of
 from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
+from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -72,25 +75,16 @@ class PlanOptions:
 DEFAULTS = PlanOptions()
 
 
-def checks_changed(manifest: Manifest, live: LiveState) -> bool:
-    """Whether the manifest has checks, and they aren't those that passed last."""
-    return bool(manifest.verify) and live.ledger_facts.get("checks") != manifest.verify.digest()
-
-
-def checks_pending(manifest: Manifest, live: LiveState) -> bool:
-    """Whether the last deploy didn't complete its checks, or had others: then they run also without changes."""
-    last = live.ledger_facts.get("last_apply")
-    incomplete = last is not None and last.get("status") != "done"
-    return bool(manifest.verify) and (incomplete or checks_changed(manifest, live))
-
-
 def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator[Note]:
-    """Why the checks run: they changed, or, with an `empty` plan, the last deploy didn't complete them."""
-    if not live.ledger_facts.get("last_apply") or not checks_pending(manifest, live):
+    """Why the checks run: they changed, or, with an `empty` plan, this manifest's last deploy didn't complete them."""
+    record = parse_check_record(live.ledger_facts.get("checks"))
+    if not live.ledger_facts.get("last") or not record.to_run(manifest.verify):
         return
-    if live.ledger_facts.get("checks") and checks_changed(manifest, live):
+    if record.digest and record.changed(manifest.verify):
         message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
         yield Note(CHECKS_CHANGED, message)
+    elif empty and not record.pending:
+        yield Note(CHECKS_CHANGED, "the checks in verify haven't run yet; `mosaic-deploy apply` runs them")
     elif empty:
         message = "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
         yield Note(CHECKS_PENDING, message, Severity.WARNING)
@@ -127,9 +121,12 @@ class PreparedPlan:
     @property
     def owner_pending(self) -> bool:
         """Whether the history is recorded as another manifest's, whose folder may have been moved here."""
-        own, recorded = history_owner(self.desired.manifest), parse_owner(self.live.ledger_facts.get("owner"))
-        begun = any(row.begun for row in self.live.snapshot.migrations or ())
-        return begun and self.owner_record is not None and own is not None and own.is_other(recorded)
+        return self.owner_record is not None and bool(moved_from(self.desired.manifest, self.live))
+
+    @property
+    def moved_seeds(self) -> tuple[Object, ...]:
+        """The recorded seeds of this manifest under the name that it had before."""
+        return moved_seeds(self.desired.snapshot, self.live.snapshot)
 
     @property
     def read_during_deploy(self) -> bool:
@@ -154,7 +151,7 @@ class PreparedPlan:
             ledger.STORAGE: ledger_cleanup(
                 wanted.storage, live.storage, storage_files, manifest, unproven[ledger.STORAGE]
             ),
-            SEED: seed_cleanup(wanted.seeds, live.seeds),
+            SEED: seed_cleanup(wanted, live),
         }
 
     @property
@@ -165,6 +162,7 @@ class PreparedPlan:
             or self.record_pending
             or self.policy_pending
             or self.owner_pending
+            or bool(self.moved_seeds)
             or any(self.ledger_cleanup().values())
         )
 
@@ -202,7 +200,7 @@ class PreparedPlan:
         if self.record_pending:
             message = "the last deploy was interrupted before it was recorded; `mosaic-deploy apply` records its result"
             yield Note("deploy_not_recorded", message, Severity.INFO)
-        if any(self.ledger_cleanup().values()) and not self.plan.notes:
+        if (self.moved_seeds or any(self.ledger_cleanup().values())) and not self.plan.notes:
             message = "the deployment history differs from the live files, which are right; `mosaic-deploy apply` corrects it"
             yield Note("history_not_current", message, Severity.INFO)
 
@@ -232,12 +230,22 @@ class PreparedPlan:
     @property
     def checks_pending(self) -> bool:
         """Whether the checks run also without changes."""
-        return checks_pending(self.desired.manifest, self.live)
+        return self.check_record.to_run(self.desired.manifest.verify)
 
     @property
-    def checks_changed(self) -> bool:
-        """Whether the checks aren't those that passed last."""
-        return checks_changed(self.desired.manifest, self.live)
+    def check_record(self) -> CheckRecord:
+        """What is recorded about the checks of this manifest."""
+        return parse_check_record(self.live.ledger_facts.get("checks"))
+
+    @property
+    def sets_auth(self) -> bool:
+        return any(isinstance(change, SetAuth) for change in self.plan.changes)
+
+    @property
+    def settings_at_start(self) -> Mapping[str, object]:
+        """Rows of the settings table, by name, to write before anything is changed."""
+        record = self.check_record.begun(self.desired.manifest.verify, sets_auth=self.sets_auth)
+        return {} if record is None else {ledger.checks_setting(self.desired.snapshot.manifest): record}
 
     @property
     def needs_apply(self) -> bool:
@@ -248,6 +256,16 @@ class PreparedPlan:
     def has_work(self) -> bool:
         """Whether there is anything to apply: changes, or leftover work of a complete plan."""
         return not self.plan.empty or (self.has_leftover_work and not self.plan.partial)
+
+
+def moved_from(manifest: Manifest, live: LiveState) -> str:
+    """The manifest that began the recorded history, if its folder must have been moved here; empty if it wasn't.
+
+    Another one that doesn't hold the history is refused.
+    """
+    own, recorded = history_owner(manifest), parse_owner(live.ledger_facts.get("owner"))
+    begun = any(row.begun for row in live.snapshot.migrations or ())
+    return recorded.manifest if begun and own and recorded and own.is_other(recorded) else ""
 
 
 def history_owner(manifest: Manifest) -> HistoryOwner | None:

@@ -20,7 +20,9 @@ class Deploy:
     """One run that held the lease. Times are ISO 8601, from the database's clock.
 
     `dirty`: the deployed files had changes that aren't in the commit. `done` are addresses; None if the run ended without recording its result. `sql` has for the address of each migration
-    and seed that was run its `seconds`, `steps`, `rows` by what happened to them, and `notices`.
+    and seed that was run its `seconds`, `steps`, `rows` by what happened to them, and `notices`. `counts` has for each kind of
+    `done` the number by action (`add`, `change`, `destroy`), `approval` how the plan was confirmed (Consent in `diff/gate.py`);
+    None if that wasn't recorded.
     """
 
     id: str
@@ -34,6 +36,8 @@ class Deploy:
     done: tuple[str, ...] | None
     error: str | None
     sql: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] | None = None
+    approval: Mapping[str, Any] | None = None
 
 
 def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
@@ -67,6 +71,8 @@ def _parse_deploy(row: dict[str, Any]) -> Deploy:
         done=tuple(report["done"]) if "done" in report else None,
         error=failed.get("message"),
         sql=report.get("sql") or {},
+        counts=report.get("counts"),
+        approval=report.get("approval"),
     )
 
 

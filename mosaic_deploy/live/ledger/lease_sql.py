@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from mosaic_deploy.live.ledger.rows import save_digests_cte
 from mosaic_deploy.sql.execution.records import MIGRATION_LOCK_KEYS
-from mosaic_deploy.sql.quote import json_literal, literal
+from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 _UNSTORABLE = re.compile("[\\0\\ud800-\\udfff]")
 LEASE_TTL = 60.0
@@ -59,12 +59,17 @@ class LeaseRequest:
     """Whether the files had changes that aren't in the commit."""
     process: Mapping[str, object] = field(default_factory=dict)
     """Identifies the process to others on its machine; see LocalProcesses in `lease.py`."""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """Rows of the settings table, by name, to write together with the lease."""
+    approval: Mapping[str, object] | None = None
+    """How the plan was confirmed; see Consent in `diff/gate.py`."""
 
     @property
     def report(self) -> dict[str, object]:
         """What is known at the beginning of the run, for its row in `deploys`."""
         commit = {"commit": self.commit, **({"dirty": True} if self.dirty else {})} if self.commit else {}
-        return {**commit, **({"process": dict(self.process)} if self.process else {})}
+        approval = {"approval": dict(self.approval)} if self.approval else {}
+        return {**commit, **approval, **({"process": dict(self.process)} if self.process else {})}
 
 
 def _report_literal(report: Mapping[str, object]) -> str:
@@ -110,7 +115,8 @@ def acquire_lease_sql(run: LeaseRequest) -> str:
 
     It acquires nothing for a run that has ended or whose plan is stale, so a request that arrives late does no harm.
     The advisory lock is that of migrations: nothing that began under an earlier lease commits after this one is taken.
-    With the lease every other run is over, so rows that still say `running` become `interrupted`.
+    With the lease every other run is over, so rows that still say `running` become `interrupted`. The run's settings are
+    written only with its own row in `deploys`, so not again by a copy of the request.
 
     Answers `taken`, `stale`, the layout's `version`, the `last` deploy's holder, and the `other` lease if it is valid.
     If another copy of this request is running, the answer may be `stale` by mistake; then it must be sent again.
@@ -142,13 +148,26 @@ counted AS (
 begun AS (
   INSERT INTO mosaic_deploy.deploys (id, serial, status, holder, environment, plan, report)
   SELECT {deploy}, serial, 'running', {holder}, {environment}, {literal(run.plan)}, {_report_literal(run.report)}::jsonb
-  FROM counted)
+  FROM counted){_settings_cte(run)}
 SELECT pg_catalog.json_build_object(
   'taken', EXISTS (SELECT FROM taken),
   'stale', NOT EXISTS (SELECT FROM fits),
   'version', (SELECT version FROM mosaic_deploy.ledger),
   'last', (SELECT holder FROM mosaic_deploy.deploys ORDER BY serial DESC LIMIT 1),
   'other', ({LEASE_HOLDER_QUERY} WHERE NOT {free}))::text AS answer"""
+
+
+def _settings_cte(run: LeaseRequest) -> str:
+    """The CTE `noted`, which writes the rows of the settings table; empty without rows."""
+    if not run.settings:
+        return ""
+    rows = [{"n": name, "v": value} for name, value in run.settings.items()]
+    return f""",
+noted AS (
+  INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at)
+  SELECT r.n, r.v, {literal(run.deploy_id)}, pg_catalog.clock_timestamp()
+  FROM counted, {recordset(rows, "n text, v jsonb")} ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value,
+    deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at)"""
 
 
 def release_lease_sql(run: LeaseRequest, status: str, report: Mapping[str, object]) -> str:

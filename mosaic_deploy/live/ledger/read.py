@@ -31,13 +31,16 @@ POLICY_SETTING = "policy"
 """The row of the settings table with the policies of the last deploys, by manifest."""
 OWNER_SETTING = "migrations"
 """The row of the settings table with the manifest and the folder whose migrations are applied."""
-CHECKS_SETTING = "verify"
-"""The row of the settings table with the digest of the checks that passed last."""
 _KEPT_KEYS = {STATIC: "static_kept", STORAGE: "storage_kept"}
 """Keys of `ledger_query` for rows of files that were left live. Always returned: digests don't cover them."""
 _UNPROVEN_KEYS = {STATIC: "static_unproven", STORAGE: "storage_unproven"}
 """Keys of `ledger_query` that say whether rows of this manifest's files have proofs with another key or none, or say less
 about its repository than is known now."""
+
+
+def checks_setting(manifest: str) -> str:
+    """The name of the row of the settings table about the checks of `manifest`; see diff/check_record.py."""
+    return f"verify:{manifest}"
 
 
 def probe_query() -> str:
@@ -83,25 +86,23 @@ _MIGRATION_ROWS = (
 
 
 OWNER_QUERY = f"SELECT value FROM mosaic_deploy.settings WHERE name = {literal(OWNER_SETTING)}"
-_HISTORY_STATUSES = "'{baseline,import,repair,rollback}'"
-"""Of runs of `migrate`, which run no checks."""
 _LIVE_COMMIT_QUERY = (
     "SELECT pg_catalog.jsonb_build_object('hash', report->>'commit', 'dirty', report->'dirty') "
     "FROM mosaic_deploy.deploys WHERE report->>'commit' IS NOT NULL "
-    "AND status <> 'stale' AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
+    "AND status <> 'stale' AND pg_catalog.strpos(plan, ':') = 0 AND (status = 'done' OR COALESCE(report->'done', '[true]') <> '[]') "
     "ORDER BY started_at DESC LIMIT 1"
 )
 """The commit of the newest deploy from a commit that completed or may have changed something; null without one.
 
-`dirty` is true if its files had uncommitted changes."""
+`dirty` is true if its files had uncommitted changes. The plan of a run that isn't a deploy begins with its kind and a colon."""
 
 
 def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str = "") -> str:
     """One row with one column: everything in the tracking tables as JSON text.
 
     `digests` are the desired digests by kind (`migrations`, `static`, `storage`, `seed`). A kind with an equal digest
-    in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size. Rows of files
-    that other manifests than `manifest` deployed are always returned. `key_name` is that of the proofs' key.
+    in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size. Rows of
+    other manifests than `manifest` are always returned. `key_name` is that of the proofs' key.
     """
     migrations = (
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
@@ -114,16 +115,15 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str =
         "migrations": migrations,
         STATIC: _changed_objects_query(STATIC, digests, manifest),
         STORAGE: _changed_objects_query(STORAGE, digests, manifest),
-        SEED: _changed_objects_query(SEED, digests),
+        SEED: _changed_objects_query(SEED, digests, manifest),
         _KEPT_KEYS[STATIC]: f"({_object_rows_query(STATIC, '=')})",
         _KEPT_KEYS[STORAGE]: f"({_object_rows_query(STORAGE, '=')})",
         **{_UNPROVEN_KEYS[kind]: _unproven_query(kind, manifest, key_name) for kind in (STATIC, STORAGE)},
         "auth": "(SELECT value FROM mosaic_deploy.settings WHERE name = 'auth.magic_link')",
-        "checks": f"(SELECT value->>'digest' FROM mosaic_deploy.settings WHERE name = {literal(CHECKS_SETTING)})",
+        "checks": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(checks_setting(manifest))})",
         "owner": f"({OWNER_QUERY})",
         "policy": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
-        "last_apply": f"({DEPLOYS_QUERY} WHERE status <> ALL ({_HISTORY_STATUSES}) ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",

@@ -105,10 +105,12 @@ def packed_source(source: str) -> str:
 
 
 def _upsert_seed_sql(step: Step, session: SqlSession) -> str:
-    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in ("sha256", "size", "state", "deploy_id"))
+    updated = ", ".join(
+        f"{name} = EXCLUDED.{name}" for name in ("sha256", "size", "state", "manifest", "deploy_id")
+    )
     return (
-        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, deploy_id) VALUES ("
+        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, manifest, deploy_id) VALUES ("
         f"'{SEED}', {literal(step.file)}, {literal(step.checksum)}, {step.size}, 'live', "
-        f"{literal(session.deploy_id)}) ON CONFLICT (kind, path) DO UPDATE SET {updated}, "
+        f"{literal(step.manifest)}, {literal(session.deploy_id)}) ON CONFLICT (kind, path) DO UPDATE SET {updated}, "
         "updated_at = pg_catalog.clock_timestamp()"
     )

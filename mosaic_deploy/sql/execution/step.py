@@ -43,6 +43,8 @@ class Step:
     """A seed file's size in bytes."""
     next_session: SessionState | None = None
     """The settings that the file's next step starts with; None for its last step."""
+    manifest: str = ""
+    """The manifest whose seed it is."""
 
 
 @dataclass(frozen=True, slots=True)

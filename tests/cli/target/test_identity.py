@@ -36,3 +36,11 @@ def test_an_ended_process_is_gone_without_proc(monkeypatch) -> None:
 def test_other_holders_are_not_known_to_be_gone(name: str, monkeypatch) -> None:
     monkeypatch.setattr("mosaic_deploy.cli.target.identity.current_process", dict)
     assert not holder_is_gone(name.replace("{host}", socket.gethostname()))
+
+
+def test_a_ci_run_names_who_started_it() -> None:
+    run = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "7"}
+    assert holder(run) == "GitHub Actions a/b run 7"
+    assert holder({**run, "GITHUB_ACTOR": "ada"}) == "GitHub Actions a/b run 7, by ada"
+    again = {**run, "GITHUB_ACTOR": "ada", "GITHUB_TRIGGERING_ACTOR": "bob"}
+    assert holder(again) == "GitHub Actions a/b run 7, by bob"

@@ -121,6 +121,25 @@ def test_a_saved_file_goes_live(folder: Path, run, watching) -> None:
     assert watch.end() == 130
 
 
+def test_the_history_has_the_commit_and_that_files_differ(folder: Path, run, watching) -> None:
+    for words in (["init", "-q"], ["add", "public", "sql", "mosaic.yaml"], [*_AUTHOR, "commit", "-qm", "x"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True
+    )
+    watch = watching("--local", "--yes")
+    watch.until("Watching public, sql")
+    (folder / "public/index.html").write_text("<h1>edited")
+    watch.until("public/index.html → live in")
+    assert watch.end() == 130
+    found = json.loads(run("history", "--local", "-o", "json").stdout)["deploys"]
+    told = [(deploy["commit"], deploy["dirty"], deploy["approval"]["confirmed"]) for deploy in found]
+    assert told == [(head.stdout.strip(), True, "watch"), (head.stdout.strip(), False, "yes")]
+
+
+_AUTHOR = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+
+
 def status_of(run) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(run("status", "--local", "-o", "json").stdout)
     return found

@@ -118,6 +118,79 @@ def test_auth_settings_that_somebody_else_made(taken_over, live, approvals):
     assert site.plan().plan.changes == ()
 
 
+IN, OUT, THEIRS = (
+    {"redirect_url": path, "allowed_redirect_urls": [path]} for path in ("/in", "/out", "/theirs")
+)
+
+
+def signing_in(site, path: str):
+    for page in ("in", "out", "theirs"):
+        site.write(f"www/{page}.html", page)
+    site.manifest(static={"dir": "www"}, auth={"magic_link": {"redirect_url": path}})
+
+
+def set_live(site, settings: dict) -> None:
+    site.api.call(endpoints.WRITE_AUTH, project=site.project_id, body={"magic_link": settings})
+
+
+def test_auth_settings_that_were_changed_live_are_not_overwritten_unasked(site):
+    signing_in(site, "/in")
+    site.apply()
+    set_live(site, THEIRS)
+    before = site.api.traffic.requests
+    assert site.plan().plan.empty
+    assert site.api.traffic.requests - before <= 4, "such a plan doesn't see it"
+    signing_in(site, "/out")
+    planned = site.plan()
+    [change] = [change for change in planned.plan.changes if change.kind == "auth"]
+    assert change.reason == (
+        "drifted: overwrites settings that were changed since the last deploy (allowed_redirect_urls, redirect_url)"
+    )
+    assert [approval.allow for approval in planned.plan.approvals] == ["overwrite=1"]
+    assert isinstance(site.run(planned)[-1], ApplyDone)
+    assert site.api.call(endpoints.READ_AUTH, project=site.project_id)["magic_link"] == OUT
+    signing_in(site, "/in")
+    planned = site.plan()
+    assert planned.plan.approvals == (), "they are those of the last deploy"
+    assert isinstance(site.run(planned)[-1], ApplyDone)
+    assert site.plan().plan.empty
+
+
+@pytest.mark.parametrize(
+    ("live", "reason", "approvals"),
+    [
+        (IN, None, []),
+        (THEIRS, "drifted: overwrites settings that were changed", ["overwrite=1"]),
+        ({}, "missing live", []),
+    ],
+    ids=["same", "changed", "gone"],
+)
+def test_comparing_live_contents_includes_auth_settings(site, live, reason, approvals):
+    signing_in(site, "/in")
+    site.apply()
+    set_live(site, live)
+    planned = site.plan(options=PlanOptions(compare_bytes=lambda *_: None))
+    assert [change.reason[:46] for change in planned.plan.changes] == ([reason] if reason else [])
+    assert [approval.allow for approval in planned.plan.approvals] == approvals
+    if reason:
+        assert isinstance(site.run(planned)[-1], ApplyDone)
+    assert site.api.call(endpoints.READ_AUTH, project=site.project_id)["magic_link"] == IN
+    assert site.plan(options=PlanOptions(compare_bytes=lambda *_: None)).plan.empty
+
+
+def test_the_same_change_made_live_is_only_recorded(site):
+    signing_in(site, "/in")
+    site.apply()
+    set_live(site, OUT)
+    signing_in(site, "/out")
+    planned = site.plan()
+    assert [change.reason for change in planned.plan.changes if change.kind == "auth"] == [
+        "already live; will be recorded"
+    ]
+    assert planned.plan.approvals == ()
+    site.apply()
+
+
 def test_tables_that_exist_are_named_with_the_way_to_a_baseline(taken_over):
     site = taken_over
     site.sql('create table "Order" (id int)')

@@ -170,6 +170,7 @@ def apply(
             PlanOptions(allow_out_of_order),
             saved_plan,
             yes=True,
+            yes_from="ci",
             allow=allow,
             refuse_older=True,
             lock_timeout=lock_timeout,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -68,24 +68,68 @@ def _lines(found: Sequence[Deploy]) -> Iterator[str]:
         yield "no deploys yet"
         return
     environments = any(deploy.environment for deploy in found)
-    names = ("started", "result", "who", *(["environment"] if environments else []), "commit", "what")
-    yield from table(names, [_row(deploy, environments=environments) for deploy in found])
+    approvals = any(deploy.approval for deploy in found)
+    names = (
+        "started",
+        "result",
+        "who",
+        *(["environment"] if environments else []),
+        "commit",
+        *(["approved"] if approvals else []),
+        "what",
+    )
+    rows = [_row(deploy, environments=environments, approvals=approvals) for deploy in found]
+    yield from table(names, rows)
 
 
-def _row(deploy: Deploy, *, environments: bool) -> tuple[object, ...]:
+def _row(deploy: Deploy, *, environments: bool, approvals: bool) -> tuple[object, ...]:
     return (
         age_text(deploy.started_at),
         deploy.status,
         deploy.holder,
         *([deploy.environment] if environments else []),
         f"{deploy.commit[:12]}{'-dirty' if deploy.dirty else ''}" if deploy.commit else None,
+        *([_approval_text(deploy.approval)] if approvals else []),
         deploy.error or _changes_text(deploy),
     )
 
 
 def _changes_text(deploy: Deploy) -> str:
-    """Counts per resource, such as `3 static files, 1 migration, auth settings`."""
+    """Counts per resource, such as `3 static files (1 added, 2 deleted), 1 migration, auth settings`."""
     if deploy.done is None:
         return "running" if deploy.status == "running" else "not recorded"
     kinds = Counter(address.partition(":")[0] for address in deploy.done)
-    return ", ".join(kind_count_text(kind, count) for kind, count in kinds.items()) or "nothing"
+    counts = deploy.counts or {}
+    texts = (
+        f"{kind_count_text(kind, count)}{_actions_text(kind, counts.get(kind, {}))}"
+        for kind, count in kinds.items()
+    )
+    return ", ".join(texts) or "nothing"
+
+
+_ACTIONS = {"add": "added", "change": "changed", "destroy": "deleted"}
+_FILE_KINDS = frozenset({"static", "storage"})
+
+
+def _actions_text(kind: str, counts: Mapping[str, int]) -> str:
+    """` deleted` if all files were, else ` (1 added, 2 deleted)`; empty for what isn't a file, or wasn't recorded."""
+    words = [(counts[action], word) for action, word in _ACTIONS.items() if counts.get(action)]
+    if kind not in _FILE_KINDS or not words:
+        return ""
+    if len(words) == 1:
+        return f" {words[0][1]}"
+    return f" ({', '.join(f'{count:,} {word}' for count, word in words)})"
+
+
+_CONFIRMED = {"answer": "answer", "yes": "--yes", "ci": "ci apply", "saved_plan": "saved plan"}
+_BY = {"allow": "--allow {value}", "policy": "{value} by the policy", "answer": "{value} by answer"}
+
+
+def _approval_text(approval: Mapping[str, Any] | None) -> str | None:
+    """How the plan was confirmed, and what of it was approved: `--yes, --allow prune=4`."""
+    confirmed = str((approval or {}).get("confirmed") or "")
+    if not approval or not confirmed:
+        return None
+    approved = approval.get("approved") or []
+    texts = [_BY.get(str(each["by"]), "{value}").format(value=each["value"]) for each in approved]
+    return ", ".join([_CONFIRMED.get(confirmed, confirmed), *texts])

@@ -12,6 +12,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
+from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import (
@@ -22,7 +23,9 @@ from mosaic_deploy.cli.terminal.consent import (
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
+    from mosaic_deploy.diff.gate import Consent
     from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.manifest import Manifest
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -41,10 +44,19 @@ class LeaseOptions:
     lock_timeout: float
     force_unlock: bool
 
-    def apply_options(self) -> ApplyOptions:
+    def apply_options(self, manifest: Manifest, consent: Consent) -> ApplyOptions:
         from mosaic_deploy.deploy import ApplyOptions
 
-        return ApplyOptions(holder(), command_line(), self.lock_timeout, self.force_unlock, local_processes())
+        return ApplyOptions(
+            holder(),
+            command_line(),
+            self.lock_timeout,
+            self.force_unlock,
+            local_processes(),
+            commit=read_commit(manifest.root),
+            dirty=bool(uncommitted_files(manifest)),
+            consent=consent,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,11 @@ def write_with_consent(
         settings.refuse_changed()
         planned = make_plan()
         refuse_changed_plan(plan, planned.plan)
-    return screen.apply(planned.plan, session.complete_events(write(planned, lease.apply_options())))
+    from mosaic_deploy.diff.gate import Consent
+
+    given = Consent("answer" if asked else "yes", frozenset(consent.allow))
+    options = lease.apply_options(session.manifest, given)
+    return screen.apply(planned.plan, session.complete_events(write(planned, options)))
 
 
 _VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)
