@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mosaic_deploy.sql.parse import SqlSyntaxError, Tree, parse
+from mosaic_deploy.sql.pg_parser.tokens import tokens
 from mosaic_deploy.sql.tree import walk
 
 _QUOTED = re.compile(r'"(.+?)"(?=[\s,;:)]|$)', re.DOTALL)
@@ -31,13 +32,7 @@ _NODES_BY_MESSAGE = (
     (_PARAMETER, "ParamRef"),
 )
 _KIND = re.compile(r"\b(relation|table|view|sequence|type|column)\b[^\"]*$")
-_WORD = re.compile(
-    r"(?P<skip>--[^\n]*|/\*|(?:\b[eE]|\b[uU]&)?'(?:[^'\\]|''|\\.)*'|\$(?P<tag>[^\W\d]?\w*)\$.*?\$(?P=tag)\$)"
-    r'|(?P<quoted>"(?:[^"]|"")+")|(?P<plain>[^\W\d][\w$]*)',
-    re.DOTALL,
-)
 _BODY = re.compile(r"\$(?P<tag>[^\W\d]?\w*)\$(?P<body>.*?)\$(?P=tag)\$", re.DOTALL)
-_BLOCK_COMMENT = re.compile(r"/\*|\*/")
 
 
 def locate_error(text: str, message: str) -> int:
@@ -171,22 +166,5 @@ def _word_offsets(text: str, message: str) -> list[int]:
 
 
 def identifiers(text: str) -> Iterator[tuple[int, str]]:
-    """(offset, identifier) outside strings and comments, in lower case unless quoted."""
-    at = 0
-    while word := _WORD.search(text, at):
-        at = word.end()
-        if word.group() == "/*":
-            at = _comment_end(text, word.start())
-        elif quoted := word.group("quoted"):
-            yield word.start(), quoted[1:-1].replace('""', '"')
-        elif plain := word.group("plain"):
-            yield word.start(), plain.lower()
-
-
-def _comment_end(text: str, start: int) -> int:
-    depth = 0
-    for mark in _BLOCK_COMMENT.finditer(text, start):
-        depth += 1 if mark.group() == "/*" else -1
-        if depth == 0:
-            return mark.end()
-    return len(text)
+    """(offset, identifier) outside strings and comments, as PostgreSQL reads it."""
+    yield from ((one.at, one.value) for one in tokens(text) if one.is_name and one.value is not None)

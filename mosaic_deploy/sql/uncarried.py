@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.sql.execution.outside_transaction import nested_block
-from mosaic_deploy.sql.execution.qualified import names_to_qualify
+from mosaic_deploy.sql.execution.qualified import can_be_qualified, names_to_qualify
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.names import list_name
@@ -84,6 +84,8 @@ def _refuse_alone(step: StepSql, statement: Statement) -> None:
         )
     if path and path.computed and names_to_qualify(step):
         raise _alone(statement, "the computed search_path isn't known", "write the schemas in the names")
+    if not can_be_qualified(step):
+        raise _alone(statement, "it isn't clear where schemas go in it", "write the schemas in the names")
     if kind in _OWNED_KINDS and (state.of("role") or state.of("session_authorization")):
         raise _alone(statement, "it belongs to the role that runs it", "name the owner in the statement")
     if kind != "IndexStmt":

@@ -45,6 +45,8 @@ REFUSED = [
     ("set default_tablespace = fast; «create index concurrently i on t (id);", "write TABLESPACE"),
     ("set timezone = 'UTC'; «create index concurrently i on t (id) where at > '2026-01-01';", "timezone has no effect"),
     ("select set_config('search_path', current_setting('x'), false); «vacuum t;", "write the schemas in the names"),
+    ("set search_path = a; «drop index concurrently cascade cascade;", "write the schemas in the names"),
+    ("set search_path = a; «create index concurrently on t (b x.my_ops, c my_ops);", "write the schemas in the names"),
 ]  # fmt: skip
 ALLOWED = [
     "set standard_conforming_strings = on; insert into t values ('standard_conforming_strings'); show standard_conforming_strings;",

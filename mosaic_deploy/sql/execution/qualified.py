@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
 from mosaic_deploy.sql.locate import identifiers
-from mosaic_deploy.sql.parse import Statement, Tree, parse
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 from mosaic_deploy.sql.quote import identifier, literal
 from mosaic_deploy.sql.session.state import SEARCH_PATH
 
@@ -40,6 +40,7 @@ class BareName(NamedTuple):
     name: str
 
 
+_ANY_SCHEMA = "mosaic_any_schema"
 _RELATION = "pg_class"
 _COLUMNS = {
     _RELATION: ("relname", "relnamespace"),
@@ -61,7 +62,21 @@ def names_to_qualify(step: StepSql) -> tuple[BareName, ...]:
         or statement.kind in WRAPPED_KINDS
     ):
         return ()
-    return tuple(dict.fromkeys(name for name, _ in _bare_names(statement)))
+    return tuple(dict.fromkeys(BareName(catalog, name) for catalog, name, _ in _tree_names(statement.node)))
+
+
+def can_be_qualified(step: StepSql) -> bool:
+    """Whether its text shows where the schema of each name to qualify goes."""
+    names = names_to_qualify(step)
+    if not names:
+        return True
+    try:
+        written = qualified(step, dict.fromkeys(names, _ANY_SCHEMA))
+    except SqlSyntaxError:
+        return False
+    [statement] = written.sql.statements
+    is_complete = next(_tree_names(statement.node), None) is None
+    return is_complete and len(written.inserted) == len(list(_tree_names(step.statements[0].node)))
 
 
 def schemas_query(step: StepSql, names: Sequence[BareName]) -> str:

@@ -174,6 +174,9 @@ CASES = {
     "drop index concurrently if exists i; reindex table concurrently t; vacuum t; select 1;",
     "role": "set role ROLE_NAME; begin; create table made (id int); commit; create table too (id int); vacuum made;"
     "create table three (id int); reset role; vacuum; create table four (id int);",
+    "escaped name": 'set search_path = a; create index i on t (note); create index i on b.t (note); drop index concurrently U&"!0069"'
+    " uescape '!';",
+    "enum in other words": "set search_path = a; alter type mood add value 'it''s'; insert into m values ($$it's$$), (E'it\\x27s');",
     "call": "set search_path = b, public; set role ROLE_NAME; set time zone 'Asia/Tokyo'; call p('x'); insert into t (note)"
     " values (current_user);",
     "do": "set search_path = b; do $$ begin insert into t (note) values ('x'); commit; insert into t (note) values ('y');"
