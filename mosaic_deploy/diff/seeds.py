@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
 from mosaic_deploy.diff.objects import is_foreign
 from mosaic_deploy.model.change import Action, RunSeed
+from mosaic_deploy.model.manifest_identity import other_repository, path_of, repository_of
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Objects, Snapshot
 
@@ -95,4 +96,7 @@ def _was_moved(row: Object, desired: Snapshot) -> bool:
 
 def _is_same_file(row: Object, desired: Snapshot) -> bool:
     """Whether it is recorded for another manifest of the same folder: then a path names the same seed for both."""
-    return posixpath.dirname(row.manifest) == posixpath.dirname(desired.manifest)
+    folders = {posixpath.dirname(path_of(each)) for each in (row.manifest, desired.manifest)}
+    return len(folders) == 1 and not other_repository(
+        repository_of(row.manifest), repository_of(desired.manifest)
+    )
