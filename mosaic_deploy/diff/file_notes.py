@@ -39,6 +39,13 @@ def file_notes(
             f"settings; {kind}.prune: all deletes it"
         )
         yield _note(f"{kind}_left_out", message, diff.left_out)
+    if diff.other_key:
+        it = "it" if len(diff.other_key) == 1 else "them"
+        message = (
+            f"{_count_text(diff.other_key, 'live file')} deployed with another API key, as before a rotation, and no longer in "
+            f"the folder, kept: {_names_text(diff.other_key)}; {kind}.prune: all deletes {it}"
+        )
+        yield _note(f"{kind}_other_key", message, diff.other_key)
     if diff.unmanaged:
         message = f"{_count_text(diff.unmanaged, 'unmanaged live file')}, kept: {_names_text(diff.unmanaged)}"
         yield _note(f"{kind}_unmanaged", message, diff.unmanaged)

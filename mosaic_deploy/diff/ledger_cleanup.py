@@ -22,8 +22,11 @@ class LedgerCleanup:
     prove: tuple[Object, ...] = ()
     """Desired objects: rows with their content need new proofs."""
 
+    keep: tuple[str, ...] = ()
+    """Paths of rows with a proof of another key, to mark as kept without a new proof."""
+
     def __bool__(self) -> bool:
-        return bool(self.forget or self.mark or self.prove)
+        return bool(self.forget or self.mark or self.prove or self.keep)
 
 
 def ledger_cleanup(
@@ -37,7 +40,8 @@ def ledger_cleanup(
 
     A file that stays live though no longer desired becomes `kept`, so the ledger's digest covers desired files only
     and a plan without changes needn't read rows. Files of other manifests stay as they are, unless they are desired.
-    Of files that aren't desired, `unproven` rows are removed; those of desired files get new proofs.
+    Of files that aren't desired, `unproven` rows are removed, but kept if they have a proof of another key and the files are
+    live; those of desired files get new proofs.
     None means the manifest doesn't manage this kind.
     """
     if desired is None or live is None:
@@ -47,8 +51,13 @@ def ledger_cleanup(
         for path in undesired_paths(desired, live)
         if path not in deleted and not is_foreign(live[path], manifest)
     ]
+    other_key = [row for row in unproven.other_key if row.path not in deleted]
     return LedgerCleanup(
-        forget=(*(o.path for o in undesired if o.state in _FORGOTTEN_STATES), *unproven.paths),
+        forget=(
+            *(o.path for o in undesired if o.state in _FORGOTTEN_STATES),
+            *unproven.paths,
+            *(row.path for row in other_key if row.path not in live),
+        ),
         mark=(
             *(_as_kept(o) for o in undesired if o.state not in _SETTLED_STATES),
             *(
@@ -58,6 +67,7 @@ def ledger_cleanup(
             ),
         ),
         prove=tuple(desired.values()) if unproven.stale else (),
+        keep=tuple(row.path for row in other_key if row.path in live and row.state is not ObjectState.KEPT),
     )
 
 

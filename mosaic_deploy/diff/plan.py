@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mosaic_deploy.diff.file_notes import file_notes
@@ -77,6 +78,8 @@ class PlanRules:
     """Identifies the manifest among those that deploy to the project; prune deletes only its files."""
     generated: frozenset[str] = frozenset()
     """Static files that aren't in the folder."""
+    other_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By kind, `static` and `storage`: names of files that were deployed with another API key."""
     left_out: frozenset[str] = frozenset()
     """Names of static files that were generated from a section that the manifest doesn't have."""
 
@@ -91,8 +94,8 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         (live.migrations or ()) if desired.migrations is not None else (),
         allow_out_of_order=rules.allow_out_of_order,
     )
-    static = _objects(desired.static, live.static, rules, rules.prune_static, left_out=rules.left_out)
-    storage_files = _objects(desired.storage, live.storage, rules, rules.prune_storage, rules.prefix)
+    static = _objects("static", desired.static, live.static, rules)
+    storage_files = _objects("storage", desired.storage, live.storage, rules)
     auth = diff_auth(desired.auth, live.auth, live.unmanaged_auth)
     changes: list[Change] = [
         *([] if live.project.id else [CreateProject(live.project.name)]),
@@ -164,21 +167,16 @@ def deletion_order(path: str) -> tuple[bool, str]:
     return (not path.lower().endswith(".html"), path)
 
 
-def _objects(
-    desired: Objects | None,
-    live: Objects | None,
-    rules: PlanRules,
-    prune: Prune,
-    prefix: str = "",
-    left_out: frozenset[str] = frozenset(),
-) -> ObjectDiff:
+def _objects(kind: str, desired: Objects | None, live: Objects | None, rules: PlanRules) -> ObjectDiff:
     if desired is None:
         return ObjectDiff()
+    is_static = kind == "static"
     return diff_objects(
         desired,
         live or _NO_OBJECTS,
-        prune=prune,
-        prefix=prefix,
+        prune=rules.prune_static if is_static else rules.prune_storage,
+        prefix="" if is_static else rules.prefix,
         manifest=rules.manifest,
-        left_out=left_out,
+        left_out=rules.left_out if is_static else (),
+        other_key=rules.other_key.get(kind, ()),
     )

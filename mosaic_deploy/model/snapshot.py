@@ -217,6 +217,8 @@ class UnprovenRows:
 
     paths: tuple[str, ...] = ()
     stale: bool = False
+    other_key: tuple[Object, ...] = ()
+    """Rows that aren't in `paths`, because they have a proof with another API key, as before a rotation."""
 
 
 @dataclass(frozen=True, slots=True)

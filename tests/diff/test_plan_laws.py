@@ -23,12 +23,14 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.plan import Plan, Severity
 from mosaic_deploy.model.snapshot import (
     NOT_LIVE_STATES,
+    OTHERS_STATES,
     Migration,
     Object,
     ObjectState,
     Project,
     Snapshot,
     objects_digest,
+    unmanaged_object,
 )
 
 PROJECT = Project("pod-1", "app")
@@ -121,18 +123,19 @@ def deleted(plan: Plan, kind: type[DeleteStatic | DeleteStorageFile]) -> set[str
 
 def clean_up(rows: dict[str, Object], found: LedgerCleanup) -> None:
     for path in found.forget:
-        del rows[path]
+        if (row := rows.pop(path)).state is ObjectState.REPLACED:
+            rows[path] = unmanaged_object(path, row.size)
     for marked in found.mark:
         before = rows.get(marked.path)
         changed = before and before.state in (ObjectState.DRIFTED, ObjectState.ALTERED)
+        listed = replace(marked, state=ObjectState.KEPT_CHANGED, listed_size=marked.size + 1)
         # The next listing, or comparison of bytes, says it again.
-        listed = marked.size + 1 if changed and marked.state is ObjectState.KEPT else None
-        rows[marked.path] = replace(marked, listed_size=listed)
+        rows[marked.path] = listed if changed and marked.state is ObjectState.KEPT else marked
 
 
 def managed(found: dict[str, Object] | None) -> dict[str, Object]:
-    """The live objects that deploys manage: neither unmanaged nor lost."""
-    excluded = {ObjectState.UNMANAGED, ObjectState.MISSING, ObjectState.UNSENT}
+    """The live objects that deploys manage: neither somebody else's nor lost."""
+    excluded = {ObjectState.UNMANAGED, ObjectState.REPLACED, ObjectState.MISSING, ObjectState.UNSENT}
     return {path: o for path, o in (found or {}).items() if o.state not in excluded}
 
 
@@ -176,9 +179,8 @@ def test_second_plan_is_empty(desired: Snapshot, live: Snapshot, prune: bool) ->
     for wanted, found in ((desired.static, after.static), (desired.storage, after.storage)):
         assert not ledger_cleanup(wanted, found, ())
         if wanted is not None and found is not None:
-            counted = {
-                p: o for p, o in found.items() if o.state not in (ObjectState.KEPT, ObjectState.UNMANAGED)
-            }
+            uncounted = OTHERS_STATES | {ObjectState.KEPT}
+            counted = {p: o for p, o in found.items() if o.state not in uncounted}
             assert objects_digest(counted) == objects_digest(wanted), "the ledger needn't be read again"
 
 
@@ -274,6 +276,21 @@ STATES = {
         "drifted: live content differs from what was deployed",
     ),
     "kept": (Object("a.css", "b" * 64, 5, ObjectState.KEPT), Action.CHANGE, "content changed"),
+    "kept_changed": (
+        Object("a.css", "b" * 64, 5, ObjectState.KEPT_CHANGED, listed_size=7),
+        Action.CHANGE,
+        "overwrites a file that was changed live after it had left the folder (7 B live)",
+    ),
+    "kept_changed, of the desired size": (
+        Object("a.css", "b" * 64, 6, ObjectState.KEPT_CHANGED, listed_size=5),
+        Action.CHANGE,
+        "overwrites a file that was changed live after it had left the folder (content not compared)",
+    ),
+    "replaced": (
+        Object("a.css", "a" * 64, 5, ObjectState.REPLACED, listed_size=7),
+        Action.CHANGE,
+        "overwrites a file that somebody else uploaded after an earlier deploy had stopped (7 B live)",
+    ),
     "unmanaged": (
         Object("a.css", "", 5, ObjectState.UNMANAGED),
         Action.CHANGE,
@@ -284,7 +301,7 @@ STATES = {
 
 @pytest.mark.parametrize(("live", "action", "reason"), STATES.values(), ids=STATES)
 def test_reason_for_each_state(live: Object | None, action: Action, reason: str) -> None:
-    overwrites = live is not None and live.state is ObjectState.UNMANAGED
+    overwrites = live is not None and live.state in OTHERS_STATES
     assert plan_of(live, WANTED).changes == (PutStatic("a.css", "a" * 64, 5, action, reason, overwrites),)
 
 
@@ -370,7 +387,7 @@ def test_every_state_has_a_case() -> None:
 @pytest.mark.parametrize("state", sorted(set(ObjectState) - NOT_LIVE_STATES - {ObjectState.UNMANAGED}))
 def test_prune_deletes_deployed_files_no_longer_desired(state: ObjectState) -> None:
     plan = plan_of(replace(WANTED, state=state), None)
-    changed = state in (ObjectState.DRIFTED, ObjectState.ALTERED)
+    changed = state in (ObjectState.DRIFTED, ObjectState.ALTERED, *OTHERS_STATES)
     reason = (
         "no longer in the folder; changed since it was deployed" if changed else "no longer in the folder"
     )

@@ -77,12 +77,12 @@ def clean_up_ledger(run: Run) -> None:
         # First, so that a crash leaves no seed without a row, which would run again.
         _write_rows(run, kind, cleanup.mark)
         _write_proofs(run, kind, cleanup.prove)
-        for first in range(0, len(cleanup.forget), _MAX_ROWS):
-            run.write(
-                ledger_rows.delete_objects_sql(
-                    kind, cleanup.forget[first : first + _MAX_ROWS], run.claim.token
-                )
-            )
+        for statement, paths in (
+            (ledger_rows.keep_objects_sql, cleanup.keep),
+            (ledger_rows.delete_objects_sql, cleanup.forget),
+        ):
+            for first in range(0, len(paths), _MAX_ROWS):
+                run.write(statement(kind, paths[first : first + _MAX_ROWS], run.claim.token))
 
 
 def record_moved_seeds(run: Run) -> None:

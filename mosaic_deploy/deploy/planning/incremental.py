@@ -110,6 +110,7 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
         plan.partial
         or not plan.serial
         or not all(isinstance(change, _FILE_CHANGES) for change in plan.changes)
+        or any(rows.other_key for rows in live.unproven.values())  # they count if their files return
     ):
         return None
     cleanup = planned.ledger_cleanup()

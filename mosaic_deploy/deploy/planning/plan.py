@@ -285,5 +285,8 @@ def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> Pla
         environment=manifest.environment,
         manifest=desired.manifest,
         generated=frozenset(source.generated),
+        other_key={
+            kind: frozenset(row.path for row in rows.other_key) for kind, rows in live.unproven.items()
+        },
         left_out=frozenset({AUTH_FILE} if live.snapshot.auth and manifest.magic_link is None else ()),
     )

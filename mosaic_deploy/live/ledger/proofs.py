@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mosaic_deploy.model.manifest_identity import same_names
-from mosaic_deploy.model.snapshot import Object, Objects
+from mosaic_deploy.model.snapshot import Object, Objects, UnprovenRows
 
 _KEY_PURPOSE = b"mosaic-deploy: rows of deployed files, with their content"
 _KEY_NAME_LENGTH, _PROOF_LENGTH = 8, 32
+_PROOF = re.compile(rf"[0-9a-f]{{{_KEY_NAME_LENGTH}}}:[0-9a-f]{{{_PROOF_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Prover:
     """Makes and checks proofs: HMACs with a key that is derived from the API key, for one project.
 
     A proof begins with the name of its key. With another API key than the row was written with, for instance after a
-    rotation, nothing can be proven; the next deploy writes new proofs for the files of its folder.
+    rotation, nothing can be proven; the next deploy writes new proofs for the files of its folder. Other rows with such a
+    proof stay, without one that is valid: they count again if their files return to the folder.
     """
 
     secret: str
@@ -50,8 +53,8 @@ class Prover:
         proofs: Mapping[str, str],
         desired: Objects,
         manifest: str,
-    ) -> tuple[dict[str, Object], tuple[str, ...]]:
-        """The rows that count, and the paths of those that can't be proven.
+    ) -> tuple[dict[str, Object], UnprovenRows]:
+        """The rows that count, and those that can't be proven.
 
         Rows of desired files count anyway: the folder says whose they are. Those of other manifests aren't touched.
         """
@@ -65,13 +68,20 @@ class Prover:
             for recorded, group in claimed.items()
             for path, proof in self.proofs(kind, group, recorded).items()
         }
-        unproven = tuple(
+        unproven = [
             path
             for path, proof in valid.items()
             if not hmac.compare_digest(proofs.get(path, "").encode(), proof.encode())
-        )
+        ]
         without = frozenset(unproven)
-        return {path: row for path, row in rows.items() if path not in without}, unproven
+        other_key = {path for path in unproven if self._is_of_other_key(proofs.get(path, ""))}
+        return {path: row for path, row in rows.items() if path not in without}, UnprovenRows(
+            tuple(path for path in unproven if path not in other_key),
+            other_key=tuple(rows[path] for path in unproven if path in other_key),
+        )
+
+    def _is_of_other_key(self, proof: str) -> bool:
+        return bool(_PROOF.fullmatch(proof)) and not proof.startswith(self.key_name)
 
     @property
     def _key(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -218,7 +219,7 @@ def _files(
     if not proofs:
         return rows, UnprovenRows(stale=stale)
     proven, unproven = prover.split(kind, rows, proofs, wanted, desired.manifest)
-    return proven, UnprovenRows(unproven, stale)
+    return proven, replace(unproven, stale=stale)
 
 
 def check_ledger_version(version: int) -> None:

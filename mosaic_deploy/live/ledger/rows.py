@@ -71,6 +71,17 @@ def write_proofs_sql(
     )
 
 
+def keep_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
+    """Marks rows as `kept` and leaves their proofs. Of a pending one it isn't known which content is live."""
+    return (
+        f"WITH {lease_held_cte(token)}, written AS (UPDATE mosaic_deploy.objects SET state = 'kept', "
+        f"sha256 = CASE state WHEN 'pending' THEN '' ELSE sha256 END WHERE kind = '{kind}' AND state <> 'kept' "
+        "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
+        f"{json_literal(list(paths))}::json)) RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
 def delete_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
     """Deletes rows of objects that are no longer live."""
     return (

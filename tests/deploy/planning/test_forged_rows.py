@@ -9,6 +9,7 @@ import pytest
 from test_drift import put, put_stored, reasons, rows
 
 from mosaic_deploy.deploy.planning.incremental import live_after_apply
+from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.snapshot import Object
@@ -100,12 +101,60 @@ def test_a_file_that_is_removed_before_that_stays_live(pruned):
     pruned.write("www/index.html", "changed")
     planned = pruned.plan()
     assert reasons(planned) == {"static:index.html": "content changed"}
-    assert "2 unmanaged live files, kept: old.txt, upload.txt" in [
-        note.message for note in planned.plan.notes
-    ]
     pruned.run(planned)
     assert pruned.get("/old.txt").text == "www/old.txt"
-    assert not pruned.plan().has_work
+    again = pruned.plan()
+    assert not again.has_work
+    for each in (planned, again):
+        messages = [note.message for note in each.plan.notes if note.code.startswith("static_")]
+        assert messages == [
+            "1 live file deployed with another API key, as before a rotation, and no longer in the folder, kept: old.txt; "
+            "static.prune: all deletes it",
+            "1 unmanaged live file, kept: upload.txt",
+        ]
+    assert rows(pruned)["old.txt"] == "kept"
+
+
+@pytest.mark.parametrize("content", ["www/old.txt", "edited"])
+def test_a_file_that_returns_after_a_rotation_is_this_manifests_again(pruned, content):
+    with_other_key(pruned)
+    (pruned.root / "www/old.txt").unlink()
+    pruned.apply()
+    pruned.write("www/old.txt", content)
+    planned = pruned.plan()
+    assert [approval.allow for approval in planned.plan.approvals] == []
+    pruned.apply()
+    (pruned.root / "www/old.txt").unlink()
+    assert reasons(pruned.plan()) == {"static:old.txt": "no longer in the folder"}
+
+
+def test_a_file_that_others_replaced_after_a_rotation_is_theirs(pruned):
+    with_other_key(pruned)
+    (pruned.root / "www/old.txt").unlink()
+    pruned.apply()
+    put(pruned, "old.txt", "uploaded")
+    pruned.write("www/old.txt", "edited")
+    assert [approval.allow for approval in pruned.plan().plan.approvals] == ["overwrite=1"]
+
+
+def test_a_row_of_another_key_without_a_live_file_goes(pruned):
+    with_other_key(pruned)
+    (pruned.root / "www/old.txt").unlink()
+    pruned.apply()
+    pruned.api.call(endpoints.DELETE_STATIC_FILE, project=pruned.project_id, filename="old.txt")
+    pruned.apply()
+    assert "old.txt" not in rows(pruned)
+
+
+def test_prune_all_deletes_what_another_key_deployed_after_approval(pruned):
+    with_other_key(pruned)
+    (pruned.root / "www/old.txt").unlink()
+    pruned.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics"})
+    planned = pruned.plan()
+    assert reasons(planned)["static:old.txt"] == "deployed with another API key, as before a rotation"
+    assert [approval.allow for approval in planned.plan.approvals] == ["prune=2"]
+    pruned.apply()
+    assert "old.txt" not in rows(pruned)
 
 
 def test_a_row_of_the_old_layout_deletes_nothing(pruned):
@@ -124,7 +173,7 @@ def test_a_row_of_the_old_layout_deletes_nothing(pruned):
 def test_what_watch_remembers_equals_what_a_plan_reads(pruned, forged):
     with_other_key(pruned)
     if forged:
-        pruned.sql(FORGED.format(state="'live'", manifest="manifest", proof="proof"))
+        pruned.sql(FORGED.format(state="'live'", manifest="manifest", proof="''"))
     planned = replace(pruned.plan())
     pruned.run(planned)
     remembered, read = live_after_apply(planned), pruned.plan().live
@@ -132,6 +181,14 @@ def test_what_watch_remembers_equals_what_a_plan_reads(pruned, forged):
     assert not any(
         each.paths or each.stale for each in (*remembered.unproven.values(), *read.unproven.values())
     )
+
+
+def test_watch_reads_again_while_rows_of_another_key_may_count_again(pruned):
+    with_other_key(pruned)
+    (pruned.root / "www/old.txt").unlink()
+    planned = pruned.plan()
+    pruned.run(planned)
+    assert live_after_apply(planned) is None
 
 
 def test_a_manifest_without_a_kind_leaves_its_rows(pruned):
@@ -189,5 +246,5 @@ def test_many_rows_without_proofs_take_little_time():
     rows = {f"{number}.png": replace(A, path=f"{number}.png") for number in range(30_000)}
     began = time.monotonic()
     proven, unproven = Prover("key", "project").split("static", rows, {}, {"0.png": A}, "m")
-    assert (len(proven), len(unproven)) == (1, 29_999)
+    assert (len(proven), len(unproven.paths)) == (1, 29_999)
     assert time.monotonic() - began < 5
