@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mosaic_deploy.sql.pg_parser.trivia import end_of_trivia_without_blocks
 from mosaic_deploy.sql.scripts.mistakes import Mistake
 from mosaic_deploy.sql.scripts.scan import CopyRows, Scan, Span, scan
 
@@ -44,16 +45,24 @@ _HINTS = {
     **dict.fromkeys(("echo", "qecho", "warn", "timing", "pset", "q", "quit", "x", "a", "t", "o", "p"), _REMOVE_HINT),
     **dict.fromkeys((".",), "it ends the rows of a COPY … FROM stdin; there is none before it"),
 }  # fmt: skip
+_QUOTED = r"""'(?:[^'\\\r\n]|\\.)*'|"[^"\r\n]*"|`[^`\r\n]*`"""
+_ARGUMENT = rf"""(?:[^\s\\'"`]|{_QUOTED})+"""
+"""An argument, as psql reads it. A backslash outside quotes ends the command."""
 _LEFT_OUT = re.compile(
-    r"""\\(?:
-      (?:un)?restrict\b.*
+    rf"""\\(?:
+      (?:un)?restrict\s+{_ARGUMENT}
     | set\s+ON_ERROR_STOP(?:\s+'?(?:on|true|yes|1|t|y)'?)?
-    | set\s+(?:ON_ERROR_ROLLBACK|VERBOSITY|SHOW_CONTEXT|QUIET|ECHO|ECHO_HIDDEN|HISTSIZE|HISTCONTROL|PROMPT[123])\b.*
+    | set\s+(?:ON_ERROR_ROLLBACK|VERBOSITY|SHOW_CONTEXT|QUIET|ECHO|ECHO_HIDDEN)(?:\s+'?\w+'?)?
+    | set\s+(?:HISTSIZE|HISTCONTROL|PROMPT[123])(?:\s+{_ARGUMENT})*
     | encoding\s+'?utf-?8'?
     )\s*;?\s*""",
     re.VERBOSE | re.IGNORECASE,
 )
 """Commands without an effect on what the SQL does: a deploy always stops at the first error."""
+_COMMAND_TEXT = re.compile(rf"""\\(?:[^\\'"`]|{_QUOTED})*""")
+_WHOLE_LINE = frozenset({"!", "copy", "h", "help", "ef", "ev", "sf", "sv"})
+"""Commands whose argument is the rest of the line."""
+_BEHIND = "SQL on the line of a psql command, behind it"
 _STOP_OFF = re.compile(r"\\(?:set\s+ON_ERROR_STOP|unset\s+ON_ERROR_STOP)\b", re.IGNORECASE)
 
 
@@ -62,7 +71,7 @@ def read_psql_script(text: str) -> PsqlScript:
     if not _LOOKS_LIKE_PSQL.search(text):
         return PsqlScript(((text, 0),))
     found = scan(text)
-    mistakes = [_mistake(text, command) for command in found.commands if not _is_left_out(text, command)]
+    mistakes = [one for command in found.commands for one in _line_mistakes(text, command)]
     mistakes += [
         Mistake("SQL on the line of COPY … FROM stdin, behind it", copy.rest, "move it below the rows")
         for copy in found.copies
@@ -96,14 +105,36 @@ def _without_commands(text: str, start: int, end: int, commands: Sequence[Span])
     return "".join([*pieces, text[at:end]])
 
 
-def _is_left_out(text: str, command: Span) -> bool:
-    return _LEFT_OUT.fullmatch(text, command.start, command.end) is not None
+def _line_mistakes(text: str, line: Span) -> Iterator[Mistake]:
+    """The mistakes of a line from its first command on: of the commands, and of SQL behind them."""
+    at = line.start
+    while at < line.end:
+        end = _command_end(text, Span(at, line.end))
+        if not _LEFT_OUT.fullmatch(text, at, end):
+            yield _mistake(text, Span(at, end), is_alone=(at, end) == (line.start, line.end))
+        if not text.startswith("\\\\", end):
+            at = end
+            continue
+        behind = end + 2 + end_of_trivia_without_blocks(text[end + 2 : line.end], 0)
+        if behind < line.end and text[behind] != "\\":
+            yield Mistake(_BEHIND, behind, "write it on a line of its own")
+            return
+        at = behind
 
 
-def _mistake(text: str, command: Span) -> Mistake:
-    if _STOP_OFF.match(text, command.start):
-        return Mistake("a deploy always stops at the first error", command.start, _REMOVE_HINT)
+def _command_end(text: str, line: Span) -> int:
+    """Where the command ends that a line begins with: at a backslash outside its quotes, or with the line."""
+    name = _COMMAND.match(text, line.start, line.end)
+    if name is None or name.group(1) in _WHOLE_LINE:
+        return line.end
+    found = _COMMAND_TEXT.match(text, line.start, line.end)
+    end = found.end() if found else line.end
+    return end if text.startswith("\\", end) else line.end
+
+
+def _mistake(text: str, command: Span, *, is_alone: bool) -> Mistake:
     name = _COMMAND.match(text, command.start, command.end)
-    return Mistake(
-        _MESSAGE, command.start, _HINTS.get(name.group(1), _DEFAULT_HINT) if name else _DEFAULT_HINT
-    )
+    message, hint = _MESSAGE, _HINTS.get(name.group(1), _DEFAULT_HINT) if name else _DEFAULT_HINT
+    if _STOP_OFF.match(text, command.start):
+        message, hint = "a deploy always stops at the first error", _REMOVE_HINT
+    return Mistake(message, command.start, hint if is_alone else hint.replace("the line", "the command"))

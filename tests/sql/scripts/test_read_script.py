@@ -28,7 +28,8 @@ def rows(copy: str) -> str:
 @pytest.mark.parametrize(
     "line",
     ["\\restrict abc", "\\unrestrict abc", "\\set ON_ERROR_STOP 1", "\\set ON_ERROR_STOP on", "\\set ON_ERROR_STOP",
-     "\\set VERBOSITY verbose", "\\encoding UTF8", "\\set ON_ERROR_STOP true\r"],
+     "\\set VERBOSITY verbose", "\\encoding UTF8", "\\set ON_ERROR_STOP true\r", "\\set QUIET on \\\\ -- quietly",
+     "\\set PROMPT1 '%n\\\\x' \"y\"", "\\set QUIET on \\set ECHO all", "\\restrict 'a\\\\ b'"],
 )  # fmt: skip
 def test_commands_without_effect_are_left_out(line: str) -> None:
     found = read_script(f"SELECT 1;\n{line}\nSELECT 2;\n")
@@ -223,3 +224,35 @@ def test_many_escaped_delimiters_take_linear_time() -> None:
     began = time.process_time()
     assert "\t" * 600_000 in read_script(text)[0].text
     assert time.process_time() - began < 12
+
+
+BEHIND, COMMAND = "SQL on the line of a psql command, behind it", "psql meta-commands aren't SQL"
+
+
+@pytest.mark.parametrize(
+    ("line", "mistakes"),
+    [
+        ("\\set QUIET on \\\\ «INSERT INTO t VALUES (1);", [BEHIND]),
+        ("\\unrestrict abc \\\\«INSERT INTO t VALUES (1);", [BEHIND]),
+        ("\\set VERBOSITY verbose \\\\ «DROP TABLE t;", [BEHIND]),
+        ("\\set ON_ERROR_STOP on \\\\ «INSERT INTO t VALUES (1);", [BEHIND]),
+        ("\\set PROMPT1 '\\\\' \\\\ «/* x", [BEHIND]),
+        ("\\set QUIET on «\\echo a \\\\ «SELECT 1;", [COMMAND, BEHIND]),
+        ("«\\echo 'a \\\\ b' «\\g", [COMMAND, COMMAND]),
+        ("«\\unset ON_ERROR_STOP \\\\ «DROP TABLE t;", ["a deploy always stops", BEHIND]),
+        ("«\\! ls \\\\ SELECT", [COMMAND]),
+        ("«\\set QUIET on; DROP TABLE t;", [COMMAND]),
+        ("«\\set PROMPT1 'x", [COMMAND]),
+    ],
+)
+def test_what_follows_a_command_on_its_line_is_not_lost(line: str, mistakes: list[str]) -> None:
+    with pytest.raises(ScriptInvalid) as caught:
+        read_script("SELECT 1;\n" + line.replace("«", "") + "\nSELECT 2;")
+    parts = line.split("«")
+    places = [10 + len("".join(parts[:number])) for number in range(1, len(parts))]
+    assert [one.offset for one in caught.value.mistakes] == places
+    for mistake, message in zip(caught.value.mistakes, mistakes, strict=True):
+        assert mistake.message.startswith(message)
+    assert (BEHIND not in mistakes) or all(
+        "remove the line" not in (one.hint or "") for one in caught.value.mistakes
+    )
