@@ -21,6 +21,11 @@ from mosaic_deploy.deploy.applying.progress import Progress, relay
 from mosaic_deploy.deploy.applying.project import ensure_project
 from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.applying.schema_record import (
+    begin_schema_change,
+    record_schema,
+    record_schema_after_failure,
+)
 from mosaic_deploy.deploy.applying.settings import (
     enable_extensions,
     record_history_owner,
@@ -46,7 +51,7 @@ from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LEASE_TTL, LeaseRequest
-from mosaic_deploy.model.change import Change, Put
+from mosaic_deploy.model.change import ApplyMigration, Change, EnableExtension, Put, RunSeed
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.event import (
     ApplyDone,
@@ -185,6 +190,7 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
         yield from relay(reconcile_with_ledger(run, tuple(done), running, error), record)
         if isinstance(error, KeyboardInterrupt):
             raise
+        record_schema_after_failure(run, error)
         status = "failed"
         _release(run, status, {"done": done, "sql": sql, "error": _error_report(error)})
         raise
@@ -221,11 +227,14 @@ def _error_report(error: MosaicError) -> dict[str, str]:
 
 
 def _steps(run: Run) -> Iterator[Event]:
+    begin_schema_change(run, EnableExtension)
     yield from enable_extensions(run)
     yield from put_storage_files(run)
     record_history_owner(run)
+    begin_schema_change(run, ApplyMigration, RunSeed)
     yield from apply_migrations(run)
     yield from run_seeds(run)
+    yield from record_schema(run)
     yield from put_static_files(run)
     yield from set_auth(run)
     yield from delete_objects(run)

@@ -12,6 +12,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.rows import digest_query
+from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
 from mosaic_deploy.model.snapshot import (
     Ledger,
@@ -92,12 +93,15 @@ _LIVE_COMMIT_QUERY = (
 `dirty` is true if its files had uncommitted changes."""
 
 
-def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str = "") -> str:
+def ledger_query(
+    digests: Mapping[str, str], manifest: str = "", key_name: str = "", *, compare_schema: bool = False
+) -> str:
     """One row with one column: everything in the tracking tables as JSON text.
 
     `digests` are the desired digests by kind (`migrations`, `static`, `storage`, `seed`). A kind with an equal digest
     in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size. Rows of files
-    that other manifests than `manifest` deployed are always returned. `key_name` is that of the proofs' key.
+    that other manifests than `manifest` deployed are always returned. `key_name` is that of the proofs' key. With
+    `compare_schema` the live schema is compared with the recorded one.
     """
     migrations = (
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
@@ -123,6 +127,7 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str =
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
         "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
+        **({"schema": f"({COMPARISON_QUERY})"} if compare_schema else {}),
     }
     listed = ", ".join(f"'{name}', {expression}" for name, expression in expressions.items())
     return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"

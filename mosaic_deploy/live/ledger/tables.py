@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 4
-"""Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease."""
+LEDGER_VERSION = 5
+"""Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease.
+
+Version 5 has no other tables than 4: its programs record the schema that a deploy leaves, and one that doesn't record
+would make its changes look like drift.
+"""
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
 this one on, so it reads a newer column as `to_jsonb(row)->>'column'`."""

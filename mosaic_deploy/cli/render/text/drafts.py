@@ -63,15 +63,4 @@ def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool)
 
 def _change_line(change: SchemaChange) -> str:
     sign, color = _SIGNS[change.action]
-    text = f"{change.object} {_definition(change)}".rstrip()
-    return f"         {style(sign, fg=color)} {text}"
-
-
-def _definition(change: SchemaChange) -> str:
-    """`integer → bigint`, or the new definition; nothing for one of several lines, such as a function's body."""
-    before, after = change.before, change.after
-    if "\n" in f"{before or ''}{after or ''}":
-        return ""
-    if before is None or after is None:
-        return (after or "") if change.action == "add" else ""
-    return f"{before or 'nothing'} → {after or 'nothing'}"
+    return f"         {style(sign, fg=color)} {change.summary}"
