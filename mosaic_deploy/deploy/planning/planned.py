@@ -37,7 +37,7 @@ from mosaic_deploy.sql.execution.records import SEED
 CompareCommit = Callable[[str | None, bool], Sequence[Note]]
 _ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
 _UNRECORDED = frozenset({SchemaState.NOT_RECORDED, SchemaState.UNFINISHED, SchemaState.SERVER_CHANGED})
-_SUCCESS_STATUSES = frozenset({"done", "baseline", "import", "repair", "rollback"})
+_SUCCESS_STATUSES = frozenset({"done", "baseline", "import", "repair", "rollback", "drift"})
 """Statuses of complete runs, after which no checks are pending."""
 
 

@@ -262,7 +262,7 @@ def read_versions_of_failed_deploys(api: Api, project: str) -> frozenset[str]:
         f"SELECT m.version::text AS version FROM mosaic_deploy.migrations m JOIN ({DEPLOYS_QUERY}) AS d(row) "
         "ON d.row->>'id' = m.deploy_id WHERE d.row->>'status' IN ('failed', 'interrupted') "
         "AND (d.row->>'serial')::bigint > COALESCE((SELECT max(serial) FROM mosaic_deploy.deploys "
-        "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback')), -1)",
+        "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback', 'drift')), -1)",
     )
     return frozenset(str(row.get("version")) for row in rows)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +13,9 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.rows import digest_query
-from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY
+from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
+from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Migration,
@@ -60,6 +62,32 @@ def read_policy_record(api: Api, project: str) -> object:
 
 
 _NO_TABLE = ("42P01", "3F000")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSchema:
+    """The comparison, and whether a deploy is running."""
+
+    schema: SchemaComparison
+    deploying: bool = False
+
+
+def read_schema_comparison(api: Api, project: str) -> ReadSchema:
+    """Compares the live schema with the recorded one. Reads only. Raises TrackingTablesNewer."""
+    query = (
+        "SELECT pg_catalog.json_build_object('version', l.version, 'lease', EXISTS (SELECT FROM mosaic_deploy.lease "
+        f"WHERE expires_at > pg_catalog.clock_timestamp()), 'schema', ({COMPARISON_QUERY}))::text AS ledger "
+        "FROM mosaic_deploy.ledger l"
+    )
+    try:
+        rows = api.sql(project, query)
+    except SqlFailed as error:
+        if error.sqlstate in _NO_TABLE:
+            return ReadSchema(SchemaComparison(SchemaState.NOT_RECORDED))
+        return ReadSchema(SchemaComparison(SchemaState.UNREADABLE, reason=error.message))
+    facts: Any = json.loads(str(rows[0]["ledger"])) if rows else {"version": LEDGER_VERSION, "schema": None}
+    check_ledger_version(int(facts["version"]))
+    return ReadSchema(parse_comparison(facts["schema"]), bool(facts.get("lease")))
 
 
 def version_query() -> str:

@@ -88,7 +88,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
   report jsonb,
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   finished_at timestamptz);
-COMMENT ON TABLE mosaic_deploy.deploys IS 'One row per deploy, also of migrate rollback, repair, baseline and import';
+COMMENT ON TABLE mosaic_deploy.deploys IS 'One row per deploy, also of migrate rollback, repair, drift --accept, baseline and import';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   holder text NOT NULL,
