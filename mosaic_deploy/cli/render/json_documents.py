@@ -166,6 +166,7 @@ def status_document(
 ) -> Document:
     """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't."""
     snapshot = live.snapshot
+    drift = schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease")))
     problem = pending if isinstance(pending, MosaicError) else None
     return {
         "type": "status",
@@ -188,7 +189,7 @@ def status_document(
         "auth": snapshot.auth,
         "last_deploy": _last_deploy(live.ledger_facts.get("last")),
         "lock": live.ledger_facts.get("lease"),
-        "drift": drift_document(schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease")))),
+        "drift": drift_document(drift, bodies=False),
         "pending": asdict(pending.counts) if isinstance(pending, Plan) else None,
         "problem": error_document(problem) if problem else None,
         "next_actions": [asdict(action) for action in next_actions],

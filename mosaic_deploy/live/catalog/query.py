@@ -41,7 +41,7 @@ _SETTINGS = {
 }
 """Definitions depend on these settings of the session: names on the search_path aren't qualified, for example.
 
-Reading a view's definition waits for whoever changes one of its tables; nobody should wait for long to see a schema.
+Reading a view's definition waits for a transaction that changes one of its tables; that must not take long.
 """
 _SET = ", ".join(
     f"pg_catalog.set_config('{name}', '{value}', true) AS s{number}"

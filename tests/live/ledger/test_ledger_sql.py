@@ -191,8 +191,8 @@ def test_rows_replace_what_is_desired() -> None:
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="format 5; this mosaic-deploy supports format 4"):
-        ledger.parse_ledger(facts(version=5), DESIRED)
+    with pytest.raises(TrackingTablesNewer, match="format 6; this mosaic-deploy supports format 5"):
+        ledger.parse_ledger(facts(version=6), DESIRED)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])
