@@ -34,8 +34,7 @@ def begin_schema_change(run: Run, *kinds: type[Change]) -> None:
 
 def record_schema(run: Run) -> Iterator[Event]:
     """After the last change of the schema, or if it isn't recorded yet. A failure is a note: it must fail no deploy."""
-    pending = run.planned.schema_pending and not run.planned.plan.partial
-    if not (pending or _changes_schema(run)):
+    if not (_changes_schema(run) or _is_unrecorded(run)):
         return
     try:
         run.write(_record_sql(run))
@@ -52,6 +51,12 @@ def record_schema_after_failure(run: Run, error: MosaicError) -> None:
     if rejected and _changes_schema(run):
         with suppress(MosaicError):
             run.write(_record_sql(run))
+
+
+def _is_unrecorded(run: Run) -> bool:
+    """Whether the schema isn't recorded, and is to be: also if the first deploy has no migrations yet."""
+    first = not run.planned.live.ledger_exists and run.planned.desired.snapshot.migrations is not None
+    return (first or run.planned.schema_pending) and not run.planned.plan.partial
 
 
 def _changes_schema(run: Run) -> bool:

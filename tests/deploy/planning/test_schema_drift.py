@@ -336,3 +336,13 @@ def test_drift_can_be_denied(deployed: Site) -> None:
     deployed.manifest(database={"migrations": "sql"}, static={"dir": "www"})
     [approval] = deployed.plan().plan.approvals
     assert approval.effect == "loosens the policy of the last deploy (drift: deny → warn)"
+
+
+def test_a_first_deploy_without_migrations_is_the_baseline(site: Site) -> None:
+    site.write("www/index.html", "<p>")
+    (site.root / "sql").mkdir()
+    site.manifest(database={"migrations": "sql"}, static={"dir": "www"})
+    site.apply()
+    assert not site.plan().has_work
+    site.sql("CREATE TABLE votes (id int)")
+    assert drift(site) == "+ table votes (id integer)"

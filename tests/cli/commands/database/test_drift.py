@@ -86,8 +86,8 @@ def test_json_of_plan_and_status(run, drifted):
     assert note["message"] == "schema drift: + column t.sneaky integer; + table votes (id integer)"
     status = read_json(run("status", "--local", "-o", "json"))
     assert status["drift"] == document["drift"]
-    assert [action["command"].split(" --")[0] for action in status["next_actions"]] == [
-        "mosaic-deploy migrate drift"
+    assert [action["command"] for action in status["next_actions"]] == [
+        "mosaic-deploy migrate drift --local -o json"
     ]
 
 
@@ -120,7 +120,7 @@ def test_denied_drift_stops_an_apply_also_without_changes(run, drifted, folder: 
     ended = run("apply", "--local", "--yes")
     assert ended.returncode == 1
     assert "error[policy_denied]" in ended.stderr
-    assert "mosaic.yaml:7:10 policy.drift: the schema drifted since the last deploy: + column" in ended.stderr
+    assert "mosaic.yaml:8:17 policy.drift: the schema drifted since the last deploy: + column" in ended.stderr
     assert run("migrate", "drift", "--local", "--accept", "--yes").returncode == 0
     assert run("apply", "--local", "--yes").returncode == 0
 
