@@ -71,6 +71,7 @@ NOT_COMPARED = (
     "casts, operators, collations, conversions, languages, text search, access methods, foreign-data wrappers and servers: only "
     "whether they exist",
     "of publications, row filters, column lists and schemas; subscriptions; user mappings; large objects; security labels",
+    "base types, and of range types all but the subtype",
     "objects that belong to extensions, of which only the version and the schema are compared",
 )
 """What a comparison of two catalogs doesn't see."""

@@ -19,6 +19,7 @@ pg_catalog.concat_ws(' ',
     FROM pg_catalog.pg_foreign_table o JOIN pg_catalog.pg_foreign_server s ON s.oid = o.ftserver
     WHERE o.ftrelid = c.oid),
   'OF ' || CASE WHEN c.reloftype <> 0 THEN pg_catalog.format_type(c.reloftype, NULL) END,
+  (SELECT 'USING ' || pg_catalog.quote_ident(m.amname) FROM pg_catalog.pg_am m WHERE m.oid = c.relam AND m.amname <> 'heap'),
   CASE WHEN c.relrowsecurity THEN 'ROW LEVEL SECURITY' END,
   CASE WHEN c.relforcerowsecurity THEN 'FORCED' END,
   CASE c.relreplident WHEN 'n' THEN 'REPLICA IDENTITY NOTHING' WHEN 'f' THEN 'REPLICA IDENTITY FULL'
@@ -49,7 +50,10 @@ pg_catalog.concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod),
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_catalog.pg_attrdef b ON b.adrelid = c.oid AND b.adnum = a.attnum
 LEFT JOIN ({_UNVALIDATED}) u ON u.conrelid = c.oid AND u.attnum = a.attnum''')
-} AND c.relkind IN ({RELATIONS}) AND a.attnum > 0 AND NOT a.attisdropped"""
+} AND (c.relkind IN ({
+    RELATIONS
+}) OR (c.relkind = 'v' AND b.adbin IS NOT NULL)) AND a.attnum > 0 AND NOT a.attisdropped"""
+"""Of views only columns with a default."""
 
 VIEWS = f"""SELECT CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, {RELATION}, '', 0,
 pg_catalog.concat_ws(' ', {_OPTIONS.format("c")}, {owner_text("c.relowner")},

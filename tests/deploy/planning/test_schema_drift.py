@@ -80,6 +80,10 @@ HAND_MADE = {
     "a definer's rights": ("ALTER FUNCTION twice SECURITY DEFINER", "~ function twice(n integer)"),
     "a changed view": ("CREATE OR REPLACE VIEW cheap AS SELECT id FROM books WHERE price < 3", "~ view cheap"),
     "an option of a view": ("ALTER VIEW cheap SET (security_barrier = true)", "~ view cheap"),
+    "a default of a view's column": (
+        "ALTER VIEW cheap ALTER id SET DEFAULT 7",
+        "+ column cheap.id integer DEFAULT 7",
+    ),
     "a disabled trigger": (
         "ALTER TABLE books DISABLE TRIGGER touched",
         "~ trigger touched on books BEFORE UPDATE ON books FOR EACH ROW EXECUTE FUNCTION touch() → "

@@ -32,7 +32,7 @@ def drifted(sql) -> None:
 def test_without_drift(run, sql):
     ended = run("migrate", "drift", "--local", "--exit-code")
     assert ended.returncode == 0
-    assert ended.stdout.startswith("The schema: as the last deploy left it.\n\nNot compared:\n  - ")
+    assert ended.stdout.startswith("The schema is as the last deploy left it.\n\nNot compared:\n  - ")
     document = read_json(run("migrate", "drift", "--local", "-o", "json"))
     assert (document["type"], document["state"], document["changes"]) == ("drift", "unchanged", [])
     assert document["not_compared"] == list(NOT_COMPARED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +17,7 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
 )
 from mosaic_deploy.cli.render.json_documents import drift_document
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.render.text.schema import drift_lines, drift_summary
+from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.live.catalog.query import NOT_COMPARED
@@ -86,8 +86,6 @@ def _exit_code(found: SchemaDrift) -> int:
 
 
 def _accept(screen: Screen, session: Session, consent: ConsentOptions, lease: LeaseOptions) -> int:
-    from dataclasses import replace
-
     from mosaic_deploy.deploy.history.drift import accept_drift, plan_accept
     from mosaic_deploy.deploy.history.read import read_history_context, require_project
 
@@ -99,11 +97,19 @@ def _accept(screen: Screen, session: Session, consent: ConsentOptions, lease: Le
     def write(planned: PreparedPlan, wanted: ApplyOptions) -> Generator[Event, None, None]:
         return accept_drift(session.api, planned, wanted)
 
-    nothing = "Nothing to accept: the schema is as recorded, or isn't recorded yet; see `mosaic-deploy migrate drift`."
-    consent = replace(
-        consent, question="Record the live schema as it is? Nothing in it is changed.", nothing_to_do=nothing
-    )
+    if nothing := _nothing_to_accept(session, make_plan().plan.drift):
+        consent = replace(consent, nothing_to_do=f"Nothing to accept: {nothing}.")
+    consent = replace(consent, question="Record the live schema as it is? Nothing in it is changed.")
     return write_with_consent(screen, session, make_plan, write, consent, lease)
+
+
+def _nothing_to_accept(session: Session, found: SchemaDrift | None) -> str:
+    """Why there is no drift to accept; empty if there is."""
+    if found is None or found.changes:
+        return ""
+    if found.state is SchemaState.UNCHANGED:
+        return "the schema is as the last deploy left it"
+    return session.scope.add_scope_to_text(found.message) or ""
 
 
 def _document(project: Project, found: SchemaDrift) -> dict[str, Any]:
@@ -120,7 +126,8 @@ def _lines(session: Session, found: SchemaDrift) -> Iterator[str]:
         yield from drift_lines(found, None)
         yield f"  next: undo it in the database; or record the schema as it is:  {session.scope.command('migrate', 'drift', '--accept')}"
     else:
-        yield f"The schema: {session.scope.add_scope_to_text(drift_summary(found))}."
+        text = session.scope.add_scope_to_text(found.message) or "the schema is as the last deploy left it"
+        yield f"{text[0].upper()}{text[1:]}."
     yield ""
     yield "Not compared:"
     yield from (f"  - {each}" for each in NOT_COMPARED)
