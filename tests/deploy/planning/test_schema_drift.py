@@ -167,7 +167,7 @@ def test_rows_sequences_and_what_is_made_again_alike_are_no_drift(deployed: Site
 def test_settings_of_the_role_are_no_drift(deployed: Site) -> None:
     """Definitions depend on them, and a session gets them from the role and the database."""
     for setting, value in {
-        "search_path": "app, public",
+        "search_path": "app",
         "timezone": "Asia/Tokyo",
         "datestyle": "SQL, DMY",
     }.items():
