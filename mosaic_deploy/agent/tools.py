@@ -79,6 +79,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
         planned = _make_plan(session)
         same = planned.plan.fingerprint == fingerprint
         if not planned.has_work and (same or _last_deploy(planned).get("plan") == fingerprint):
+            refuse_denied(planned.plan)
             return _already_applied(planned)
         if not same:
             raise _stale_error(session, planned, fingerprint)

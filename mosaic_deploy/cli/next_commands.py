@@ -54,9 +54,13 @@ class Scope:
         )
 
     def _add_consent(self, command: str, action: NextAction) -> str:
-        """`command` with `--yes` for a program, which can't be asked, unless a person must decide."""
+        """`command` with `--yes` for a program, which can't be asked, unless a person must decide.
+
+        A command that asks only with `--accept` doesn't get it without.
+        """
         context = None if self.output == "text" or action.needs_person else _parse_command(command)
-        return with_options(command, "--yes") if context and context.params.get("yes") is False else command
+        asks = context and context.params.get("yes") is False and context.params.get("accept") is not False
+        return with_options(command, "--yes") if asks else command
 
     def _missing_options(self, context: click.Context) -> Iterator[str]:
         given = context.params

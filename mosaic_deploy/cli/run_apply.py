@@ -19,6 +19,7 @@ from mosaic_deploy.cli.terminal.consent import (
     SettingsFiles,
     require_plan_confirmation,
 )
+from mosaic_deploy.diff.policy import refuse_denied
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -88,6 +89,8 @@ def plan_and_apply(
             screen.print_notice([CHANGED_MEANWHILE])
             _show_plan(screen, session, deploy_options, planned, final=final)
         if final:
+            if not deploy_options.dry_run:
+                refuse_denied(planned.plan)
             return 0
         with heading("Apply"):
             # A reviewed plan is never replaced by a newer one.

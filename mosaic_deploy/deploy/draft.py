@@ -16,7 +16,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import DraftFailed
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.database.catalog import read_catalog
+from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
 from mosaic_deploy.live.database.runner import Runner

@@ -11,6 +11,7 @@ from mosaic_deploy.model.manifest_identity import same_manifest, vaguer_names
 
 DEFAULT_POLICY = PolicySpec()
 _STRICTNESS = ("allow", "confirm", "deny")
+_DRIFT_STRICTNESS = ("warn", "deny")
 
 
 def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicySpec:
@@ -22,6 +23,7 @@ def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicyS
         destructive=max(one.destructive, other.destructive, key=_STRICTNESS.index),
         protected_tables=tuple(dict.fromkeys((*one.protected_tables, *other.protected_tables))),
         max_deletes=min(limits, default=None),
+        drift=max(one.drift, other.drift, key=_DRIFT_STRICTNESS.index),
     )
 
 
@@ -39,6 +41,8 @@ def _loosened(before: PolicySpec, after: PolicySpec) -> Iterator[str]:
     most, limit = after.max_deletes, before.max_deletes
     if limit is not None and (most is None or most > limit):
         yield f"max_deletes: {limit} → {'no limit' if most is None else most}"
+    if _DRIFT_STRICTNESS.index(after.drift) < _DRIFT_STRICTNESS.index(before.drift):
+        yield f"drift: {before.drift} → {after.drift}"
 
 
 def _with_schema(table: str) -> str:
@@ -65,10 +69,15 @@ def record_with(record: object, manifest: str, policy: PolicySpec | None) -> dic
     name = fuller[0] if len(fuller) == 1 else manifest
     kept = {each: before[each] for each in before if each not in own or each in fuller}
     policies = {**kept, name: policy or DEFAULT_POLICY}
-    return {
-        name: {**asdict(each), "protected_tables": list(each.protected_tables)}
-        for name, each in policies.items()
-    }
+    return {name: _as_record(each) for name, each in policies.items()}
+
+
+def _as_record(policy: PolicySpec) -> dict[str, object]:
+    """Without `drift` if it is the default, as in records from before there was one."""
+    facts = {**asdict(policy), "protected_tables": list(policy.protected_tables)}
+    if policy.drift == DEFAULT_POLICY.drift:
+        del facts["drift"]
+    return facts
 
 
 def _policies(record: object) -> Mapping[str, PolicySpec]:
@@ -85,4 +94,5 @@ def _parse(value: object) -> PolicySpec | None:
         value["destructive"],
         tuple(map(str, tables)) if isinstance(tables, list) else (),
         most if isinstance(most, int) else None,
+        value["drift"] if value.get("drift") in _DRIFT_STRICTNESS else DEFAULT_POLICY.drift,
     )

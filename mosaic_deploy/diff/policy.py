@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.policies import loosened
+from mosaic_deploy.diff.schema_drift import drift_text
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -39,6 +40,7 @@ def apply_policy(
         *_destructive_problems(destructive, manifest),
         *_protected_table_problems(destructive, manifest),
         *_max_deletes_problems(plan, manifest),
+        *_drift_problems(plan, manifest),
     )
     to_confirm = destructive if policy.destructive == "confirm" else ()
     lost = loosened(recorded, policy) if recorded else ""
@@ -144,6 +146,20 @@ def _max_deletes_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
         message = f"would delete {count} {'file' if count == 1 else 'files'}; the limit is {most}"
         remedy = f"restore the files, or raise policy.max_deletes to {count}{_environment_text(manifest)}"
         yield Problem(message, manifest.locate("policy.max_deletes"), "policy.max_deletes", remedy)
+
+
+_MAX_DRIFT = 10
+"""Differences in an error."""
+
+
+def _drift_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
+    if manifest.policy and manifest.policy.drift == "deny" and plan.drift and plan.drift.changes:
+        message = f"the schema drifted since the last deploy: {drift_text(plan.drift, _MAX_DRIFT)}"
+        remedy = (
+            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or set policy.drift to "
+            f"warn{_environment_text(manifest)}"
+        )
+        yield Problem(message, manifest.locate("policy.drift"), "policy.drift", remedy)
 
 
 def _environment_text(manifest: Manifest) -> str:

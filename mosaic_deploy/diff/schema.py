@@ -25,7 +25,15 @@ _KIND_ORDER = (
     "trigger",
     "policy",
     "rule",
+    "statistics",
+    "event trigger",
+    "publication",
+    "grant",
+    "default privileges",
+    "comment",
 )
+_IN_NEW_TABLE = frozenset({"column", "constraint", "sequence", "comment"})
+"""Kinds that a new table's change includes."""
 _RANKS = {kind: rank for rank, kind in enumerate(_KIND_ORDER)}
 
 
@@ -33,7 +41,7 @@ def schema_changes(before: Catalog, after: Catalog) -> tuple[SchemaChange, ...]:
     """Added, dropped and changed objects, grouped by table, dependent kinds after what they depend on.
 
     A dropped table is one change, without its columns, constraints and other parts. A new table's change includes its
-    columns and constraints; its indexes, triggers and policies are changes of their own.
+    columns, constraints and comments; its indexes, triggers, policies and grants are changes of their own.
     """
     found = [
         SchemaChange(item, before.get(item), after.get(item))
@@ -50,7 +58,7 @@ def _implied_by_table(change: SchemaChange, added: set[str], dropped: set[str]) 
     item = change.object
     if change.action == "drop":
         return item.parent in dropped
-    return item.parent in added and item.kind in ("column", "constraint")
+    return item.parent in added and item.kind in _IN_NEW_TABLE
 
 
 def _with_table_definition(change: SchemaChange, after: Catalog) -> SchemaChange:

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from mosaic_deploy.errors import ProjectAmbiguous
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import project_not_created_error, read_projects, select_project
-from mosaic_deploy.live.database.catalog import read_catalog
+from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.ledger.deploys import read_deploys
 from mosaic_deploy.live.snapshot import read_live
 from mosaic_deploy.model.snapshot import Project, Snapshot
 
 _MOST_COMPARED = 5
 """Projects of one name that are looked into."""
+
+
+_PRESENT_IN_NEW = frozenset({"extension", "grant", "default privileges", "comment"})
+"""Kinds of database objects that a new project may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +75,4 @@ def _is_used(api: Api, project: Project) -> bool:
         return True
     if any(each.status in ("running", "done") or each.done for each in read_deploys(api, project.id, 20)):
         return True
-    return any(each.kind != "extension" for each in read_catalog(api, project.id))
+    return any(each.kind not in _PRESENT_IN_NEW for each in read_catalog(api, project.id))

@@ -14,6 +14,9 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.endpoints import Operation
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger.proofs import Prover
+from mosaic_deploy.live.ledger.schema_record import parse_comparison
+from mosaic_deploy.live.ledger.tables import check_ledger_version
+from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Object,
@@ -49,6 +52,8 @@ class LiveState:
     """As in Ledger."""
     empty_projects: tuple[Project, ...] = ()
     """Other projects of the same name, which are empty."""
+    schema: SchemaComparison | None = None
+    """None without tracking tables, and if the manifest has no migrations."""
 
 
 def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
@@ -72,7 +77,9 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
         seeds=known.seeds,
         serial=known.serial,
     )
-    return LiveState(snapshot, known.exists, listed_storage, usage, ledger_facts, known.unproven)
+    facts = {name: value for name, value in ledger_facts.items() if name != "schema"}
+    schema = ledger_facts.get("schema")
+    return LiveState(snapshot, known.exists, listed_storage, usage, facts, known.unproven, schema=schema)
 
 
 def merge_listing(known: Objects, listed: Listing | None) -> Objects:
@@ -157,6 +164,23 @@ def read_storage_sizes(api: Api, project: str) -> Mapping[str, int | None] | Non
 
 
 def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Mapping[str, Any]]:
+    """The ledger and its facts; `schema` is a SchemaComparison. The schema is compared if the manifest has migrations.
+
+    If the database rejects the query, it is sent without the comparison, which must stop no deploy.
+    """
+    if desired.migrations is None:
+        return _query_ledger(api, project, desired, compare_schema=False)
+    try:
+        return _query_ledger(api, project, desired, compare_schema=True)
+    except (SqlFailed, ServerFailed, RequestRefused) as error:
+        found, facts = _query_ledger(api, project, desired, compare_schema=False)
+        unreadable = SchemaComparison(SchemaState.UNREADABLE, reason=error.message)
+        return found, {**facts, "schema": unreadable} if found.exists else facts
+
+
+def _query_ledger(
+    api: Api, project: str, desired: Snapshot, *, compare_schema: bool
+) -> tuple[Ledger, Mapping[str, Any]]:
     prover = Prover(api.key.reveal(), project)
     query = ledger.ledger_query(
         {
@@ -167,6 +191,7 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
         },
         desired.manifest,
         prover.key_name,
+        compare_schema=compare_schema,
     )
     try:
         rows = api.sql(project, query)
@@ -174,7 +199,8 @@ def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Map
         return _read_missing_ledger(api, project, error), {}
     if not rows:
         return _read_missing_ledger(api, project, None), {}
-    return ledger.parse_ledger(rows[0]["ledger"], desired, prover)
+    found, facts = ledger.parse_ledger(rows[0]["ledger"], desired, prover)
+    return found, {**facts, "schema": parse_comparison(facts["schema"])} if compare_schema else facts
 
 
 def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledger:
@@ -185,6 +211,6 @@ def _read_missing_ledger(api: Api, project: str, error: ApiError | None) -> Ledg
     rows = api.sql(project, ledger.probe_query())
     if error and rows and rows[0].get("ledger"):
         for row in api.sql(project, ledger.version_query()):
-            ledger.check_ledger_version(int(str(row["version"])))
+            check_ledger_version(int(str(row["version"])))
         raise error
     return Ledger(extensions=ledger.extensions(rows[0].get("extensions")) if rows else frozenset())

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from mosaic_deploy.model.quantities import count_text
+
 
 class Action(StrEnum):
     ADD = "add"
@@ -245,6 +247,26 @@ class LoosenPolicy:
         return "policy:manifest"
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptSchema:
+    """Records the live schema as the one that deploys left, with its drift. `digest` is of the schema that was shown."""
+
+    digest: str
+    differences: int
+    kind: ClassVar[str] = "schema"
+    action: ClassVar[Action] = Action.CHANGE
+
+    @property
+    def reason(self) -> str:
+        return (
+            f"recorded as it is, with {count_text(self.differences, 'difference')}; nothing in it is changed"
+        )
+
+    @property
+    def address(self) -> str:
+        return "schema:database"
+
+
 RunsSql = ApplyMigration | RollBackMigration | RunSeed
 Put = PutStatic | PutStorageFile
 Delete = DeleteStatic | DeleteStorageFile
@@ -260,4 +282,5 @@ Change = (
     | Delete
     | SetAuth
     | LoosenPolicy
+    | AcceptSchema
 )

@@ -40,6 +40,7 @@ KINDS = (
     Kind("rollback", "Database", "rollbacks"),
     Kind("seed", "Database", "seeds", "seeds", Part.FILES),
     Kind("history", "Migration history", "history entries"),
+    Kind("schema", "Recorded schema", "recorded schemas"),
     Kind("static", "Static files", "static files", "static", Part.FILES),
     Kind("storage", "Storage", "storage files", "storage", Part.FILES),
     Kind("policy", "Policy", "policy changes"),

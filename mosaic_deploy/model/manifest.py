@@ -154,7 +154,8 @@ def _variable_values(value: object) -> Iterator[VariableValue]:
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """Limits on what an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None is no limit.
+    """Limits on what an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None is no limit; `drift` is
+    `warn` or `deny`.
 
     `protected_tables` are names as in the catalog: `orders` (in `public`) or `app.orders`.
     """
@@ -162,6 +163,7 @@ class PolicySpec:
     destructive: str = "confirm"
     protected_tables: tuple[str, ...] = ()
     max_deletes: int | None = None
+    drift: str = "warn"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
 from mosaic_deploy.model.change import Action, Change, Delete, LoosenPolicy, RollBackMigration, RunsSql
 from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.schema_drift import SchemaDrift
 from mosaic_deploy.model.snapshot import Project
 
 
@@ -72,6 +73,8 @@ class Plan:
     """Addresses of the changes that aren't selected, in order."""
     live_counts: Mapping[str, int] = field(default_factory=dict)
     """By kind, the live files that the manifest controls: those it wants, and those it would delete."""
+    drift: SchemaDrift | None = None
+    """How the live schema differs from the recorded one; None if the manifest has no migrations, or nothing is deployed."""
 
     @property
     def partial(self) -> bool:
@@ -127,7 +130,9 @@ class Plan:
         """Identifies what a person was shown and asked: this plan, where it is applied, and what it must not do silently."""
         hazards = [[hazard.code, hazard.object, str(hazard.location)] for hazard in self.to_confirm]
         approvals = [approval.allow for approval in self.approvals]
-        text = json.dumps([self.fingerprint, self.project.id, hazards, approvals], separators=(",", ":"))
+        drift = [self.drift.facts] if self.drift and self.drift.changes else []
+        facts = [self.fingerprint, self.project.id, hazards, approvals, *drift]
+        text = json.dumps(facts, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from mosaic_deploy.model.schema_drift import SchemaState
 from tests.corpora.conftest import FOLDER, HISTORIES
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 
@@ -44,3 +45,36 @@ def test_a_real_history(corpus, site: Site, cluster, project, record_property): 
     record_property("requests", site.api.traffic.requests - requests)
     assert len(last.done) == len(files)
     assert cluster.dump(ours) == cluster.dump(reference)
+    drift = site.plan().plan.drift
+    assert drift is not None
+    assert (drift.state, drift.changes) == (SchemaState.UNCHANGED, ())
+
+
+_DEPLOYS = 4
+
+
+@pytest.mark.parametrize("corpus", HISTORIES, ids=[corpus["name"] for corpus in HISTORIES])
+def test_no_deploy_makes_drift(corpus, site: Site, cluster, project):  # noqa: F811
+    """A history in several deploys: after each, the schema is the recorded one, and what drifted before stays drift."""
+    files = sorted((FOLDER / corpus["dir"]).glob("*.sql"))
+    (site.root / "sql").mkdir()
+    ours = cluster.prepare(project(site.name), corpus)
+    first = corpus["prerequisites"]["corpus_first"]
+    for file in sorted((FOLDER / first).glob("*.sql")) if first else []:
+        cluster.psql(f"{ours}?options=-csearch_path%3Dauth", file, one_transaction=False)
+    site.manifest(database={"migrations": "sql"})
+    size = -(-len(files) // _DEPLOYS)
+    drifted = False
+    for start in range(0, len(files), size):
+        for file in files[start : start + size]:
+            shutil.copy(file, site.root / "sql")
+        site.apply()
+        drift = site.plan().plan.drift
+        assert drift is not None
+        assert [each.summary for each in drift.changes] == (_BY_HAND if drifted else [])
+        if not drifted:
+            site.sql("create table public.made_by_hand (id int)")
+            drifted = True
+
+
+_BY_HAND = ["table made_by_hand (id integer)"]

@@ -6,7 +6,7 @@ import pytest
 
 from mosaic_deploy.deploy.draft import HOLDER, DraftResult, run_draft
 from mosaic_deploy.errors import DraftBlocked, DraftFailed, LockHeld, MigrationInvalid
-from mosaic_deploy.live.database.catalog import read_catalog
+from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import DraftClone, conflict_as_draft_blocked
 from mosaic_deploy.model.event import ApplyFailed
 from mosaic_deploy.source.migrations.draft import parse_draft, read_draft

@@ -10,6 +10,8 @@ from mosaic_deploy.sql.execution.own_session import RESTORE_OWN
 
 _SQL = (
     (r"AS ledger FROM mosaic_deploy", "read tracking tables"),
+    (r"UPDATE mosaic_deploy\.settings s", "open recorded schema"),
+    (r"'digest', digest\.value, 'server'", "record schema"),
     (r"mosaic_install", "create tracking tables"),
     (r"INSERT INTO mosaic_deploy\.lease", "take lock"),
     (r"DELETE FROM mosaic_deploy\.lease", "record and release lock"),

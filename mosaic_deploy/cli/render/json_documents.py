@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mosaic_deploy.diff.schema_drift import schema_drift
 from mosaic_deploy.errors import Location, MosaicError, NextAction, Problem
+from mosaic_deploy.model.catalog import SchemaChange
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
+from mosaic_deploy.model.schema_drift import SchemaDrift
 from mosaic_deploy.model.snapshot import Objects, Project
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ def plan_document(plan: Plan) -> Document:
             "to_prune": plan.prune_count,
             "to_overwrite": plan.overwrite_count,
         },
+        "drift": drift_document(plan.drift, bodies=False),
         "selection": _selection(plan),
         "fingerprint": plan.fingerprint,
     }
@@ -58,6 +62,33 @@ def _selection(plan: Plan) -> Document | None:
     if not (plan.only or plan.excluded):
         return None
     return {"only": list(plan.only), "except": list(plan.excluded), "left_out": list(plan.left_out)}
+
+
+def drift_document(drift: SchemaDrift | None, *, bodies: bool = True) -> Document | None:
+    """The differences of the live schema. Without `bodies`, definitions of several lines are left out."""
+    if drift is None:
+        return None
+    return {
+        "state": str(drift.state),
+        "message": drift.message or None,
+        "changes": [schema_change_document(change, bodies=bodies) for change in drift.changes],
+        "truncated": drift.truncated,
+        "recorded_by": drift.deploy_id or None,
+        "recorded_at": drift.recorded_at or None,
+    }
+
+
+def schema_change_document(change: SchemaChange, *, bodies: bool = True) -> Document:
+    part = change.object
+    shown = bodies or "\n" not in f"{change.before or ''}{change.after or ''}"
+    return {
+        "action": change.action,
+        "kind": part.kind,
+        "name": part.name,
+        "of": part.parent or None,
+        "before": change.before if shown else None,
+        "after": change.after if shown else None,
+    }
 
 
 def hazard_document(hazard: Hazard) -> Document:
@@ -135,6 +166,7 @@ def status_document(
 ) -> Document:
     """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't."""
     snapshot = live.snapshot
+    drift = schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease")))
     problem = pending if isinstance(pending, MosaicError) else None
     return {
         "type": "status",
@@ -157,6 +189,7 @@ def status_document(
         "auth": snapshot.auth,
         "last_deploy": _last_deploy(live.ledger_facts.get("last")),
         "lock": live.ledger_facts.get("lease"),
+        "drift": drift_document(drift, bodies=False),
         "pending": asdict(pending.counts) if isinstance(pending, Plan) else None,
         "problem": error_document(problem) if problem else None,
         "next_actions": [asdict(action) for action in next_actions],

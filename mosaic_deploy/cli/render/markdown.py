@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.render.text.error import error_lines, progress_text
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
 from mosaic_deploy.cli.render.text.plan import plan_lines, summary_line
+from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.visible_text import unstyle
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.plan import Plan
@@ -26,16 +27,22 @@ def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
     head = [f"### {_heading(plan)}", ""]
     if hazards := _unstyled(plan_hazard_lines(plan)):
         head += [_fenced(hazards, "text"), ""]
+    if plan.drift and plan.drift.changes:
+        drifted = _SIGN.sub(_as_diff, _unstyled(drift_lines(plan.drift)))
+        head += [_fenced(_truncate(drifted, longest // 4), "diff"), ""]
     tail = ["", f"<sub>{_inline(footer)}</sub>"]
     room = longest - sum(len(line) + 1 for line in (*head, *tail)) - 200
     return _truncate("\n".join([*head, _folded_plan(plan, room), *tail]), longest)
 
 
 def _folded_plan(plan: Plan, room: int) -> str:
-    shown = _truncate(
-        _SIGN.sub(lambda found: f"{_DIFF[found.group(1)]}   ", _unstyled(plan_lines(plan))), room
-    )
+    shown = _truncate(_SIGN.sub(_as_diff, _unstyled(plan_lines(plan))), room)
     return "\n".join(["<details><summary>Plan</summary>", "", _fenced(shown, "diff"), "", "</details>"])
+
+
+def _as_diff(sign: re.Match[str]) -> str:
+    """The sign of a line at its start, as GitHub colors it."""
+    return f"{_DIFF[sign.group(1)]}   "
 
 
 def applied_markdown(plan: Plan, last: ApplyDone | ApplyFailed, footer: str, longest: int) -> str:

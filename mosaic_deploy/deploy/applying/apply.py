@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mosaic_deploy.deploy.applying.failed_apply import apply_failed
 from mosaic_deploy.deploy.applying.files import (
     clean_up_ledger,
     delete_objects,
@@ -22,6 +23,11 @@ from mosaic_deploy.deploy.applying.progress import Progress, relay
 from mosaic_deploy.deploy.applying.project import ensure_project
 from mosaic_deploy.deploy.applying.recover import RETRY_HINT, reconcile_with_ledger
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.applying.schema_record import (
+    begin_schema_change,
+    record_schema,
+    record_schema_after_failure,
+)
 from mosaic_deploy.deploy.applying.settings import (
     enable_extensions,
     record_history_owner,
@@ -34,34 +40,23 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.policy import refuse_denied
 from mosaic_deploy.errors import (
     Interrupted,
-    LockHeld,
-    ManifestInvalid,
     MosaicError,
-    NextAction,
-    PlanStale,
-    StatementFailed,
 )
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import WaitPolicy, acquire_lease, release_lease
 from mosaic_deploy.live.ledger.lease_sql import LEASE_TTL, LeaseRequest
-from mosaic_deploy.model.change import Change, Put
-from mosaic_deploy.model.command_line import with_options
+from mosaic_deploy.model.change import ApplyMigration, Change, EnableExtension, Put, RunSeed
 from mosaic_deploy.model.event import (
     ApplyDone,
-    ApplyFailed,
     ApplyStarted,
     ChangeDone,
     ChangeFailed,
     ChangeStarted,
     Event,
 )
-from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
 
-_NOTHING_TO_CORRECT = frozenset({LOCK_NOT_AVAILABLE, ROWS_APPEARED})
-"""SQLSTATEs of statements that are right as they are."""
 _NO_SERIAL = -1
 """A serial that no ledger has: the plan is stale."""
 _LEASE_TIMEOUT = LEASE_TTL / 2
@@ -100,7 +95,7 @@ def run_job(api: Api, planned: PreparedPlan, options: ApplyOptions, job: Job) ->
         error = raised if isinstance(raised, MosaicError) else _interrupted_error(running)
         if progress.in_flight and error.mutation_state == "none":
             error.mutation_state = "partial" if progress.done else "unknown"
-        failed = _apply_failed(error, changes, progress.done, running, options, began)
+        failed = apply_failed(error, changes, progress.done, running, options, began)
         if running is not None and progress.failing is None:
             # An interrupt here would replace the result that follows.
             with suppress(KeyboardInterrupt):
@@ -190,6 +185,7 @@ def _run_and_record(run: Run, job: Job) -> Iterator[Event]:
         )
         if isinstance(error, KeyboardInterrupt):
             raise
+        record_schema_after_failure(run, error)
         status = "failed"
         _release(run, status, {**_done_report(done), "sql": sql, "error": _error_report(error)})
         raise
@@ -234,12 +230,15 @@ def _error_report(error: MosaicError) -> dict[str, str]:
 
 
 def _steps(run: Run) -> Iterator[Event]:
+    begin_schema_change(run, EnableExtension)
     yield from enable_extensions(run)
     yield from put_storage_files(run)
     record_moved_seeds(run)
     record_history_owner(run)
+    begin_schema_change(run, ApplyMigration, RunSeed)
     yield from apply_migrations(run)
     yield from run_seeds(run)
+    yield from record_schema(run)
     yield from put_static_files(run)
     yield from set_auth(run)
     yield from delete_objects(run)
@@ -260,38 +259,3 @@ def _release(run: Run, status: str, report: dict[str, object]) -> None:
             "Run the same command again to record it"
         )
         raise
-
-
-def _apply_failed(
-    error: MosaicError,
-    changes: Sequence[Change],
-    done: Sequence[Change],
-    failing: Change | None,
-    options: ApplyOptions,
-    began: float,
-) -> ApplyFailed:
-    finished = {change.address for change in done}
-    failed = failing.address if failing else None
-    remaining = tuple(c.address for c in changes if c.address not in finished and c.address != failed)
-    if done and not remaining and not failed:
-        error.mutation_state = "committed"
-    elif done and error.mutation_state == "none":
-        error.mutation_state = "partial"
-    if not error.next_actions:
-        error.next_actions = _next_actions(error, options)
-    return ApplyFailed(error, tuple(c.address for c in done), failed, remaining, time.monotonic() - began)
-
-
-def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
-    if isinstance(error, PlanStale):
-        return (NextAction("make a new plan", options.retry_command),)
-    if isinstance(error, LockHeld) and not options.force_unlock:
-        force = NextAction(
-            "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
-        )
-        return (NextAction("continue when it has ended", options.retry_command), force)
-    to_correct = isinstance(error, ManifestInvalid) or (
-        isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
-    )
-    again = "run it again, once that is corrected" if to_correct else "run it again"
-    return (NextAction(again, options.retry_command),)

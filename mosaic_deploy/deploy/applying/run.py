@@ -73,9 +73,13 @@ class Run:
     def changes(self) -> Iterable[Change]:
         return self.planned.plan.changes
 
-    def write(self, statement: str) -> None:
-        """Sends a statement that writes to the ledger and checks the lease. Raises LockLost if it is lost."""
+    def write(self, statement: str) -> int:
+        """Sends a statement that writes to the ledger and checks the lease. Returns the number of `written` rows, if it says it.
+
+        Raises LockLost if the lease is lost.
+        """
         self.heartbeat.check()
         rows: list[Row] = self.api.sql(self.project.id, statement)
         if rows and "held" in rows[0] and int(rows[0]["held"]) == 0:
             raise lease_lost_error()
+        return int(rows[0].get("written") or 0) if rows else 0

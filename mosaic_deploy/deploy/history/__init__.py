@@ -1,4 +1,4 @@
-"""Plans and runs the `migrate` commands that change the migration history: rollback, repair, baseline, import.
+"""Plans and runs the `migrate` commands on the history and the recorded schema: rollback, repair, baseline, import, drift.
 
 May import `planning` and `applying`. Begin with `read.py`.
 """

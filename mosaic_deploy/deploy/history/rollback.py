@@ -10,6 +10,7 @@ from hashlib import sha256
 from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.migrations import checked_step
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.applying.schema_record import begin_schema_change, record_schema
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
@@ -221,9 +222,11 @@ def _rollback_steps(run: Run) -> Iterator[Event]:
     parsed = {p.file.migration.version: p for p in run.planned.parsed}
     changes = [change for change in run.changes if isinstance(change, RollBackMigration)]
     hazards = run.planned.plan.hazards
+    begin_schema_change(run)
     yield from run_file_steps(
         run, [_file_step(change, parsed[change.version], hazards) for change in changes]
     )
+    yield from record_schema(run)
 
 
 def _file_step(change: RollBackMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:

@@ -103,12 +103,14 @@ class IncrementalPlanner:
 def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     """The live side after all of `planned` is applied.
 
-    None if that isn't known: the plan changed more than files or rows of files, created the tracking tables, or was partial.
+    None if that isn't known: the plan changed more than files or rows of files, created the tracking tables, recorded the
+    schema, or was partial.
     """
     plan, live = planned.plan, planned.live
     if (
         plan.partial
         or not plan.serial
+        or planned.schema_pending
         or not all(isinstance(change, _FILE_CHANGES) for change in plan.changes)
         or any(rows.other_key for rows in live.unproven.values())  # they count if their files return
     ):

@@ -44,6 +44,7 @@ from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.diff.policies import recorded_policy
 from mosaic_deploy.diff.policy import apply_policy
+from mosaic_deploy.diff.schema_drift import drift_notes, schema_drift
 from mosaic_deploy.diff.selection import ALL, known_names, select
 from mosaic_deploy.errors import (
     Location,
@@ -217,11 +218,13 @@ def _empty_project_notes(live: LiveState) -> Iterator[Note]:
 def _with_limits(
     api: Api, desired: Desired, live: LiveState, plan: Plan, hazards: tuple[Hazard, ...]
 ) -> Plan:
-    """The plan with its notes on the quota, and the policy's denials. Raises SourceRefused and QuotaExceeded."""
+    """The plan with its notes on quota and drift, and the policy's denials. Raises SourceRefused and QuotaExceeded."""
     _refuse_too_large(api, desired, plan)
     quota = quota_notes(plan.changes, live.snapshot.storage or {}, live.usage)
     recorded = recorded_policy(live.ledger_facts.get("policy"), desired.snapshot.manifest)
-    return apply_policy(replace(plan, notes=(*plan.notes, *quota)), hazards, desired.manifest, recorded)
+    drift = schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease")))
+    plan = replace(plan, notes=(*plan.notes, *quota, *drift_notes(drift)), drift=drift)
+    return apply_policy(plan, hazards, desired.manifest, recorded)
 
 
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:

@@ -30,6 +30,7 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.manifest_identity import path_of, repository_of
 from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
+from mosaic_deploy.model.schema_drift import SchemaState
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
@@ -39,6 +40,7 @@ from mosaic_deploy.sql.execution.records import SEED
 
 CompareCommit = Callable[[str | None, bool], Sequence[Note]]
 _ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
+_UNRECORDED = frozenset({SchemaState.NOT_RECORDED, SchemaState.UNFINISHED, SchemaState.SERVER_CHANGED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class PreparedPlan:
             or self.policy_pending
             or self.owner_pending
             or bool(self.moved_seeds)
+            or self.schema_pending
             or any(self.ledger_cleanup().values())
         )
 
@@ -197,6 +200,12 @@ class PreparedPlan:
         if self.policy_pending:
             message = "this manifest's policy isn't recorded yet; `mosaic-deploy apply` records it"
             yield Note("policy_not_recorded", message, Severity.INFO)
+        if self.live.schema and self.live.schema.state is SchemaState.NOT_RECORDED:
+            message = (
+                "the database's schema isn't recorded yet, so changes that no deploy made can't be seen; "
+                "`mosaic-deploy apply` records it"
+            )
+            yield Note("schema_not_recorded", message, Severity.INFO)
         if self.record_pending:
             message = "the last deploy was interrupted before it was recorded; `mosaic-deploy apply` records its result"
             yield Note("deploy_not_recorded", message, Severity.INFO)
@@ -220,6 +229,12 @@ class PreparedPlan:
         """Whether the policy, unless it is the default one, isn't recorded."""
         has_own = self.desired.manifest.policy not in (None, DEFAULT_POLICY)
         return self.policy_record is not None and (has_own or bool(self.live.ledger_facts.get("policy")))
+
+    @property
+    def schema_pending(self) -> bool:
+        """Whether the live schema isn't recorded as the last deploy left it."""
+        schema = self.live.schema
+        return schema is not None and schema.state in _UNRECORDED
 
     @property
     def record_pending(self) -> bool:

@@ -13,7 +13,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.plan import change_facts
+from mosaic_deploy.model.plan import Plan, change_facts
 from mosaic_deploy.model.snapshot import Snapshot, objects_digest
 from mosaic_deploy.model.variable_value import VariableValue
 
@@ -38,6 +38,7 @@ def plan_inputs(planned: PreparedPlan) -> PlanInputs:
         "manifest": _manifest_digests(planned.desired.manifest),
         "desired": _desired_digests(desired),
         "live": _live_digests(live),
+        "drift": _drift_digest(planned.plan),
         "hazards": sorted(_hazard_text(hazard) for hazard in planned.plan.hazards),
     }
 
@@ -113,6 +114,11 @@ def _live_digest(kind: Kind, part: Any) -> str | None:
     return _digest(sorted(part)) if kind.part is Part.NAMES else _digest(part)
 
 
+def _drift_digest(plan: Plan) -> str | None:
+    """None without drift."""
+    return _digest(plan.drift.facts) if plan.drift and plan.drift.changes else None
+
+
 def _hazard_text(hazard: Hazard) -> str:
     """The facts of a hazard that a review depends on; not the message, which may contain row counts."""
     return f"{hazard.severity} {hazard.code} {hazard.location}: {hazard.object}"
@@ -180,6 +186,8 @@ def _live_changes(
         compared = kind == "extensions" or None not in (then["desired"][kind], now["desired"][kind])
         if compared and then["live"][kind] != now["live"][kind]:
             yield f"live: {BY_SELECTOR[kind].plural} changed without a deploy"
+    if then.get("drift") != now["drift"]:
+        yield "live: the database's schema changed without a deploy"
 
 
 def _other_deploy_text(document: Mapping[str, Any], serial: int, planned: PreparedPlan) -> str:

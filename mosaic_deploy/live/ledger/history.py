@@ -21,6 +21,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
+from mosaic_deploy.live.ledger.tables import check_ledger_version
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.sql.quote import identifier, json_literal, literal, recordset
@@ -169,7 +170,7 @@ def _history_without_ledger(api: Api, project: str, error: ApiError | None) -> M
 def _parse_history(text: object) -> MigrationHistory:
     try:
         facts: Any = json.loads(text) if isinstance(text, str) else text
-        ledger.check_ledger_version(int(facts["version"]))
+        check_ledger_version(int(facts["version"]))
         entries = tuple(_parse_entry(row) for row in facts["rows"])
         return MigrationHistory(
             entries,
@@ -262,7 +263,7 @@ def read_versions_of_failed_deploys(api: Api, project: str) -> frozenset[str]:
         f"SELECT m.version::text AS version FROM mosaic_deploy.migrations m JOIN ({DEPLOYS_QUERY}) AS d(row) "
         "ON d.row->>'id' = m.deploy_id WHERE d.row->>'status' IN ('failed', 'interrupted') "
         "AND (d.row->>'serial')::bigint > COALESCE((SELECT max(serial) FROM mosaic_deploy.deploys "
-        "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback')), -1)",
+        "WHERE status NOT IN ('failed', 'interrupted', 'running', 'repair', 'rollback', 'drift')), -1)",
     )
     return frozenset(str(row.get("version")) for row in rows)
 

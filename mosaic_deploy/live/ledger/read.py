@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from mosaic_deploy.errors import ResponseInvalid, SqlFailed, TrackingTablesNewer, TrackingTablesOlder
+from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.rows import digest_query, named_sql
-from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION
+from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, check_ledger_version
 from mosaic_deploy.model.manifest_identity import same_names, vaguer_names
+from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Migration,
@@ -67,6 +69,32 @@ def read_policy_record(api: Api, project: str) -> object:
 _NO_TABLE = ("42P01", "3F000")
 
 
+@dataclass(frozen=True, slots=True)
+class ReadSchema:
+    """The comparison, and whether a deploy is running."""
+
+    schema: SchemaComparison
+    deploying: bool = False
+
+
+def read_schema_comparison(api: Api, project: str) -> ReadSchema:
+    """Compares the live schema with the recorded one. Reads only. Raises TrackingTablesNewer."""
+    query = (
+        "SELECT pg_catalog.json_build_object('version', l.version, 'lease', EXISTS (SELECT FROM mosaic_deploy.lease "
+        f"WHERE expires_at > pg_catalog.clock_timestamp()), 'schema', ({COMPARISON_QUERY}))::text AS ledger "
+        "FROM mosaic_deploy.ledger l"
+    )
+    try:
+        rows = api.sql(project, query)
+    except SqlFailed as error:
+        if error.sqlstate in _NO_TABLE:
+            return ReadSchema(SchemaComparison(SchemaState.NOT_RECORDED))
+        return ReadSchema(SchemaComparison(SchemaState.UNREADABLE, reason=error.message))
+    facts: Any = json.loads(str(rows[0]["ledger"])) if rows else {"version": LEDGER_VERSION, "schema": None}
+    check_ledger_version(int(facts["version"]))
+    return ReadSchema(parse_comparison(facts["schema"]), bool(facts.get("lease")))
+
+
 def version_query() -> str:
     """Returns the layout's version. For tracking tables that `ledger_query` can't read."""
     return "SELECT version FROM mosaic_deploy.ledger"
@@ -98,12 +126,15 @@ _LIVE_COMMIT_QUERY = (
 `dirty` is true if its files had uncommitted changes. The plan of a run that isn't a deploy begins with its kind and a colon."""
 
 
-def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str = "") -> str:
+def ledger_query(
+    digests: Mapping[str, str], manifest: str = "", key_name: str = "", *, compare_schema: bool = False
+) -> str:
     """One row with one column: everything in the tracking tables as JSON text.
 
     `digests` are the desired digests by kind (`migrations`, `static`, `storage`, `seed`). A kind with an equal digest
     in the ledger is returned as null instead of rows, so a plan without changes costs the same at any size. Rows of
-    other manifests than `manifest` are always returned. `key_name` is that of the proofs' key.
+    other manifests than `manifest` are always returned. `key_name` is that of the proofs' key. With `compare_schema` the
+    live schema is compared with the recorded one.
     """
     migrations = (
         f"CASE WHEN ({_MIGRATIONS_DIGEST}) = {literal(digests.get('migrations', ''))} AND NOT {_PARTIAL} "
@@ -129,6 +160,7 @@ def ledger_query(digests: Mapping[str, str], manifest: str = "", key_name: str =
         "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
         "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
         "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
+        **({"schema": f"({COMPARISON_QUERY})"} if compare_schema else {}),
     }
     listed = ", ".join(f"'{name}', {expression}" for name, expression in expressions.items())
     return f"SELECT pg_catalog.json_build_object({listed})::text AS ledger FROM mosaic_deploy.ledger l"
@@ -220,21 +252,6 @@ def _files(
         return rows, UnprovenRows(stale=stale)
     proven, unproven = prover.split(kind, rows, proofs, wanted, desired.manifest)
     return proven, replace(unproven, stale=stale)
-
-
-def check_ledger_version(version: int) -> None:
-    """Raises TrackingTablesNewer or TrackingTablesOlder if this program can't use the layout."""
-    if version < OLDEST_LEDGER_VERSION:
-        raise TrackingTablesOlder(
-            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {OLDEST_LEDGER_VERSION} or newer",
-            hint="a development version made them; deploy to a new project, or on this machine run "
-            "`mosaic-deploy local reset` and deploy again",
-        )
-    if version > LEDGER_VERSION:
-        raise TrackingTablesNewer(
-            f"this project's tracking tables have format {version}; this mosaic-deploy supports format {LEDGER_VERSION}",
-            hint="upgrade mosaic-deploy",
-        )
 
 
 def extensions(found: object) -> frozenset[str]:

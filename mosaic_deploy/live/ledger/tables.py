@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from mosaic_deploy.errors import TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.sql.quote import dollar_quote
 
 LEDGER_VERSION = 5
-"""Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease."""
+"""Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease.
+
+Programs of version 5 record the schema that a deploy leaves, and one that doesn't record
+would make its changes look like drift.
+"""
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
 this one on, so it reads a newer column as `to_jsonb(row)->>'column'`."""
@@ -87,7 +92,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.deploys (
   report jsonb,
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   finished_at timestamptz);
-COMMENT ON TABLE mosaic_deploy.deploys IS 'One row per deploy, also of migrate rollback, repair, baseline and import';
+COMMENT ON TABLE mosaic_deploy.deploys IS 'One row per deploy, also of migrate rollback, repair, drift --accept, baseline and import';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.lease (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
   holder text NOT NULL,
@@ -114,3 +119,18 @@ END IF;
         "ON CONFLICT (one) DO UPDATE SET version = EXCLUDED.version WHERE l.version < EXCLUDED.version;"
     )
     return "DO " + dollar_quote(f"BEGIN\n{lock}\n{newer}{_TABLES_SQL}{version}\nEND\n", "mosaic_install")
+
+
+def check_ledger_version(version: int) -> None:
+    """Raises TrackingTablesNewer or TrackingTablesOlder if this program can't use the layout."""
+    if version < OLDEST_LEDGER_VERSION:
+        raise TrackingTablesOlder(
+            f"this project's tracking tables have format {version}; this mosaic-deploy needs format {OLDEST_LEDGER_VERSION} or newer",
+            hint="a development version made them; deploy to a new project, or on this machine run "
+            "`mosaic-deploy local reset` and deploy again",
+        )
+    if version > LEDGER_VERSION:
+        raise TrackingTablesNewer(
+            f"this project's tracking tables have format {version}; this mosaic-deploy supports format {LEDGER_VERSION}",
+            hint="upgrade mosaic-deploy",
+        )

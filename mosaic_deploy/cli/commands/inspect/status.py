@@ -12,6 +12,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import MigrationError, NextAction
 from mosaic_deploy.model.plan import Plan
+from mosaic_deploy.model.schema_drift import SchemaState
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
@@ -44,6 +45,8 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         pending: Plan | MigrationError | None = None
         needs_apply = False
         actions = _PARTIAL_ACTIONS if begun else ()
+        if live.schema and live.schema.state is SchemaState.DRIFTED:
+            actions = (*actions, _DRIFT_ACTION)
         try:
             if session.manifest.file.is_file():
                 planned = deploy.compare(session.api, desired, live)
@@ -64,6 +67,7 @@ _PARTIAL_ACTIONS = (
     NextAction("continue with the next step", "mosaic-deploy apply"),
 )
 """For migrations that are applied in part."""
+_DRIFT_ACTION = NextAction("see how the schema drifted", "mosaic-deploy migrate drift")
 _CHECKS_ACTION = NextAction("run the checks in verify", "mosaic-deploy apply")
 
 

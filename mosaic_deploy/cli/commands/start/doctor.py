@@ -18,17 +18,23 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.text.schema import drift_summary
 from mosaic_deploy.cli.target.api_access import open_api
 from mosaic_deploy.cli.target.embedded import missing_packages, platform_home, running_url
+from mosaic_deploy.cli.target.session import open_session
 from mosaic_deploy.cli.visible_text import style
+from mosaic_deploy.deploy.history.drift import read_drift
 from mosaic_deploy.errors import ManifestMissing, MosaicError
 from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects
+from mosaic_deploy.live.find_project import find_project
 from mosaic_deploy.model.quantities import count_text
+from mosaic_deploy.model.schema_drift import SchemaState
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.version import __version__
 
+_TIMEOUT = 30.0
 _MAX_CLOCK_SKEW = 60.0
 """Seconds of clock difference that are fine; upload URLs are valid for 300."""
 
@@ -107,6 +113,36 @@ def _check_account(folder: Path, *, local: bool) -> Iterator[CheckResult]:
     with api:
         yield _check_api(api, local=local)
         yield from _check_clock(api)
+    yield from _check_schema(folder, local=local)
+
+
+def _check_schema(folder: Path, *, local: bool) -> Iterator[CheckResult]:
+    """Whether the database's schema is as the last deploy left it. Nothing if that can't be read: other checks say why."""
+    try:
+        session = open_session(
+            str(folder),
+            environment=None,
+            local=local,
+            project_id=None,
+            timeout=_TIMEOUT,
+            attempted_command="",
+        )
+        with session:
+            database, target = session.manifest.database, session.target
+            found = find_project(session.api, id=target.id, name=target.name, hint=target.hint).project
+            if found is None or database is None or database.migrations is None:
+                return
+            drift = read_drift(session.api, found.id)
+    except MosaicError:
+        return
+    drifted = drift.state is SchemaState.DRIFTED
+    unchecked = drift.state not in (SchemaState.UNCHANGED, SchemaState.NOT_RECORDED)
+    yield CheckResult(
+        "schema",
+        CheckStatus.WARN if unchecked else CheckStatus.OK,
+        drift_summary(drift),
+        session.scope.command("migrate", "drift") if drifted else None,
+    )
 
 
 def _with_local_hint(error: MosaicError, *, local: bool) -> str:
@@ -188,7 +224,7 @@ _MARKS = {
 def doctor(screen: Screen, path: str, local: bool) -> int:
     """Check your setup and suggest fixes. Exits with 1 if something would stop a deploy.
 
-    Checks versions, manifest, .env, API key, API, clock, folders and the embedded platform.
+    Checks versions, manifest, .env, API key, API, clock, schema drift, folders and the embedded platform.
 
     \b
     Examples:

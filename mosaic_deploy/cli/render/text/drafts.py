@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.cli.render.json_documents import hazard_document
+from mosaic_deploy.cli.render.json_documents import hazard_document, schema_change_document
 from mosaic_deploy.cli.render.text.edits import clock
 from mosaic_deploy.cli.render.text.hazards import severity_text
-from mosaic_deploy.cli.visible_text import style
-from mosaic_deploy.model.catalog import SchemaChange
+from mosaic_deploy.cli.render.text.schema import schema_change_line
 from mosaic_deploy.model.quantities import count_text, duration_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy.draft import DraftResult
 
-_SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "drop": ("-", "red")}
 _MAX_CHANGES = 40
 DRAFT_EXPLANATION = (
     "         Your app now uses a copy of the database with this draft; the real one is unchanged.",
@@ -29,20 +27,8 @@ def draft_document(path: str, database: str, drafted: DraftResult, seconds: floa
         "path": path,
         "database": database,
         "milliseconds": round(seconds * 1000),
-        "changes": [_change_document(change) for change in drafted.changes],
+        "changes": [schema_change_document(change) for change in drafted.changes],
         "hazards": [hazard_document(hazard) for hazard in drafted.hazards],
-    }
-
-
-def _change_document(change: SchemaChange) -> dict[str, Any]:
-    part = change.object
-    return {
-        "action": change.action,
-        "kind": part.kind,
-        "name": part.name,
-        "of": part.parent or None,
-        "before": change.before,
-        "after": change.after,
     }
 
 
@@ -51,7 +37,7 @@ def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool)
     changes = drafted.changes
     count = count_text(len(changes), "schema change") if changes else "no schema changes"
     yield f"{clock()} {path} → draft applied to a copy in {duration_text(seconds)}, {count}"
-    yield from (_change_line(change) for change in changes[:_MAX_CHANGES])
+    yield from (f"         {schema_change_line(change)}" for change in changes[:_MAX_CHANGES])
     if len(changes) > _MAX_CHANGES:
         yield f"         … and {len(changes) - _MAX_CHANGES} more; --output ndjson lists all"
     for hazard in drafted.hazards:
@@ -59,19 +45,3 @@ def draft_lines(path: str, drafted: DraftResult, seconds: float, *, first: bool)
             yield f"         {severity_text(hazard)} {hazard.location}: {hazard.message}  [{hazard.code}]"
     if first:
         yield from DRAFT_EXPLANATION
-
-
-def _change_line(change: SchemaChange) -> str:
-    sign, color = _SIGNS[change.action]
-    text = f"{change.object} {_definition(change)}".rstrip()
-    return f"         {style(sign, fg=color)} {text}"
-
-
-def _definition(change: SchemaChange) -> str:
-    """`integer → bigint`, or the new definition; nothing for one of several lines, such as a function's body."""
-    before, after = change.before, change.after
-    if "\n" in f"{before or ''}{after or ''}":
-        return ""
-    if before is None or after is None:
-        return (after or "") if change.action == "add" else ""
-    return f"{before or 'nothing'} → {after or 'nothing'}"

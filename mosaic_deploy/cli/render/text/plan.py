@@ -7,7 +7,9 @@ from itertools import groupby
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.visible_text import style
+from mosaic_deploy.diff.schema_drift import SCHEMA_DRIFT
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Action, Change, Delete, Put, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import HazardSeverity
@@ -38,8 +40,12 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
             yield ""
             yield f"  {heading}"
             yield from _change_lines(list(changes), width, _destructive_files(plan))
+    if plan.drift and plan.drift.changes:
+        yield ""
+        yield from drift_lines(plan.drift)
     yield from plan_hazard_lines(plan)
-    if notes := (*plan.notes, *_approval_notes(plan)):
+    # The lines above say what that note says.
+    if notes := (*(note for note in plan.notes if note.code != SCHEMA_DRIFT), *_approval_notes(plan)):
         yield ""
         yield from (note_line(note) for note in notes)
     if not plan.empty or plan.notes:
@@ -57,6 +63,8 @@ def summary_line(plan: Plan) -> str:
         return "Nothing else would change."
     if plan.empty and any(note.code in (CHECKS_CHANGED, CHECKS_PENDING) for note in plan.notes):
         return "No changes, but the checks in verify haven't passed."
+    if plan.empty and plan.drift and plan.drift.changes:
+        return "No changes to deploy, but the schema drifted since the last deploy."
     if plan.empty:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts

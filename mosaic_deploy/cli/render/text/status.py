@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.cli.render.layout import wrap
+from mosaic_deploy.cli.render.text.schema import drift_summary
+from mosaic_deploy.diff.schema_drift import schema_drift
 from mosaic_deploy.model.quantities import age_text, count_text, size_text
 from mosaic_deploy.model.snapshot import Migration, Objects, ObjectState
 
@@ -32,6 +34,8 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
     if project.url:
         yield "url", project.url
     yield "migrations", _migrations_text(snapshot.migrations or ())
+    if drift := schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease"))):
+        yield "schema", drift_summary(drift)
     yield "static", _files_text(snapshot.static or {})
     yield "storage", _files_text(snapshot.storage or {})
     urls = sorted((name, url) for name, (_, url) in (live.storage_files or {}).items())

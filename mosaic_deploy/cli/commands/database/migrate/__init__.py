@@ -16,6 +16,7 @@ COMMANDS = {
     "commit": CommandEntry(f"{_ROOM}.new:commit_draft", "Turn draft.sql into the next migration file"),
     "lint": CommandEntry(f"{_ROOM}.lint:lint", "Lint migrations"),
     "status": CommandEntry(f"{_ROOM}.status:status", "Show the state of every migration"),
+    "drift": CommandEntry(f"{_ROOM}.drift:drift", "Show how the live schema differs from the last deploy"),
     "rollback": CommandEntry(
         f"{_ROOM}.rollback:rollback", "Roll back migrations using their down migrations"
     ),

@@ -1,0 +1,59 @@
+"""What an apply that failed reports: what is done, what isn't, and which commands go on from there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from mosaic_deploy.deploy.applying.run import ApplyOptions
+from mosaic_deploy.errors import (
+    LockHeld,
+    ManifestInvalid,
+    MosaicError,
+    NextAction,
+    PlanStale,
+    StatementFailed,
+)
+from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE
+from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.command_line import with_options
+from mosaic_deploy.model.event import ApplyFailed
+from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
+
+_NOTHING_TO_CORRECT = frozenset({LOCK_NOT_AVAILABLE, ROWS_APPEARED})
+"""SQLSTATEs of statements that are right as they are."""
+
+
+def apply_failed(
+    error: MosaicError,
+    changes: Sequence[Change],
+    done: Sequence[Change],
+    failing: Change | None,
+    options: ApplyOptions,
+    began: float,
+) -> ApplyFailed:
+    finished = {change.address for change in done}
+    failed = failing.address if failing else None
+    remaining = tuple(c.address for c in changes if c.address not in finished and c.address != failed)
+    if done and not remaining and not failed:
+        error.mutation_state = "committed"
+    elif done and error.mutation_state == "none":
+        error.mutation_state = "partial"
+    if not error.next_actions:
+        error.next_actions = _next_actions(error, options)
+    return ApplyFailed(error, tuple(c.address for c in done), failed, remaining, time.monotonic() - began)
+
+
+def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
+    if isinstance(error, PlanStale):
+        return (NextAction("make a new plan", options.retry_command),)
+    if isinstance(error, LockHeld) and not options.force_unlock:
+        force = NextAction(
+            "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
+        )
+        return (NextAction("continue when it has ended", options.retry_command), force)
+    to_correct = isinstance(error, ManifestInvalid) or (
+        isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
+    )
+    again = "run it again, once that is corrected" if to_correct else "run it again"
+    return (NextAction(again, options.retry_command),)

@@ -1,0 +1,69 @@
+"""Records the schema that a deploy leaves, so that later plans see what no deploy changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.errors import MigrationFailed, MosaicError, ServerFailed, SqlFailed
+from mosaic_deploy.live.ledger.schema_record import begin_schema_change_sql, record_schema_sql
+from mosaic_deploy.model.change import (
+    ApplyMigration,
+    Change,
+    EnableExtension,
+    RollBackMigration,
+    RunSeed,
+)
+from mosaic_deploy.model.event import Event, Noted
+from mosaic_deploy.model.plan import Note, Severity
+
+_CHANGES_SCHEMA = (EnableExtension, ApplyMigration, RunSeed, RollBackMigration)
+
+
+def begin_schema_change(run: Run, *kinds: type[Change]) -> None:
+    """Before changes of these kinds are made: what has drifted by now stays drift, and the record is open until the end."""
+    if run.created or not any(isinstance(change, kinds or _CHANGES_SCHEMA) for change in run.changes):
+        return
+    token, deploy_id = run.claim.token, run.claim.deploy_id
+    try:
+        run.write(begin_schema_change_sql(token, deploy_id))
+    except (SqlFailed, ServerFailed):
+        run.write(begin_schema_change_sql(token, deploy_id, read=False))
+
+
+def record_schema(run: Run) -> Iterator[Event]:
+    """After the last change of the schema, or if it isn't recorded yet. A failure is a note: it must fail no deploy."""
+    if not (_changes_schema(run) or _is_unrecorded(run)):
+        return
+    try:
+        run.write(_record_sql(run))
+    except (SqlFailed, ServerFailed) as error:
+        message = (
+            f"the schema couldn't be recorded ({error.message}), so drift isn't seen until the next apply"
+        )
+        yield Noted(Note("schema_not_recorded", message, Severity.WARNING))
+
+
+def record_schema_after_failure(run: Run, error: MosaicError) -> None:
+    """Best effort, if PostgreSQL rejected a statement: then nothing runs any more, and what is committed is known."""
+    rejected = isinstance(error, MigrationFailed | SqlFailed) and error.mutation_state != "unknown"
+    if rejected and _changes_schema(run):
+        with suppress(MosaicError):
+            run.write(_record_sql(run))
+
+
+def _is_unrecorded(run: Run) -> bool:
+    """Whether the schema isn't recorded, and is to be: also if the first deploy has no migrations yet."""
+    first = not run.planned.live.ledger_exists and run.planned.desired.snapshot.migrations is not None
+    return (first or run.planned.schema_pending) and not run.planned.plan.partial
+
+
+def _changes_schema(run: Run) -> bool:
+    return any(isinstance(change, _CHANGES_SCHEMA) for change in run.changes)
+
+
+def _record_sql(run: Run) -> str:
+    """A manifest without migrations records its changes only if the schema is another one's to compare."""
+    has_migrations = run.planned.desired.snapshot.migrations is not None
+    return record_schema_sql(run.claim.token, run.claim.deploy_id, only_again=not has_migrations)

@@ -1,0 +1,57 @@
+"""`migrate drift`: compares the live schema with the recorded one, and records it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+
+from mosaic_deploy.deploy.applying.apply import Job, run_job
+from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, read_own_history
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.schema_drift import schema_drift
+from mosaic_deploy.errors import PlanStale
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.ledger.read import read_schema_comparison
+from mosaic_deploy.live.ledger.schema_record import record_schema_sql
+from mosaic_deploy.model.change import AcceptSchema
+from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
+from mosaic_deploy.model.schema_drift import SchemaDrift, SchemaState
+
+ACCEPT = "drift"
+
+
+def read_drift(api: Api, project: str) -> SchemaDrift:
+    """How the live schema differs from the one that the last deploy recorded. One request; reads only."""
+    compared = read_schema_comparison(api, project)
+    drift = schema_drift(compared.schema, deploying=compared.deploying)
+    assert drift is not None, "there is a comparison"
+    return drift
+
+
+def plan_accept(api: Api, context: HistoryContext) -> PreparedPlan:
+    """A plan that records the live schema as it is; empty without drift. Reads only. Raises as `read_own_history`."""
+    own = read_own_history(api, context)
+    drift = read_drift(api, context.project.id)
+    accepts = drift.state is SchemaState.DRIFTED
+    changes = [AcceptSchema(drift.digest, len(drift.changes))] if accepts else []
+    planned = history_plan(own, changes)
+    return replace(planned, plan=replace(planned.plan, drift=drift))
+
+
+def accept_drift(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:
+    """Records the schema that the plan showed. The last event is ApplyDone or ApplyFailed."""
+    return run_job(api, planned, options, Job(_accept_steps, ACCEPT))
+
+
+def _accept_steps(run: Run) -> Iterator[Event]:
+    for change in run.changes:
+        if isinstance(change, AcceptSchema):
+            yield ChangeStarted(change)
+            statement = record_schema_sql(run.claim.token, run.claim.deploy_id, accepted=change.digest)
+            if not run.write(statement):
+                raise PlanStale(
+                    "the schema changed since it was shown; nothing was recorded",
+                    hint="run the command again to see the schema as it is now",
+                )
+            yield ChangeDone(change, 0.0)

@@ -1,0 +1,73 @@
+"""What a comparison with the recorded schema means, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaDrift, SchemaState
+
+SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
+"""The codes of the notes that the schema drifted, and that this couldn't be found out."""
+_MAX_IN_NOTE = 10
+
+
+def schema_drift(found: SchemaComparison | None, *, deploying: bool = False) -> SchemaDrift | None:
+    """The differences as changes. None if nothing was to be compared. `deploying`: another deploy is running."""
+    if found is None:
+        return None
+    return SchemaDrift(
+        found.state,
+        schema_changes(found.before, found.after),
+        _message(found, deploying=deploying),
+        found.deploy_id,
+        found.recorded_at,
+        found.digest,
+        found.truncated,
+    )
+
+
+def _message(found: SchemaComparison, *, deploying: bool) -> str:
+    recorded, now = found.servers
+    match found.state:
+        case SchemaState.NOT_RECORDED:
+            return "no deploy has recorded the schema yet; `mosaic-deploy apply` does"
+        case SchemaState.UNFINISHED if deploying:
+            return "schema drift wasn't checked: a deploy is running"
+        case SchemaState.UNFINISHED:
+            return (
+                f"schema drift wasn't checked: deploy {found.open_by} ended before it recorded the schema; "
+                "`mosaic-deploy apply` records it"
+            )
+        case SchemaState.SERVER_CHANGED:
+            return (
+                f"schema drift wasn't checked: PostgreSQL {recorded} recorded the schema, and this is {now}; "
+                "`mosaic-deploy apply` records it again"
+            )
+        case SchemaState.UNREADABLE:
+            return f"schema drift wasn't checked: {found.reason}"
+        case _:
+            return ""
+
+
+def drift_notes(drift: SchemaDrift | None) -> Iterator[Note]:
+    """A note if the schema drifted, or if that couldn't be found out; nothing before the first record."""
+    if drift is None or drift.state in (SchemaState.NOT_RECORDED, SchemaState.UNCHANGED):
+        return
+    if drift.state is SchemaState.DRIFTED:
+        yield Note(SCHEMA_DRIFT, f"schema drift: {drift_text(drift, _MAX_IN_NOTE)}", Severity.WARNING)
+    else:
+        severity = Severity.WARNING if drift.state is SchemaState.UNREADABLE else Severity.INFO
+        yield Note(DRIFT_UNCHECKED, drift.message, severity)
+
+
+_SIGNS = {"add": "+", "change": "~", "drop": "-"}
+
+
+def drift_text(drift: SchemaDrift, most: int) -> str:
+    """`- table votes; + column books.sneaky integer; and 3 more`."""
+    shown = [f"{_SIGNS[each.action]} {each.summary}" for each in drift.changes[:most]]
+    if more := len(drift.changes) - len(shown):
+        shown.append(f"and {more} more")
+    return "; ".join(shown)

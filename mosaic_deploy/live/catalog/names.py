@@ -1,0 +1,57 @@
+"""Pieces of the catalog queries: which objects count, and how they are called.
+
+Every query yields rows of kind, name, parent, place in the parent, and definition. The aliases are the same everywhere: `n` is
+a schema, `c` a relation. Objects of extensions and the tracking tables don't count.
+"""
+
+from __future__ import annotations
+
+USER_SCHEMAS = "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
+SCHEMA_PREFIX = "CASE WHEN n.nspname = 'public' THEN '' ELSE pg_catalog.quote_ident(n.nspname) || '.' END || "
+RELATION = SCHEMA_PREFIX + "pg_catalog.quote_ident(c.relname)"
+ROUTINE = (
+    f"{SCHEMA_PREFIX}pg_catalog.quote_ident(f.proname) || '(' || "
+    "pg_catalog.pg_get_function_identity_arguments(f.oid) || ')'"
+)
+TYPE = SCHEMA_PREFIX + "pg_catalog.quote_ident(y.typname)"
+FIRST_USER_OID = 16384
+"""Objects with a smaller OID were made with the database cluster."""
+RELATIONS = "'r', 'p', 'f'"
+"""The kinds of relations with columns and constraints: tables, partitioned tables and foreign tables."""
+
+
+def not_in_extension(catalog: str, oid: str) -> str:
+    return (
+        f"NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass "
+        f"AND d.objid = {oid} AND d.deptype = 'e')"
+    )
+
+
+def from_relations(joined: str = "") -> str:
+    """FROM and WHERE for all relations, with further joins."""
+    return (
+        "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        f"{joined}\nWHERE {USER_SCHEMAS} AND {not_in_extension('pg_class', 'c.oid')}"
+    )
+
+
+FROM_ROUTINES = (
+    "FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace\n"
+    f"WHERE {USER_SCHEMAS} AND {not_in_extension('pg_proc', 'f.oid')} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i "
+    "WHERE i.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND i.objid = f.oid AND i.deptype = 'i')"
+)
+"""Without functions that PostgreSQL makes itself, such as constructors of ranges."""
+FROM_TYPES = (
+    "FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace\n"
+    f"WHERE {USER_SCHEMAS} AND {not_in_extension('pg_type', 'y.oid')} AND (y.typtype IN ('e', 'd', 'r') OR (y.typtype = 'c' "
+    "AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = y.typrelid AND c.relkind = 'c')))"
+)
+"""Enums, domains, ranges and composite types; not the row types of tables."""
+
+
+def owner_text(oid: str) -> str:
+    """`OWNER name`; null for the database's owner, so it isn't said of every object."""
+    return (
+        f"CASE WHEN {oid} <> (SELECT b.datdba FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()) "
+        f"THEN 'OWNER ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid({oid})) END"
+    )

@@ -1,0 +1,77 @@
+"""The query that reads the whole schema, whatever the session's settings are."""
+
+from __future__ import annotations
+
+from mosaic_deploy.live.catalog import access, routines, rules, tables
+
+_PARTS = (
+    routines.SCHEMAS,
+    routines.EXTENSIONS,
+    tables.TABLES,
+    tables.COLUMNS,
+    tables.VIEWS,
+    tables.SEQUENCES,
+    tables.COLUMN_SEQUENCES,
+    tables.CONSTRAINTS,
+    tables.INDEXES,
+    rules.TRIGGERS,
+    rules.POLICIES,
+    rules.RULES,
+    rules.EVENT_TRIGGERS,
+    rules.PUBLICATIONS,
+    rules.STATISTICS,
+    routines.ROUTINES,
+    routines.TYPES,
+    routines.OTHERS,
+    access.GRANTS,
+    access.DEFAULT_PRIVILEGES,
+    access.COMMENTS,
+)
+_SETTINGS = {
+    "search_path": "public",
+    "quote_all_identifiers": "off",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "lc_monetary": "C",
+    "xmlbinary": "base64",
+    "lock_timeout": "2s",
+}
+"""Definitions depend on these settings of the session: names on the search_path aren't qualified, for example.
+
+Reading a view's definition waits for a transaction that changes one of its tables; that must not take long.
+"""
+_SET = ", ".join(
+    f"pg_catalog.set_config('{name}', '{value}', true) AS s{number}"
+    for number, (name, value) in enumerate(_SETTINGS.items())
+)
+
+# OFFSET 0 keeps both subqueries apart, and the condition makes the second need the first: so the settings come first.
+_COLUMNS = ", ".join(
+    f'part.{name}::text COLLATE "C" AS {name}' for name in ("kind", "name", "parent", "definition")
+)
+CATALOG_OBJECTS = (
+    f"SELECT {_COLUMNS}, part.place "
+    f"FROM (SELECT {_SET} OFFSET 0) AS fixed CROSS JOIN LATERAL (SELECT u.* FROM (\n"
+    + "\nUNION ALL\n".join(_PARTS)
+    + "\n) AS u (kind, name, parent, place, definition) WHERE fixed.s0 = 'public' OFFSET 0) AS part"
+)
+"""Rows of `kind`, `name`, `parent`, `place` and `definition`: see `names.py`. The settings end with the transaction.
+
+`kind`, `name` and `parent` together are unique.
+"""
+NOT_COMPARED = (
+    "rows, and the current values of sequences",
+    "roles and their settings, and settings of the database",
+    "the database's own owner, privileges and comment",
+    "tablespaces, CLUSTER marks and the order of columns",
+    "who granted a privilege, and the names of NOT NULL constraints",
+    "casts, operators, collations, conversions, languages, text search, access methods, foreign-data wrappers and servers: only "
+    "whether they exist",
+    "of publications, row filters, column lists and schemas; subscriptions; user mappings; large objects; security labels",
+    "base types, and of range types all but the subtype",
+    "objects that belong to extensions, of which only the version and the schema are compared",
+)
+"""What a comparison of two catalogs doesn't see."""

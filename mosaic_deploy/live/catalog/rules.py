@@ -1,0 +1,57 @@
+"""What acts on tables and events: triggers, policies, rules, event triggers, publications, extended statistics."""
+
+from __future__ import annotations
+
+from mosaic_deploy.live.catalog.names import (
+    FIRST_USER_OID,
+    RELATION,
+    SCHEMA_PREFIX,
+    USER_SCHEMAS,
+    from_relations,
+    not_in_extension,
+)
+
+
+def _enabled(column: str) -> str:
+    return f"CASE {column} WHEN 'O' THEN '' WHEN 'D' THEN ' DISABLED' ELSE ' ENABLED ' || {column}::text END"
+
+
+TRIGGERS = f"""SELECT 'trigger', pg_catalog.quote_ident(g.tgname), {RELATION}, 0,
+CASE WHEN g.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END
+  || pg_catalog.substring(pg_catalog.pg_get_triggerdef(g.oid, true), '(?:BEFORE|AFTER|INSTEAD OF) .*$')
+  || {_enabled("g.tgenabled")}
+{from_relations("JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid")} AND NOT g.tgisinternal"""
+
+POLICIES = f"""SELECT 'policy', pg_catalog.quote_ident(p.polname), {RELATION}, 0,
+pg_catalog.concat_ws(' ', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+  CASE p.polcmd WHEN 'r' THEN 'FOR SELECT' WHEN 'a' THEN 'FOR INSERT' WHEN 'w' THEN 'FOR UPDATE'
+    WHEN 'd' THEN 'FOR DELETE' ELSE 'FOR ALL' END,
+  'TO ' || (SELECT pg_catalog.string_agg(CASE r WHEN 0 THEN 'public' ELSE r::pg_catalog.regrole::text END, ', '
+    ORDER BY CASE r WHEN 0 THEN 'public' ELSE r::pg_catalog.regrole::text END COLLATE "C")
+    FROM pg_catalog.unnest(p.polroles) r),
+  'USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
+  'WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')')
+{from_relations("JOIN pg_catalog.pg_policy p ON p.polrelid = c.oid")}"""
+
+RULES = f"""SELECT 'rule', pg_catalog.quote_ident(w.rulename), {RELATION}, 0,
+pg_catalog.pg_get_ruledef(w.oid, true) || {_enabled("w.ev_enabled")}
+{from_relations("JOIN pg_catalog.pg_rewrite w ON w.ev_class = c.oid")} AND w.rulename <> '_RETURN'"""
+
+EVENT_TRIGGERS = f"""SELECT 'event trigger', pg_catalog.quote_ident(e.evtname), '', 0,
+'ON ' || e.evtevent || COALESCE(' WHEN TAG IN (' || pg_catalog.array_to_string(e.evttags, ', ') || ')', '')
+  || ' EXECUTE FUNCTION ' || e.evtfoid::pg_catalog.regproc::text || {_enabled("e.evtenabled")}
+FROM pg_catalog.pg_event_trigger e WHERE {not_in_extension("pg_event_trigger", "e.oid")}"""
+
+PUBLICATIONS = f"""SELECT 'publication', pg_catalog.quote_ident(b.pubname), '', 0,
+pg_catalog.concat_ws(' ', CASE WHEN b.puballtables THEN 'FOR ALL TABLES' END,
+  'FOR TABLE ' || (SELECT pg_catalog.string_agg(r.prrelid::pg_catalog.regclass::text, ', '
+    ORDER BY r.prrelid::pg_catalog.regclass::text COLLATE "C") FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = b.oid),
+  'WITH (publish = ' || pg_catalog.concat_ws(', ', CASE WHEN b.pubinsert THEN 'insert' END,
+    CASE WHEN b.pubupdate THEN 'update' END, CASE WHEN b.pubdelete THEN 'delete' END,
+    CASE WHEN b.pubtruncate THEN 'truncate' END) || CASE WHEN b.pubviaroot THEN ', via root' ELSE '' END || ')')
+FROM pg_catalog.pg_publication b WHERE b.oid >= {FIRST_USER_OID} AND {not_in_extension("pg_publication", "b.oid")}"""
+
+STATISTICS = f"""SELECT 'statistics', {SCHEMA_PREFIX}pg_catalog.quote_ident(s.stxname), '', 0,
+pg_catalog.substring(pg_catalog.pg_get_statisticsobjdef(s.oid), '^CREATE STATISTICS [^(]*?((?:\\([a-z, ]+\\) )?ON .*)$')
+FROM pg_catalog.pg_statistic_ext s JOIN pg_catalog.pg_namespace n ON n.oid = s.stxnamespace
+WHERE {USER_SCHEMAS} AND {not_in_extension("pg_statistic_ext", "s.oid")}"""
