@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mosaic_deploy.errors import Location, Problem, QuotaExceeded, SourceRefused
 from mosaic_deploy.model.change import Change, DeleteStorageFile, PutStatic, PutStorageFile
@@ -88,15 +88,20 @@ def large_puts(changes: Sequence[Change]) -> list[PutStatic]:
     ]
 
 
-def refuse_too_large(puts: Sequence[PutStatic], limit: int | None, shown: Mapping[str, str]) -> None:
-    """Raises SourceRefused for files over `limit` bytes, if it is known. `shown`: paths to display, by name."""
+def refuse_too_large(
+    puts: Sequence[PutStatic], limit: int | None, shown: Mapping[str, str], hint: Callable[[str], str]
+) -> None:
+    """Raises SourceRefused for files over `limit` bytes, if it is known.
+
+    `shown`: paths to display, by name. `hint` says what to do about the file of a name.
+    """
     if limit is None:
         return
     problems = [
         Problem(
             f"is {put.size:,} bytes; this platform accepts static files up to {limit:,} bytes",
             Location(shown.get(put.path, put.path)),
-            hint="move it to the storage folder, or leave it out with static.exclude",
+            hint=hint(put.path),
         )
         for put in puts
         if put.size > limit

@@ -187,8 +187,13 @@ def _static(
         return None
     selection = FileSelection(spec.dir, spec.include, spec.exclude, "", spec.allow_secrets)
     files = read_files(manifest.root, selection, cache, on_hashed, errors=errors)
-    errors.collect(lambda: refuse_unserved(files.found))
+    errors.collect(lambda: refuse_unserved(files.found, storage_prefix(manifest)))
     return files
+
+
+def storage_prefix(manifest: Manifest) -> str:
+    """The prefix of the names of storage files; empty without one."""
+    return manifest.storage.prefix if manifest.storage else ""
 
 
 def _storage_files(

@@ -13,7 +13,7 @@ from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
 from mosaic_deploy.diff.plan import deletion_order, upload_order
-from mosaic_deploy.errors import Interrupted, Location, Problem, TransfersFailed
+from mosaic_deploy.errors import Interrupted, Location, Problem, RequestRefused, TransfersFailed
 from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
 from mosaic_deploy.live.api.upload import (
     CHUNK_SIZE,
@@ -30,6 +30,8 @@ from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
+from mosaic_deploy.source.files.references import moving_hint
+from mosaic_deploy.source.snapshot import storage_prefix
 from mosaic_deploy.sql.execution.records import SEED
 
 _MAX_ROWS = 1000
@@ -178,7 +180,12 @@ def _static_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
         generated = desired.generated.get(put.path)
         with budget.reserve(put.size):
             content = read_unchanged(desired.static[put.path]) if generated is None else generated
-            upload_static_file(run.api, run.project.id, put.path, content)
+            try:
+                upload_static_file(run.api, run.project.id, put.path, content)
+            except RequestRefused as error:
+                if error.too_large:
+                    error.hint = moving_hint(desired.static, put.path, storage_prefix(desired.manifest))
+                raise
 
     return send
 

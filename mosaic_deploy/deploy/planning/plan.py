@@ -65,8 +65,9 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.manifest import Manifest, Prune
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Objects, ObjectState, Snapshot
+from mosaic_deploy.source.files.references import moving_hint
 from mosaic_deploy.source.problems import ErrorCollector
-from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, read_valid_desired
+from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, read_valid_desired, storage_prefix
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -260,7 +261,10 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
         shown = {
             put.path: desired.static[put.path].relative_path for put in puts if put.path in desired.static
         }
-        refuse_too_large(puts, api.static_file_limit(), shown)
+        prefix = storage_prefix(desired.manifest)
+        refuse_too_large(
+            puts, api.static_file_limit(), shown, lambda name: moving_hint(desired.static, name, prefix)
+        )
 
 
 def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> PlanRules:

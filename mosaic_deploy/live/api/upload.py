@@ -42,7 +42,8 @@ def upload_static_file(api: Api, project: str, path: str, content: bytes) -> Non
     if stored is not None and stored != len(content):
         failed = TransfersFailed(
             f"{path}: {len(content)} bytes were sent, but the platform stored {stored}",
-            hint="the platform may not accept binary static files; move this file to storage",
+            hint="the platform may not accept binary static files; move this file to storage, and correct what "
+            "refers to it",
             mutation_state="partial",
         )
         failed.retryable = False
@@ -52,7 +53,8 @@ def upload_static_file(api: Api, project: str, path: str, content: bytes) -> Non
 def _too_large(error: RequestRefused, path: str, size: int) -> RequestRefused:
     return RequestRefused(
         f"{path}: too large for a static file ({size_text(size)}): {error.message}",
-        hint="move it to the storage folder, which accepts any size, or exclude it with static.exclude",
+        hint="move it to the storage folder, which accepts any size, or exclude it with static.exclude; its address changes "
+        "then, so correct what refers to it",
         status=error.status,
         request_id=error.request_id,
         operation=error.operation,

@@ -14,6 +14,7 @@ from mosaic_deploy.source.files.digests import HashCounter, OnHashed, ignore_pro
 from mosaic_deploy.source.files.gitignore import FileSelection, compile_matcher
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.names import similar_name_notes, unicode_duplicate_problems
+from mosaic_deploy.source.files.references import reference_hints
 from mosaic_deploy.source.files.secrets import secret_problems
 from mosaic_deploy.source.files.stat_cache import StatCache
 from mosaic_deploy.source.files.walk import Walk, WalkedFile, vanished_error
@@ -114,23 +115,28 @@ def read_files(
     )
 
 
-def refuse_unserved(files: dict[str, LocalFile]) -> None:
-    """Raises SourceRefused with every file of a type that static hosting doesn't serve."""
-    problems = [
-        Problem(
-            f"static hosting doesn't serve {f'{suffix} files' if suffix else 'files without an extension'}",
-            Location(file.relative_path),
-        )
-        for name, file in files.items()
-        if (suffix := _suffix(name)).lower() not in SERVED_SUFFIXES
-    ]
-    if problems:
+def refuse_unserved(files: dict[str, LocalFile], storage_prefix: str = "") -> None:
+    """Raises SourceRefused with every file of a type that static hosting doesn't serve, and what refers to it.
+
+    `storage_prefix`: the prefix of the storage files, to tell the address there.
+    """
+    unserved = [name for name in files if _suffix(name).lower() not in SERVED_SUFFIXES]
+    if unserved:
+        hints = reference_hints(files, unserved, storage_prefix)
         raise SourceRefused(
             "unsupported file types",
-            hint="exclude them with static.exclude, or move them to the storage folder; "
-            f"supported: {' '.join(sorted(SERVED_SUFFIXES))}",
-            problems=problems,
+            hint="exclude them with static.exclude, or move them to the storage folder; either way their addresses change, so "
+            f"correct what refers to them; supported: {' '.join(sorted(SERVED_SUFFIXES))}",
+            problems=[
+                Problem(_unserved_text(name), Location(files[name].relative_path), hint=hints.get(name))
+                for name in unserved
+            ],
         )
+
+
+def _unserved_text(name: str) -> str:
+    suffix = _suffix(name)
+    return f"static hosting doesn't serve {f'{suffix} files' if suffix else 'files without an extension'}"
 
 
 def _suffix(name: str) -> str:
