@@ -13,6 +13,7 @@ from enum import StrEnum
 from mosaic_deploy.sql.execution.enum_values import EnumValues
 from mosaic_deploy.sql.execution.transactions import (
     WRAPPED_KINDS,
+    may_outlive_rollback,
     not_executable_reason,
     outside_transaction_reason,
 )
@@ -74,6 +75,10 @@ _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
 _EACH_ALONE = "transaction=false"
+_OUTLIVES_ROLLBACK = (
+    "BEGIN … ROLLBACK isn't run, but this statement may leave what ROLLBACK doesn't undo, such as the numbers that it draws "
+    "from a sequence; remove the block, or write COMMIT"
+)
 _COMMITTED = "its first part was applied before the file was edited"
 
 
@@ -198,6 +203,8 @@ class _Splitter:
         elif word == "COMMIT":
             self._close_step()
         else:
+            for undone in filter(may_outlive_rollback, self.open_statements):
+                raise TransactionControlError(_OUTLIVES_ROLLBACK, undone.offset)
             self._remark("ROLLBACK undoes everything since BEGIN, so none of it is run", statement)
             self._forget_open_step()
         self.open_begin = None

@@ -6,6 +6,7 @@ import json
 import re
 
 from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.tree import walk
 
 _NEVER_IN_TRANSACTION = {
     "CreatedbStmt": "CREATE DATABASE",
@@ -134,6 +135,39 @@ def sets_read_only(statement: Statement) -> bool:
 
 def _has_access_mode(statement: Statement) -> bool:
     return any(mode.get("defname") == "transaction_read_only" for mode in _modes(statement))
+
+
+_ALWAYS_RUNS = frozenset(
+    {
+        *(
+            "InsertStmt",
+            "UpdateStmt",
+            "DeleteStmt",
+            "MergeStmt",
+            "CopyStmt",
+            "DoStmt",
+            "CallStmt",
+            "ExecuteStmt",
+        ),
+        *("CreateTableAsStmt", "RefreshMatViewStmt", "ExplainStmt", "DeclareCursorStmt", "FetchStmt"),
+        *("TruncateStmt", "PrepareStmt", "DeallocateStmt"),
+    }
+)
+"""Statements that may draw numbers from a sequence, if only through a default, trigger or view, and prepared ones."""
+_ONLY_DEFINES = frozenset(
+    {"CreateStmt", "ViewStmt", "CreateFunctionStmt", "CreateTrigStmt", "RuleStmt", "CreatePolicyStmt"}
+)
+"""Statements that call none of the functions in them."""
+
+
+def may_outlive_rollback(statement: Statement) -> bool:
+    """Whether something of the statement may remain after ROLLBACK: PostgreSQL doesn't take back a sequence's numbers."""
+    if statement.kind in _ALWAYS_RUNS:
+        return True
+    if statement.kind in _ONLY_DEFINES:
+        return False
+    reads = statement.kind == "SelectStmt"
+    return any(kind == "FuncCall" or (reads and kind == "RangeVar") for kind, _ in walk(statement.tree))
 
 
 def split_modes(statement: Statement) -> tuple[str, str]:

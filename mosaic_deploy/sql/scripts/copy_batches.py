@@ -64,7 +64,9 @@ class CopyBatch(Statement):
 
     @property
     def text(self) -> str:
-        return _insert(self._options, self._values())
+        rows = self._read()
+        first = next(read_rows(rows, self._options, 0, len(rows)))
+        return _insert(self._options, self._values(), len(first.fields))
 
     @property
     def written(self) -> str:
@@ -165,7 +167,7 @@ def _tree(copy: Tree, digest: str) -> Tree:
     }
 
 
-def _insert(options: CopyOptions, lines: str) -> str:
+def _insert(options: CopyOptions, lines: str, width: int) -> str:
     table = ".".join(identifier(part) for part in options.table)
     if options.columns:
         columns = ", ".join(identifier(column) for column in options.columns)
@@ -173,6 +175,8 @@ def _insert(options: CopyOptions, lines: str) -> str:
     # COPY without columns fills all but the generated ones.
     body = (_ALL_OR_NO_COLUMNS if _are_empty(lines) else _ALL_COLUMNS).format(
         table=literal(table),
+        width=width,
+        after=width + 1,
         start=literal(f"INSERT INTO {table} ("),
         middle=literal(") OVERRIDING SYSTEM VALUE VALUES "),
         rows=dollar_quote(f"\n{lines}", "mosaic_rows"),
@@ -181,18 +185,23 @@ def _insert(options: CopyOptions, lines: str) -> str:
 
 
 _ALL_COLUMNS = (
-    "DECLARE names text; BEGIN "
-    "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum) INTO names "
+    "DECLARE names text; fields text[]; BEGIN "
+    "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum), "
+    "pg_catalog.array_agg(attname::pg_catalog.text ORDER BY attnum) INTO names, fields "
     "FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) {table}::pg_catalog.regclass "
     "AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''; "
+    "IF COALESCE(pg_catalog.cardinality(fields), 0) OPERATOR(pg_catalog.<) {width} THEN "
+    "RAISE EXCEPTION 'extra data after last expected column' USING ERRCODE = '22P04'; END IF; "
+    "IF pg_catalog.cardinality(fields) OPERATOR(pg_catalog.>) {width} THEN "
+    "RAISE EXCEPTION 'missing data for column \"%\"', fields[{after}] USING ERRCODE = '22P04'; END IF; "
     "EXECUTE pg_catalog.concat({start}, names, {middle}, {rows}); END"
 )
 
 
 _ALL_OR_NO_COLUMNS = _ALL_COLUMNS.replace(
-    "EXECUTE",
+    "IF COALESCE",
     "IF names IS NULL THEN EXECUTE pg_catalog.concat('INSERT INTO ', {table}, ' SELECT FROM (VALUES ', {rows}, ') r'); "
-    "RETURN; END IF; EXECUTE",
+    "RETURN; END IF; IF COALESCE",
 )
 """The rows of a table without columns, or with generated ones only, are empty lines."""
 

@@ -38,10 +38,20 @@ def read_rows(text: str, options: CopyOptions, start: int, end: int) -> Iterator
             continue
         expected = expected or len(row.fields)
         if len(row.fields) != expected:
-            found = f"{len(row.fields)} value{'' if len(row.fields) == 1 else 's'}"
-            message = f"this row has {found} instead of {expected}"
-            raise ScriptInvalid([Mistake(message, row.start, _hint(options))])
+            raise ScriptInvalid([Mistake(_wrong_count(row, options, expected), row.start, _hint(options))])
         yield row
+
+
+def _wrong_count(row: Row, options: CopyOptions, expected: int) -> str:
+    """What PostgreSQL says of the row; of one that only differs from the first row, that it does."""
+    found = len(row.fields)
+    if not options.columns:
+        return (
+            f"this row has {found} value{'' if found == 1 else 's'} instead of {expected}, as the first one"
+        )
+    if found > expected:
+        return "extra data after last expected column"
+    return f'missing data for column "{options.columns[found]}"'
 
 
 def row_values(row: Row, options: CopyOptions) -> list[Value]:
@@ -66,11 +76,15 @@ def _text_rows(text: str, options: CopyOptions, at: int, end: int) -> Iterator[R
     while at < end:
         stop = _text_row_end(text, line_end, at, end)
         line = text[at:stop]
+        if "\\." in line and any(one.group() == "\\." for one in _ESCAPED.finditer(line)):
+            raise ScriptInvalid([Mistake("end-of-copy marker is not alone on its line", at, _MARKER_HINT)])
         after = min(end, stop + len(line_end))
         yield Row(at, after, _split_fields(line, options.delimiter))
         at = after
 
 
+_MARKER_HINT = r"PostgreSQL reads \. as the end of the rows; write . for a dot, \\. for a backslash and a dot"
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 _ESCAPED_OR_LINE_END = re.compile(r"\\.|\r?\n", re.DOTALL)
 
 

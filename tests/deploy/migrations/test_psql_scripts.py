@@ -106,6 +106,26 @@ def test_an_error_in_a_row_points_at_the_row(site, columns):
 
 
 @pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1", 'missing data for column "b"'),
+        ("1\t2\t3", "extra data after last expected column"),
+        ("", "missing data"),
+    ],
+)
+def test_rows_of_another_width_than_the_table(site, row, message):
+    site.write(
+        "sql/1_a.sql",
+        "create table t (a int, g int generated always as (a + 1) stored, b int);\n"
+        f"copy t from stdin;\n{row}\n\\.\n",
+    )
+    site.manifest(database={"migrations": "sql"})
+    error = site.fails().error
+    assert message in error.message
+    assert (error.location.line, error.location.text) == (3, row)
+
+
+@pytest.mark.parametrize(
     "constraint",
     ["CHECK (a <> 40)", "UNIQUE (b)", "CHECK (b NOT LIKE '%40%')", "FOREIGN KEY (a) REFERENCES u"],
 )

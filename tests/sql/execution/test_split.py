@@ -117,6 +117,28 @@ def test_transaction_control_as_in_psql(text: str, sizes: list[int], remarks: li
     assert found == [(message, text.index(at)) for message, at in remarks]
 
 
+UNDONE = [
+    "SELECT nextval('s')", "SELECT f()", "SELECT 1 FROM a_view", "INSERT INTO t VALUES (1)", "UPDATE t SET a = 1", "DELETE FROM t",
+    "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE", "DO $$ BEGIN END $$", "CREATE TABLE u AS TABLE t", "TRUNCATE t",
+    "ALTER TABLE t ADD b int DEFAULT nextval('s')", "EXPLAIN ANALYZE SELECT f()", "PREPARE p AS SELECT 1", "SELECT setval('s', 1)",
+]  # fmt: skip
+GONE = ["SELECT 1", "CREATE TABLE t (id serial, at timestamptz DEFAULT now())", "DROP TABLE t", "SET search_path = a",
+        "CREATE VIEW v AS SELECT f() FROM t", "ALTER TABLE t ADD b int", "SAVEPOINT a; ROLLBACK TO a"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", UNDONE)
+def test_a_rolled_back_block_is_refused_if_something_may_remain(text: str) -> None:
+    sql = f"BEGIN; SELECT 1; {text}; ROLLBACK"
+    with pytest.raises(TransactionControlError, match="may leave what ROLLBACK doesn't undo") as caught:
+        split_steps(parse(sql))
+    assert caught.value.offset == sql.index(text)
+
+
+@pytest.mark.parametrize("text", GONE)
+def test_a_rolled_back_block_is_left_out_if_nothing_remains(text: str) -> None:
+    assert [step.statements for step in split_steps(parse(f"BEGIN; {text}; ROLLBACK"))] == [()]
+
+
 ALONE = "runs without the file's {}: the statement can only be sent alone"
 AT_SET = "runs without the file's statement_timeout: PostgreSQL measures it from the request that sets it"
 SET_ALL = "SET lock_timeout = 1; SET statement_timeout = 1; SET transaction_timeout = 1; "

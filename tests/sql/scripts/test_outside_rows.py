@@ -101,7 +101,7 @@ def test_a_row_with_too_many_values_has_its_line(options, piece) -> None:
     with pytest.raises(ScriptInvalid) as caught:
         read_script(short, outside)
     [mistake] = caught.value.mistakes
-    assert mistake.message == "this row has 3 values instead of 2"
+    assert mistake.message == "extra data after last expected column"
     assert line(short, mistake.offset) == 63
     assert outside_line(outside, mistake.offset) == "60\tx\ty"
 

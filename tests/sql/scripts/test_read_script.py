@@ -42,7 +42,7 @@ TEXT_ROWS = {
     "\t": "('', '')",
     r"a\tb	c\nd\re\\f\x41\101\xc3\xa9\q": r"""('a	b', E'c\nd\re\\fAAéq')""",
     "it's\t\\\t": "",
-    "\\.x\té": "('.x', 'é')",
+    r"a\\.	\\\\.é": r"(E'a\\.', E'\\\\.é')",
     "a\\\nb\tc": r"(E'a\nb', 'c')",
     r"a\rb	c": r"(E'a\rb', 'c')",
 }
@@ -256,3 +256,25 @@ def test_what_follows_a_command_on_its_line_is_not_lost(line: str, mistakes: lis
     assert (BEHIND not in mistakes) or all(
         "remove the line" not in (one.hint or "") for one in caught.value.mistakes
     )
+
+
+@pytest.mark.parametrize(
+    ("copy", "row", "message"),
+    [
+        ("t (a, b) FROM stdin", "1\t2\t3", "extra data after last expected column"),
+        ("t (a, b) FROM stdin", "1", 'missing data for column "b"'),
+        ("t (a, b) FROM stdin", "", 'missing data for column "b"'),
+        ("t (a, b) FROM stdin CSV", "1,2,3", "extra data after last expected column"),
+        ("t (a, b) FROM stdin CSV", "1", 'missing data for column "b"'),
+        ("t FROM stdin", "1\t2\t3", "this row has 3 values instead of 2, as the first one"),
+        ("t FROM stdin", "\\.x\t1", "end-of-copy marker is not alone on its line"),
+        ("t FROM stdin", "x\\\\\\.\t1", "end-of-copy marker is not alone on its line"),
+    ],
+)
+def test_rows_that_copy_refuses(copy: str, row: str, message: str) -> None:
+    first = "a,b" if copy.endswith("CSV") else "a\tb"
+    text = f"COPY {copy};\n{first}\n{row}\n\\.\n"
+    with pytest.raises(ScriptInvalid) as caught:
+        read_script(text)
+    [mistake] = caught.value.mistakes
+    assert (mistake.message, text[mistake.offset :].startswith(f"{row}\n")) == (message, True)
