@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.model.catalog import SchemaComparison, SchemaDrift, SchemaState
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaDrift, SchemaState
 
 SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
 """The codes of the notes that the schema drifted, and that this couldn't be found out."""

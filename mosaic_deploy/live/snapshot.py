@@ -16,7 +16,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.schema_record import parse_comparison
 from mosaic_deploy.live.ledger.tables import check_ledger_version
-from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
+from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Object,

@@ -11,9 +11,9 @@ from enum import StrEnum
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
+from mosaic_deploy.model.catalog import SchemaDrift
 from mosaic_deploy.model.change import Action, Change, Delete, LoosenPolicy, RollBackMigration, RunsSql
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.model.schema_drift import SchemaDrift
 from mosaic_deploy.model.snapshot import Project
 
 

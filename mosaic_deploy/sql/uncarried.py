@@ -24,7 +24,6 @@ from mosaic_deploy.sql.session.assignments import (
     assignments,
     node_assignments,
 )
-from mosaic_deploy.sql.session.declared_types import types_without_schema
 from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
 from mosaic_deploy.sql.session.state import SEARCH_PATH
 from mosaic_deploy.sql.session.strings import OTHER_STRINGS, changes_strings
@@ -78,7 +77,7 @@ def _refuse_alone(step: StepSql, statement: Statement) -> None:
     if kind == "DoStmt" and nested_block(statement) is None:
         raise _alone(statement, "this DO block can't be given them", "set them in the block")
     path = state.of(SEARCH_PATH)
-    if path and kind == "DoStmt" and (types := types_without_schema(statement.text)):
+    if path and kind == "DoStmt" and (types := _types_without_schema(statement.text)):
         raise _alone(
             statement, f"PostgreSQL looks up {types[0]} before it sets them", "write the schema in the name"
         )
@@ -97,6 +96,37 @@ def _refuse_alone(step: StepSql, statement: Statement) -> None:
         raise _alone(
             statement, f"{name} has no effect", "write constants that don't depend on it, and RESET it before"
         )
+
+
+_DECLARATIONS = re.compile(r"\bdeclare\b(.*?)\bbegin\b", re.IGNORECASE | re.DOTALL)
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_VARIABLE = re.compile(
+    r"\s*(?:\"[^\"]+\"|\w+)\s+(?:constant\s+)?(?P<type>(?:\"[^\"]+\"|\w+)(?:\s*\.\s*(?:\"[^\"]+\"|\w+))*)"
+    r"(?P<of>\s*%\s*(?:row)?type)?",
+    re.IGNORECASE,
+)
+_BUILT_IN = frozenset(
+    {"alias", "bigint", "bigserial", "bit", "bool", "boolean", "bpchar", "bytea", "char", "character", "cidr", "cursor",
+     "date", "decimal", "double", "float", "float4", "float8", "inet", "int", "int2", "int4", "int8", "integer", "interval",
+     "json", "jsonb", "macaddr", "money", "name", "no", "numeric", "oid", "real", "record", "refcursor", "regclass",
+     "regproc", "regrole", "regtype", "scroll", "smallint", "text", "time", "timestamp", "timestamptz", "timetz",
+     "tsquery", "tsvector", "uuid", "varbit", "varchar", "xml"}
+)  # fmt: skip
+"""First words of types in pg_catalog, and of declarations that have no type."""
+
+
+def _types_without_schema(body: str) -> tuple[str, ...]:
+    """The types and tables in the block's declarations that are looked up in the search_path."""
+    found: list[str] = []
+    for declarations in _DECLARATIONS.findall(_COMMENT.sub(" ", body)):
+        for variable in declarations.split(";"):
+            if match := _VARIABLE.match(variable):
+                # schema.table.column%TYPE, schema.table%ROWTYPE, schema.type
+                dots = 2 if (match["of"] or "").lower().replace(" ", "") == "%type" else 1
+                built_in = not match["of"] and match["type"].lower() in _BUILT_IN
+                if not built_in and match["type"].count(".") < dots:
+                    found.append(match["type"] + (match["of"] or ""))
+    return tuple(found)
 
 
 def _alone(statement: Statement, what: str, instead: str) -> TransactionControlError:

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from mosaic_deploy.model.schema_drift import SchemaState
+from mosaic_deploy.model.catalog import SchemaState
 from tests.corpora.conftest import FOLDER, HISTORIES
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 

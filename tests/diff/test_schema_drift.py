@@ -12,9 +12,9 @@ from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.schema_drift import drift_notes, drift_text, schema_drift
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.ledger.schema_record import parse_comparison
+from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
 from mosaic_deploy.model.snapshot import Project
 
 FACTS = {

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.diff.schema_drift import schema_drift
 from mosaic_deploy.errors import Location, MosaicError, NextAction, Problem
-from mosaic_deploy.model.catalog import SchemaChange
+from mosaic_deploy.model.catalog import SchemaChange, SchemaDrift
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_status import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
-from mosaic_deploy.model.schema_drift import SchemaDrift
 from mosaic_deploy.model.snapshot import Objects, Project
 
 if TYPE_CHECKING:

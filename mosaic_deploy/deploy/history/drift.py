@@ -14,9 +14,9 @@ from mosaic_deploy.errors import PlanStale
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.read import read_schema_comparison
 from mosaic_deploy.live.ledger.schema_record import record_schema_sql
+from mosaic_deploy.model.catalog import SchemaDrift, SchemaState
 from mosaic_deploy.model.change import AcceptSchema
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
-from mosaic_deploy.model.schema_drift import SchemaDrift, SchemaState
 
 ACCEPT = "drift"
 

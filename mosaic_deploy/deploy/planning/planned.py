@@ -18,6 +18,7 @@ from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.model.catalog import SchemaState
 from mosaic_deploy.model.change import (
     Action,
     ApplyMigration,
@@ -30,7 +31,6 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.manifest_identity import path_of, repository_of
 from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
-from mosaic_deploy.model.schema_drift import SchemaState
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity

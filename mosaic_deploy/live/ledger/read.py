@@ -15,8 +15,8 @@ from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.rows import digest_query, named_sql
 from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, check_ledger_version
+from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
 from mosaic_deploy.model.manifest_identity import same_names, vaguer_names
-from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Migration,

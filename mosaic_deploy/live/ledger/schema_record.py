@@ -21,8 +21,7 @@ from typing import Any
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.catalog.query import CATALOG_OBJECTS
 from mosaic_deploy.live.ledger.rows import lease_held_cte
-from mosaic_deploy.model.catalog import SchemaObject
-from mosaic_deploy.model.schema_drift import SchemaComparison, SchemaState
+from mosaic_deploy.model.catalog import SchemaComparison, SchemaObject, SchemaState
 from mosaic_deploy.sql.quote import literal
 
 RECORD, OBJECTS = "catalog", "catalog.objects"

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from mosaic_deploy.sql.execution.carried import CARRIED_VARIABLES, check_carried_sql, compared_settings
 from mosaic_deploy.sql.execution.failure import (
     HANDLER_VARIABLES,
     LEASE_LOST,
@@ -22,8 +21,11 @@ from mosaic_deploy.sql.execution.failure import (
 )
 from mosaic_deploy.sql.execution.own_session import (
     BEGIN_SESSION,
+    CARRIED_VARIABLES,
     DECLARE_OWN,
     RESTORE_OWN,
+    check_carried_sql,
+    compared_settings,
     local_settings_sql,
 )
 from mosaic_deploy.sql.execution.plain import CHECK_CONSTRAINTS_SQL, refuses_subtransaction

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mosaic_deploy.sql.execution.carried import CARRIED_VARIABLES, check_carried_sql, compared_settings
 from mosaic_deploy.sql.execution.failure import HANDLER_VARIABLES, reraise_handler_sql
-from mosaic_deploy.sql.execution.own_session import BEGIN_SESSION, DECLARE_OWN, KEEP_OWN, RESTORE_OWN
+from mosaic_deploy.sql.execution.own_session import (
+    BEGIN_SESSION,
+    CARRIED_VARIABLES,
+    DECLARE_OWN,
+    KEEP_OWN,
+    RESTORE_OWN,
+    check_carried_sql,
+    compared_settings,
+)
 from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, record_sql
 from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.rewrite import create_table_as

@@ -7,7 +7,7 @@ import pytest
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.errors import PolicyDenied
 from mosaic_deploy.live.ledger.schema_record import OBJECTS, RECORD
-from mosaic_deploy.model.schema_drift import SchemaState
+from mosaic_deploy.model.catalog import SchemaState
 from tests.deploy.conftest import Site
 from tests.deploy.migrations.test_database_defaults import set_default
 

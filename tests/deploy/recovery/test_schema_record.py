@@ -9,8 +9,8 @@ from mosaic_deploy.deploy.history.drift import accept_drift, plan_accept, read_d
 from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
 from mosaic_deploy.errors import LockLost, MigrationFailed, PlanStale
 from mosaic_deploy.live.ledger.schema_record import OBJECTS, RECORD, begin_schema_change_sql
+from mosaic_deploy.model.catalog import SchemaState
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Noted
-from mosaic_deploy.model.schema_drift import SchemaState
 from tests.deploy.conftest import OPTIONS, Site
 from tests.deploy.faults import Dying, LosingAnswers, is_write
 from tests.deploy.histories import known, repair

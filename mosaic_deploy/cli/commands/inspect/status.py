@@ -11,8 +11,8 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import MigrationError, NextAction
+from mosaic_deploy.model.catalog import SchemaState
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.schema_drift import SchemaState
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState

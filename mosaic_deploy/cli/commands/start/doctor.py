@@ -29,8 +29,8 @@ from mosaic_deploy.installed import install_command
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects
 from mosaic_deploy.live.find_project import find_project
+from mosaic_deploy.model.catalog import SchemaState
 from mosaic_deploy.model.quantities import count_text
-from mosaic_deploy.model.schema_drift import SchemaState
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.version import __version__
 

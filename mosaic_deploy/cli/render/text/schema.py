@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.cli.visible_text import style
-from mosaic_deploy.model.catalog import SchemaChange
+from mosaic_deploy.model.catalog import SchemaChange, SchemaDrift, SchemaState
 from mosaic_deploy.model.quantities import age_text, count_text
-from mosaic_deploy.model.schema_drift import SchemaDrift, SchemaState
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "drop": ("-", "red")}
 _MAX_SHOWN = 25

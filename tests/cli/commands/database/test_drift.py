@@ -10,9 +10,8 @@ import pytest
 
 from mosaic_deploy.cli.render.markdown import plan_markdown
 from mosaic_deploy.live.catalog.query import NOT_COMPARED
-from mosaic_deploy.model.catalog import SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import SchemaChange, SchemaDrift, SchemaObject, SchemaState
 from mosaic_deploy.model.plan import Plan
-from mosaic_deploy.model.schema_drift import SchemaDrift, SchemaState
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.schema_files import read_schema
 from tests.cli.conftest import read_json

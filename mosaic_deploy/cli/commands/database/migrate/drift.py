@@ -21,7 +21,7 @@ from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.live.catalog.query import NOT_COMPARED
-from mosaic_deploy.model.schema_drift import SchemaDrift, SchemaState
+from mosaic_deploy.model.catalog import SchemaDrift, SchemaState
 
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
