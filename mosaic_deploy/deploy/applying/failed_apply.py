@@ -1,4 +1,4 @@
-"""What an apply that failed reports: what is done, what isn't, and which commands go on from there."""
+"""What an apply that failed reports: what is done, what isn't, and which commands continue."""
 
 from __future__ import annotations
 
