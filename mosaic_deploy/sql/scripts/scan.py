@@ -39,6 +39,8 @@ class CopyRows:
 class Scan:
     comments: list[Span] = field(default_factory=list)
     """Line comments, from `--` to the line's end."""
+    blocks: list[Span] = field(default_factory=list)
+    """Block comments."""
     commands: list[Span] = field(default_factory=list)
     """Meta-commands, from the backslash to the line's end."""
     copies: list[CopyRows] = field(default_factory=list)
@@ -80,6 +82,7 @@ def scan(text: str) -> Scan:
             if end is None:
                 found.unterminated = at
                 break
+            found.blocks.append(Span(at, end))
             at = end
         elif sign == "\\":
             end = _line_end(text, at)

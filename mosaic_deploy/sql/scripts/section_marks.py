@@ -1,8 +1,4 @@
-"""Recognizes the section markers of dbmate, goose, sql-migrate, node-pg-migrate and tern among a file's comments.
-
-The down sections of other tools (rambler, micrate, MyBatis, Play and more) are only recognized, not read: run as they are,
-such files would undo what they just did.
-"""
+"""Recognizes the section markers of dbmate, goose, sql-migrate, node-pg-migrate and tern among a file's comments."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.scripts.mistakes import Mistake
 from mosaic_deploy.sql.scripts.scan import Span
 
@@ -55,21 +50,15 @@ _TERN = re.compile(r"---- create above / drop below ----")
 _TERN_NO_TRANSACTION = re.compile(r"---- tern: disable-tx ----\s*")
 _TERN_TEMPLATE = re.compile(r"\{\{-?\s*(?:\.|template\b|if\b|range\b|with\b|define\b|block\b|\$)")
 
-_OTHER_MARK = r"^[ \t]*--[^\w\r\n]*(?:(?P<tool>\w+)[ \t][^\w\r\n]*)?(?P<word>{})(?:[ \t]+migration)?[^\w\n]*$"
-_OTHER_UP = re.compile(_OTHER_MARK.format("ups?|do|apply|deploy|migrate"), re.IGNORECASE | re.MULTILINE)
-_OTHER_DOWN = re.compile(_OTHER_MARK.format("downs?|undo|revert|rollback"), re.IGNORECASE | re.MULTILINE)
-_ALONE = re.compile(r"[@!]\s*(?:down|undo|rollback)", re.IGNORECASE)
-"""What no remark looks like, so it needs no mark of the up section."""
-
 
 def looks_marked(text: str) -> bool:
     """Whether the text may have a marker, wherever it is written."""
-    return _LOOKS_MARKED.search(_with_lf(text)) is not None
+    return _LOOKS_MARKED.search(with_lf(text)) is not None
 
 
 def find_marks(text: str, comments: Sequence[Span]) -> list[Mark]:
     """The markers in order. What node-pg-migrate would accept is only a remark beside another tool's markers."""
-    marks = list(_marks(_with_lf(text), comments))
+    marks = list(_marks(with_lf(text), comments))
     if any(mark.tool != NODE_PG_MIGRATE for mark in marks):
         marks = [mark for mark in marks if mark.tool != NODE_PG_MIGRATE or mark.is_exact]
     checks = {GOOSE: _goose_mistakes, SQL_MIGRATE: _sql_migrate_mistakes, TERN: _tern_mistakes}
@@ -211,24 +200,6 @@ def _wrong(mark: Mark, message: str, hint: str | None = None) -> Mark:
     return Mark(mark.tool, "", mark.start, mark.end, mark.text, mistake=Mistake(message, mark.start, hint))
 
 
-def looks_marked_otherwise(text: str) -> bool:
-    """Whether the text may have such a mark, wherever it is written."""
-    return _OTHER_DOWN.search(_with_lf(text)) is not None
-
-
-def _with_lf(text: str) -> str:
+def with_lf(text: str) -> str:
     """The text, as long as it was, with CR as a line end: there, too, a line comment ends."""
     return text.replace("\r", "\n")
-
-
-def other_down_mark(text: str, comments: Sequence[Span]) -> Mistake | None:
-    """A comment that begins a down section with statements: one of a pair like `-- up` and `-- down`, or `-- @UNDO`."""
-    lines = [(comment.start, text[comment.start : comment.end].rstrip()) for comment in comments]
-    tools = {found["tool"] for _, line in lines if (found := _OTHER_UP.match(line))}
-    for start, line in lines:
-        found = _OTHER_DOWN.match(line)
-        if found and (found["tool"] in tools or _ALONE.search(line)) and parse(text[start:]):
-            message = f"{line} looks like the down section of another tool, but the whole file would run"
-            hint = "mark the sections with -- migrate:up and -- migrate:down, or reword the comment"
-            return Mistake(message, start, hint)
-    return None

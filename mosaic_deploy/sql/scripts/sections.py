@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from mosaic_deploy.sql.parse import line_and_column, parse
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
+from mosaic_deploy.sql.scripts.other_marks import looks_marked_otherwise, other_down_mark
 from mosaic_deploy.sql.scripts.scan import Span, scan
 from mosaic_deploy.sql.scripts.section_marks import (
     NODE_PG_MIGRATE,
     Mark,
     find_marks,
     looks_marked,
-    looks_marked_otherwise,
-    other_down_mark,
 )
 
 UP, DOWN = "up", "down"
@@ -53,14 +52,21 @@ def down_section(text: str) -> Section | None:
 def _marks(text: str) -> list[Mark]:
     """The file's markers in order, checked; [] if it has none."""
     marks = find_marks(text, _comments(text)) if looks_marked(text) else []
+    if all(mark.direction != DOWN for mark in marks) and looks_marked_otherwise(text):
+        _refuse_other_marks(text)
     if not marks:
-        if looks_marked_otherwise(text) and (mistake := other_down_mark(text, _comments(text))):
-            raise ScriptInvalid([mistake])
         return []
     _refuse_two_tools(text, marks)
     if wrong := [mark.mistake for mark in marks if mark.mistake]:
         raise ScriptInvalid(wrong)
     return _checked(text, marks)
+
+
+def _refuse_other_marks(text: str) -> None:
+    found = scan(text)
+    comments = _comments(text) if found.unterminated is not None else [*found.comments, *found.blocks]
+    if mistake := other_down_mark(text, comments):
+        raise ScriptInvalid([mistake])
 
 
 def _comments(text: str) -> list[Span]:
