@@ -172,3 +172,16 @@ def test_a_seed_is_checked_too(books: Site) -> None:
     books.sql("insert into old values (1)")
     books.sql("insert into kid values (1)")
     assert "table public.kid holds rows now" in books.fails(planned=planned).error.message
+
+
+def test_rows_of_a_child_are_not_told_as_none(site: Site) -> None:
+    site.deploy_sql(
+        "create table parent (a text); create table child () inherits (parent); insert into child values ('x');"
+        "create table alone (a text); create table heir () inherits (alone);"
+    )
+    site.write("sql/2_next.sql", "alter table parent drop column a; alter table alone drop column a")
+    told = [(one.message, one.severity, one.cascades_to) for one in site.plan().hazards]
+    assert told == [
+        ("drops column parent.a (no rows of its own)", HazardSeverity.DESTRUCTIVE, ("public.child",)),
+        ("drops column alone.a (no rows)", HazardSeverity.RISKY, ("public.heir",)),
+    ]

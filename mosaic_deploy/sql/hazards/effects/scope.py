@@ -130,10 +130,10 @@ class Scope:
         return any(table_is_affected(table, one) for table in tables for one in self.protected_tables)
 
     def row_estimate(self, name: Name) -> str:
-        """` (≈2.1 M rows)`, for use after the table's name; "" if unknown."""
+        """` (≈2.1 M rows)`, for use after the table's name; "" if unknown. Rows of its own: its children may have others."""
         found = self.facts_of(name) or ObjectFacts()
         if found.relation_kind in ("r", "m") and f"{found.schema}.{found.name}" in self.empty_tables:
-            return " (no rows)"
+            return " (no rows)" if found.shares_rows_with <= self.empty_tables else " (no rows of its own)"
         return row_estimate_text(found.rows)
 
     def column(self, name: Name, column: str) -> ColumnType | None:
