@@ -53,6 +53,8 @@ def _candidates(
         found = (live or {}).get(path)
         if found is None or found.state not in OTHERS_STATES:
             continue
+        if found.state is ObjectState.UNMANAGED and found.sha256:
+            continue  # compared already; of the other states it is the digest of what was deployed
         if found.listed_size in (None, wanted.size):
             yield kind, found, wanted.size
 
