@@ -180,7 +180,7 @@ def test_rows_of_a_child_are_not_told_as_none(site: Site) -> None:
         "create table alone (a text); create table heir () inherits (alone);"
     )
     site.write("sql/2_next.sql", "alter table parent drop column a; alter table alone drop column a")
-    told = [(one.message, one.severity, one.cascades_to) for one in site.plan().hazards]
+    told = [(one.message, one.severity, one.cascades_to) for one in site.plan().plan.hazards]
     assert told == [
         ("drops column parent.a (no rows of its own)", HazardSeverity.DESTRUCTIVE, ("public.child",)),
         ("drops column alone.a (no rows)", HazardSeverity.RISKY, ("public.heir",)),
