@@ -27,6 +27,9 @@ _UNQUOTED = "!$&'()*+,;=:@~"
 _BOUNDARIES = frozenset("\"'`()<>=,; \t\r\n")
 """Characters around an address, except those in the file's name."""
 
+_STORAGE = "storage"
+"""The folder of storage files in the addresses of the embedded platform."""
+
 
 def moving_hint(files: Mapping[str, LocalFile], name: str, prefix: str) -> str:
     """What to do about the static file `name` that can't be served; `prefix` is that of the storage files."""
@@ -52,7 +55,7 @@ def _reference_hint(places: Sequence[Location], stored: str) -> str:
     shown += f" and {more} more" if more > 0 else ""
     return (
         f"{shown} {'refers' if len(places) == 1 else 'refer'} to it: for the storage file {stored}, write "
-        f"/storage/{quote(stored)} there on the embedded platform, and on others the URL that `mosaic-deploy storage ls` "
+        f"/{_STORAGE}/{quote(stored)} there on the embedded platform, and on others the URL that `mosaic-deploy storage ls` "
         "shows after an apply"
     )
 

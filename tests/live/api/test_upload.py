@@ -33,13 +33,13 @@ ROW = Object("a.css", "a" * 64, 5)
         (
             replace(ROW, state=ObjectState.PENDING),
             {"a.css": (9, "")},
-            replace(ROW, state=ObjectState.PENDING, listed_size=9),
+            replace(ROW, state=ObjectState.REPLACED, listed_size=9),
         ),
         (replace(ROW, state=ObjectState.KEPT), {"a.css": (5, "")}, replace(ROW, state=ObjectState.KEPT)),
         (
             replace(ROW, state=ObjectState.KEPT),
             {"a.css": (6, "")},
-            Object("a.css", "", 5, ObjectState.KEPT, listed_size=6),
+            Object("a.css", "a" * 64, 5, ObjectState.KEPT_CHANGED, listed_size=6),
         ),
         (replace(ROW, state=ObjectState.KEPT), {}, replace(ROW, state=ObjectState.MISSING)),
         (None, {"a.css": (6, "")}, Object("a.css", "", 6, ObjectState.UNMANAGED, listed_size=6)),
