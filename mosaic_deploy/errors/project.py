@@ -120,6 +120,18 @@ class MigrationFailed(StatementFailed):
     code = "migration_failed"
 
 
+class EffectsExceedConsent(MigrationError):
+    """A step did more to existing rows or objects than the plan says, so it was rolled back."""
+
+    code = "effects_exceed_consent"
+
+
+class EffectsNotMeasured(MigrationError):
+    """PostgreSQL doesn't count the rows that a step changes, so destroying data needs approval. The step was rolled back."""
+
+    code = "effects_not_measured"
+
+
 class DraftFailed(StatementFailed):
     """PostgreSQL rejected a statement of draft.sql on a copy of the database. The real one is unchanged."""
 

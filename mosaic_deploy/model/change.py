@@ -47,7 +47,8 @@ NOTHING_LEFT = "only recorded: its applied steps are all that it contains now"
 class ApplyMigration:
     """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does.
 
-    `destroys` are the live objects that it drops for good: `table old`, `column books.fax`.
+    `destroys` are the live objects that it drops for good: `table old`, `column books.fax`. `updates` are the live tables of
+    which it updates rows: `public.orders (≈2 k rows)`.
     """
 
     version: str
@@ -58,6 +59,7 @@ class ApplyMigration:
     steps_done: int = 0
     summary: str = ""
     destroys: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
     kind: ClassVar[str] = "migration"
     action: ClassVar[Action] = Action.ADD
 
@@ -123,6 +125,7 @@ class RollBackMigration:
     statements: int
     checksum: str
     destroys: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
     kind: ClassVar[str] = "rollback"
     action: ClassVar[Action] = Action.DESTROY
 
@@ -145,6 +148,7 @@ class RunSeed:
     action: Action
     reason: str
     destroys: tuple[str, ...] = ()
+    updates: tuple[str, ...] = ()
     kind: ClassVar[str] = "seed"
 
     @property

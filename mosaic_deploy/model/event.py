@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.effects import TableEffect
 from mosaic_deploy.model.plan import Note
 from mosaic_deploy.model.snapshot import Project
 
@@ -24,11 +25,15 @@ class SqlNotice:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """What a step of a migration did: its seconds (None if unknown), rows by verb (`inserted`), and notices."""
+    """What a step of a migration did: its seconds (None if unknown), rows by verb (`inserted`), and notices.
+
+    `tables` is what it did to tables that held rows before the run.
+    """
 
     seconds: float | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     notices: tuple[SqlNotice, ...] = ()
+    tables: tuple[TableEffect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

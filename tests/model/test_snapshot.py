@@ -148,4 +148,5 @@ def test_change_facts_are_json_ready() -> None:
         "steps_done": 1,
         "summary": "",
         "destroys": (),
+        "updates": (),
     }

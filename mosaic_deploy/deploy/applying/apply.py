@@ -146,7 +146,13 @@ def _run_under_lease(
     acquired_at = yield from acquire_lease(api.with_timeout(_LEASE_TIMEOUT), claim, wait_policy)
     api.rate_limiter.set_limit(options.parallelism)
     with Heartbeat(api, claim, acquired_at) as heartbeat, _fenced(api, heartbeat):
-        chosen = (options.parallelism, options.on_running, options.superseded)
+        chosen = (
+            options.parallelism,
+            options.on_running,
+            options.superseded,
+            options.consent,
+            options.retry_command,
+        )
         yield from _run_and_record(Run(api, planned, project, claim, heartbeat, *chosen), job)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from mosaic_deploy.deploy.applying.consent_exceeded import consent_exceeded
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
@@ -30,6 +31,7 @@ from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, sta
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.guard.agreement import Agreement
 from mosaic_deploy.sql.quote import index_name
 
 _ACTIVE_SQL_TRANSACTION = "25001"
@@ -84,11 +86,15 @@ def apply_migrations(run: Run) -> Iterator[Event]:
     except StepFailed as failure:
         change = by_version[failure.step.version]
         yield ChangeStarted(change)
+        rolled_back = _rolled_back_text(change, changes, single_transaction=runner.single_transaction)
+        file = parsed[change.version].file.relative_path
+        if exceeded := consent_exceeded(run, failure, file, rolled_back):
+            raise exceeded from None
         error = _migration_failed(
             failure,
             parsed[change.version],
             first=not run.planned.live.snapshot.migrations,
-            rolled_back=_rolled_back_text(change, changes, single_transaction=runner.single_transaction),
+            rolled_back=rolled_back,
         )
         if failure.too_large:
             error.hint = large_step_hint(
@@ -105,7 +111,9 @@ def run_session(run: Run) -> SqlSession:
     database = run.planned.desired.manifest.database
     lock = database.lock_timeout if database else None
     statement = database.statement_timeout if database else None
-    return SqlSession(run.claim.token, run.claim.deploy_id, timeout_text(lock), timeout_text(statement))
+    return SqlSession(
+        run.claim.token, run.claim.deploy_id, timeout_text(lock), timeout_text(statement), run.existing()
+    )
 
 
 def timeout_text(seconds: float | None) -> str | None:
@@ -119,6 +127,19 @@ def checked_step(step: StepSql, number: int, file: MigrationFile, hazards: Seque
     tables = {table for one in found for table in one.empty_tables}
     first = next(one for one in found if one.empty_tables) if tables else None
     return with_empty_check(step, tables, _offset(file.text, first.location) if first else 0)
+
+
+def agreed_effects(run: Run, file: MigrationFile, number: int) -> Agreement:
+    """What the file's step `number` may do to what existed before the run: what the plan says, and what was approved."""
+    from mosaic_deploy.sql.hazards import StepWrites, agreement
+
+    writes = run.planned.writes.get(file.relative_path, {}).get(number, StepWrites())
+    hazards = [
+        one
+        for one in run.planned.plan.hazards
+        if one.step == number and one.location.file == file.relative_path
+    ]
+    return agreement(writes, hazards, anything=run.allows_destroying)
 
 
 def _offset(text: str, location: Location) -> int:
@@ -148,6 +169,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
                 number=number,
                 steps=change.steps,
                 sql=checked_step(step, number, parsed.file, hazards),
+                agreed=agreed_effects(run, parsed.file, number),
                 next_session=steps[number].session if number < len(steps) else None,
             )
 

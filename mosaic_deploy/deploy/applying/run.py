@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.api.responses import Row
+from mosaic_deploy.live.database.existing import read_existing
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import NO_PROCESSES, LocalProcesses, lease_lost_error
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.live.ledger.proofs import Prover
+from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.sql.guard.agreement import Existing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,28 @@ class Run:
     """As in ApplyOptions."""
     superseded: Callable[[], bool] = lambda: False
     """As in ApplyOptions."""
+    consent: Consent | None = None
+    """As in ApplyOptions."""
+    retry_command: str = ""
+    """As in ApplyOptions."""
+    _existing: list[Existing] = field(default_factory=list)
+
+    def existing(self) -> Existing:
+        """What existed when the run began, read once before the first SQL of the run."""
+        if not self._existing:
+            policy = self.planned.desired.manifest.policy
+            protected = policy.protected_tables if policy else ()
+            claim = self.claim
+            found = read_existing(self.api, self.project.id, claim.token, claim.deploy_id, protected)
+            self._existing.append(found)
+        return self._existing[0]
+
+    @property
+    def allows_destroying(self) -> bool:
+        """Whether everything that SQL destroys is approved, also what the plan didn't list: by the policy, or by --allow."""
+        policy = self.planned.desired.manifest.policy
+        by_policy = policy is not None and policy.destructive == "allow"
+        return by_policy or (self.consent is not None and DESTRUCTIVE in self.consent.allow)
 
     @property
     def created(self) -> bool:

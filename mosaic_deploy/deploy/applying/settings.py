@@ -16,9 +16,10 @@ from mosaic_deploy.live.ledger.read import OWNER_SETTING, POLICY_SETTING
 from mosaic_deploy.model.change import EnableExtension, LoosenPolicy, SetAuth
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted
 from mosaic_deploy.model.plan import Note
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, parse_failure, raise_with_facts_sql
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, parse_failure
 from mosaic_deploy.sql.execution.records import lease_check_sql
 from mosaic_deploy.sql.execution.step import SqlSession
+from mosaic_deploy.sql.marker import raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote, identifier, json_literal
 
 

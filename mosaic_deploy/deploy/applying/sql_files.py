@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mosaic_deploy.deploy.applying.consent_exceeded import consent_exceeded
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
-from mosaic_deploy.deploy.applying.migrations import checked_step, run_session
+from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step, run_session
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed
@@ -15,7 +16,6 @@ from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.change import Change, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
-from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.split import EMPTY_STEP
 from mosaic_deploy.sql.execution.step import Purpose, Step
@@ -51,6 +51,8 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
     except StepFailed as failure:
         file_step = by_version[failure.step.version]
         yield ChangeStarted(file_step.change)
+        if exceeded := consent_exceeded(run, failure, file_step.parsed.file.relative_path, "rolled back"):
+            raise exceeded from None
         raise MigrationFailed(
             f"{failure.message} ({'nothing of it ran' if failure.too_large else 'rolled back'})",
             **failure_facts(failure, file_step.parsed),
@@ -73,13 +75,10 @@ def run_seeds(run: Run) -> Iterator[Event]:
     """Runs the plan's seeds. Raises MigrationFailed for a statement that PostgreSQL rejects."""
     parsed = {p.file.relative_path: p for p in run.planned.seeds}
     changes = [change for change in run.changes if isinstance(change, RunSeed)]
-    hazards, manifest = run.planned.plan.hazards, run.planned.desired.snapshot.manifest
-    yield from run_file_steps(
-        run, [_file_step(change, parsed[change.path], hazards, manifest) for change in changes]
-    )
+    yield from run_file_steps(run, [_file_step(run, change, parsed[change.path]) for change in changes])
 
 
-def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard], manifest: str) -> FileStep:
+def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
     sql = parsed.steps[0] if parsed.steps else EMPTY_STEP
     step = Step(
         version=parsed.file.migration.version,
@@ -90,9 +89,10 @@ def _file_step(change: RunSeed, parsed: ParsedFile, hazards: Sequence[Hazard], m
         source=parsed.file.text,
         number=1,
         steps=1,
-        sql=checked_step(sql, 1, parsed.file, hazards),
+        sql=checked_step(sql, 1, parsed.file, run.planned.plan.hazards),
         purpose=Purpose.SEED,
         size=change.size,
-        manifest=manifest,
+        manifest=run.planned.desired.snapshot.manifest,
+        agreed=agreed_effects(run, parsed.file, 1),
     )
     return FileStep(change, step, parsed)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from hashlib import sha256
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
-from mosaic_deploy.deploy.applying.migrations import checked_step
+from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.applying.schema_record import begin_schema_change, record_schema
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
@@ -18,7 +18,7 @@ from mosaic_deploy.deploy.history.read import (
     migration_path,
     read_own_history,
 )
-from mosaic_deploy.deploy.planning.hazards import find_hazards, with_destroyed
+from mosaic_deploy.deploy.planning.hazards import find_hazards, with_effects
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
@@ -30,7 +30,6 @@ from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.change import RollBackMigration
 from mosaic_deploy.model.event import Event
-from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.migration_status import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
@@ -93,9 +92,14 @@ def plan_rollback(
     findings = find_hazards(api, live, down_plan.parsed, manifest.policy)
     refuse_unknown_names(api, live.project.id, findings.unknown)
     paths = {e.migration.version: parsed.file.relative_path for e, _, parsed in downs}
-    plan = with_destroyed(down_plan.plan, findings, paths)
+    plan = with_effects(down_plan.plan, findings, paths)
     desired = replace(down_plan.desired, manifest=manifest)
-    return replace(down_plan, plan=apply_policy(plan, findings.hazards, manifest), desired=desired)
+    return replace(
+        down_plan,
+        plan=apply_policy(plan, findings.hazards, manifest),
+        desired=desired,
+        writes=findings.writes,
+    )
 
 
 def roll_back(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:
@@ -221,15 +225,12 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
 def _rollback_steps(run: Run) -> Iterator[Event]:
     parsed = {p.file.migration.version: p for p in run.planned.parsed}
     changes = [change for change in run.changes if isinstance(change, RollBackMigration)]
-    hazards = run.planned.plan.hazards
     begin_schema_change(run)
-    yield from run_file_steps(
-        run, [_file_step(change, parsed[change.version], hazards) for change in changes]
-    )
+    yield from run_file_steps(run, [_file_step(run, change, parsed[change.version]) for change in changes])
     yield from record_schema(run)
 
 
-def _file_step(change: RollBackMigration, parsed: ParsedFile, hazards: Sequence[Hazard]) -> FileStep:
+def _file_step(run: Run, change: RollBackMigration, parsed: ParsedFile) -> FileStep:
     step = Step(
         version=change.version,
         file=change.file,
@@ -239,7 +240,8 @@ def _file_step(change: RollBackMigration, parsed: ParsedFile, hazards: Sequence[
         source=parsed.file.text,
         number=1,
         steps=1,
-        sql=checked_step(parsed.steps[0], 1, parsed.file, hazards),
+        sql=checked_step(parsed.steps[0], 1, parsed.file, run.planned.plan.hazards),
         purpose=Purpose.ROLLBACK,
+        agreed=agreed_effects(run, parsed.file, 1),
     )
     return FileStep(change, step, parsed)

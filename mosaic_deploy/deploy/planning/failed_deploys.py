@@ -36,7 +36,8 @@ def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[
         return found
     hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
     destroyed = {path: names for path, names in again.destroyed.items() if path in paths}
-    return replace(found, hazards=hazards, destroyed=destroyed)
+    writes = {path: steps for path, steps in again.writes.items() if path in paths}
+    return replace(found, hazards=hazards, destroyed=destroyed, writes=writes)
 
 
 def _may_be_in_use(

@@ -16,7 +16,7 @@ from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.migrations.files import ParsedFile
 
 if TYPE_CHECKING:
-    from mosaic_deploy.sql.hazards import UnknownName
+    from mosaic_deploy.sql.hazards import StepWrites, UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,26 @@ class Findings:
     hazards: tuple[Hazard, ...] = ()
     destroyed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unknown: tuple[tuple[UnknownName, Location], ...] = ()
+    writes: Mapping[str, Mapping[int, StepWrites]] = field(default_factory=dict)
+    """By the file's path, what its steps are expected to do, by their numbers from 1."""
 
 
-def with_destroyed(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
-    """The plan whose changes say which live objects they destroy. `paths` are the files by version, or by seed path."""
+def with_effects(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
+    """The plan whose changes say which live objects they destroy, and of which live tables they update rows.
+
+    `paths` are the files by version, or by seed path.
+    """
 
     def add(change: Change) -> Change:
         if not isinstance(change, RunsSql):
             return change
         key = change.path if isinstance(change, RunSeed) else change.version
-        return replace(change, destroys=found.destroyed.get(paths.get(key, ""), ()))
+        path = paths.get(key, "")
+        updated: dict[str, str] = {}
+        for writes in found.writes.get(path, {}).values():
+            updated.update(writes.updates)
+        updates = tuple(f"{table}{estimate}" for table, estimate in updated.items())
+        return replace(change, destroys=found.destroyed.get(path, ()), updates=updates)
 
     return replace(plan, changes=tuple(add(change) for change in plan.changes))
 
@@ -66,4 +76,5 @@ def find_hazards(
         facts |= {} if empty else read_facts(api, live.project.id, new)
         found = review(scripts, facts, policy=policy)
     destroyed = dict(zip((one.file for one in scripts), found.destroyed, strict=True))
-    return Findings(tuple(worst_first(found.hazards)), destroyed, found.unknown)
+    writes = dict(zip((one.file for one in scripts), found.writes, strict=True))
+    return Findings(tuple(worst_first(found.hazards)), destroyed, found.unknown, writes)

@@ -15,7 +15,7 @@ from mosaic_deploy.deploy.planning.deferred import (
 )
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
-from mosaic_deploy.deploy.planning.hazards import with_destroyed
+from mosaic_deploy.deploy.planning.hazards import with_effects
 from mosaic_deploy.deploy.planning.history_evidence import refuse_lost_steps
 from mosaic_deploy.deploy.planning.pending import (
     parse_needed,
@@ -177,13 +177,20 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     found = find_new_hazards(api, desired, live, (*migrations, *seeds))
     refuse_unknown_names(api, _running_id(live.snapshot), found.unknown)
     paths = {p.file.migration.version: p.file.relative_path for p in migrations}
-    new_plan = with_destroyed(
+    new_plan = with_effects(
         new_plan, found, {**paths, **{p.file.relative_path: p.file.relative_path for p in seeds}}
     )
     new_plan = _with_limits(api, desired, live, new_plan, found.hazards)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
     return PreparedPlan(
-        new_plan, replace(desired, snapshot=complete), live, parsed, seeds, options.selection, postponed_paths
+        new_plan,
+        replace(desired, snapshot=complete),
+        live,
+        parsed,
+        seeds,
+        options.selection,
+        postponed_paths,
+        found.writes,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from mosaic_deploy.diff.check_record import CheckRecord, parse_check_record
 from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
@@ -37,6 +38,9 @@ from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.execution.records import SEED
+
+if TYPE_CHECKING:
+    from mosaic_deploy.sql.hazards import StepWrites
 
 CompareCommit = Callable[[str | None, bool], Sequence[Note]]
 _ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
@@ -105,6 +109,8 @@ class PreparedPlan:
     selection: Selection = ALL
     postponed_migrations: tuple[str, ...] = ()
     """With `postpone_empty_migrations`: the paths of a migration without a statement, and of those after it."""
+    writes: Mapping[str, Mapping[int, StepWrites]] = field(default_factory=dict)
+    """As in Findings."""
 
     @property
     def owner_record(self) -> dict[str, object] | None:

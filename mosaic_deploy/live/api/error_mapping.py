@@ -12,7 +12,7 @@ import httpx
 from mosaic_deploy import errors
 from mosaic_deploy.live.api import responses
 from mosaic_deploy.model.quantities import duration_text
-from mosaic_deploy.sql.execution.failure import MARKER
+from mosaic_deploy.sql.marker import MARKER
 
 _YEAR = 366 * 86400.0
 _KEY_REJECTED = "the API key was rejected: "

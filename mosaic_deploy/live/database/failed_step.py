@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.error_mapping import TRANSACTION_TIMEOUT
 from mosaic_deploy.live.database.outside_transaction import may_commit_partially
+from mosaic_deploy.model.effects import Effects, parse_effects
 from mosaic_deploy.model.event import SqlNotice
 from mosaic_deploy.sql.execution.failure import Failure
 from mosaic_deploy.sql.execution.plain import guess_failed_statement
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import StatementPosition, Step
+from mosaic_deploy.sql.guard.agreement import NOT_MEASURED
 
 LOCK_NOT_AVAILABLE = "55P03"
 _QUERY_CANCELED = "57014"
@@ -37,6 +39,8 @@ class StepFailed(Exception):
     notices: tuple[SqlNotice, ...] = ()
     too_large: bool = False
     """The request was too large, so nothing of the step ran."""
+    effects: Effects | None = None
+    """What the step did beyond what was agreed to, for which it was rolled back; empty if that couldn't be measured."""
     wrapped: bool = False
     """The endpoint runs each request in a transaction, so nothing of the step was committed."""
 
@@ -57,6 +61,17 @@ def in_original_statements(failed: StepFailed | None, steps: Sequence[Step]) -> 
     offset = failed.step.sql.statements[failed.statement - 1].offset
     offsets = [statement.offset for statement in step.sql.statements]
     return replace(failed, step=step, statement=offsets.index(offset) + 1)
+
+
+def unmeasured_or_exceeding(step: Step, failure: Failure) -> StepFailed:
+    """The failure of a step that the guard has stopped. Raises ResponseInvalid if its report can't be read."""
+    if failure.code == NOT_MEASURED:
+        return StepFailed(step, 0, None, "", effects=Effects())
+    try:
+        effects = parse_effects(failure.effects)
+    except ValueError as error:
+        raise ResponseInvalid(f"the SQL endpoint returned {error}") from None
+    return StepFailed(step, 0, None, "", effects=effects)
 
 
 def unknown_step_error(failure: Failure) -> ResponseInvalid:

@@ -19,6 +19,7 @@ from mosaic_deploy.live.database.failed_step import (
     step_failed,
     step_key,
     unknown_step_error,
+    unmeasured_or_exceeding,
 )
 from mosaic_deploy.live.database.names import qualify_names
 from mosaic_deploy.live.database.outside_transaction import (
@@ -43,6 +44,7 @@ from mosaic_deploy.sql.execution.plain import (
 from mosaic_deploy.sql.execution.rewrite import executable_form, first_not_executable
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
+from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED
 
 MAX_STEPS_PER_CALL = 100
 MAX_TEXT_PER_CALL = 512 * 1024
@@ -204,8 +206,10 @@ class Runner:
         if index is None or not 0 <= failure.statement <= len(group[index].sql.statements):
             raise unknown_step_error(failure)
         step = group[index]
-        facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         committed = tuple(group[:index]) if self.commits_in_block else ()
+        if failure.code in (EXCEEDED, NOT_MEASURED):
+            return committed, unmeasured_or_exceeding(step, failure)
+        facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         return committed, StepFailed(step, failure.statement, *facts, context=failure.context)
 
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mosaic_deploy.model.event import SqlNotice, StepReport
 from mosaic_deploy.sql.execution.report import StepKey, parse_report
 
@@ -29,10 +31,10 @@ class StepReports:
             if report is None:
                 self._unclaimed.append(notice)
                 continue
-            key, seconds, rows = report
-            before = new.get(key, StepReport())
+            before, rows = new.get(report.key, StepReport()), report.rows
             total = {verb: before.rows.get(verb, 0) + rows.get(verb, 0) for verb in {**before.rows, **rows}}
-            new[key] = StepReport(seconds, total, (*before.notices, *self.take_unclaimed()))
+            notices = (*before.notices, *self.take_unclaimed())
+            new[report.key] = StepReport(report.seconds, total, notices, report.tables or before.tables)
         self._by_step.update(new)
 
     def take_unclaimed(self) -> tuple[SqlNotice, ...]:
@@ -43,4 +45,4 @@ class StepReports:
     def of(self, key: StepKey, seconds: float) -> StepReport:
         """The report of a committed step; `seconds` if it has none."""
         found = self._by_step.get(key) or StepReport(notices=self.take_unclaimed())
-        return found if found.seconds is not None else StepReport(seconds, found.rows, found.notices)
+        return found if found.seconds is not None else replace(found, seconds=seconds)

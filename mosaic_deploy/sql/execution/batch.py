@@ -15,7 +15,6 @@ from mosaic_deploy.sql.execution.failure import (
     HANDLER_VARIABLES,
     LEASE_LOST,
     RESEND,
-    raise_with_facts_sql,
     refuse_off_strings_sql,
     reraise_handler_sql,
 )
@@ -38,6 +37,16 @@ from mosaic_deploy.sql.execution.records import (
 )
 from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.guard.measure import (
+    MEASURE,
+    NOTE_END,
+    VARIABLES,
+    begin_measure_sql,
+    compare_sql,
+    existing_variable,
+)
+from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
+from mosaic_deploy.sql.marker import raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
 from mosaic_deploy.sql.session.leftovers import leftovers
 from mosaic_deploy.sql.session.strings import REFUSE_OFF
@@ -50,23 +59,28 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
     in one transaction. Every statement must be one that EXECUTE accepts. It raises `resend` if a transaction has
     committed meanwhile that this one can't see.
     """
+    measured = bool(session.existing)
     data = [_step_data(step, session) for step in steps]
     steps_json = dollar_quote(json.dumps(data, ensure_ascii=False, separators=(",", ":")), "mosaic_steps")
     flush = _ASYNC_COMMIT.format(last=len(steps) - 1) if commit else ""
-    checked = _CHECK_CONSTRAINTS if commit or len(steps) == 1 else ""
+    checked = _CHECK_CONSTRAINTS
+    if not commit and len(steps) > 1:
+        checked = f"    IF place OPERATOR(pg_catalog.=) {len(steps) - 1} THEN\n{checked}    END IF;\n"
     carried = _CHECK_CARRIED if any(step.next_session is not None for step in steps) else ""
     settings = _SET_SESSION if any(step.sql.session.statements for step in steps) else ""
     leave = _LEAVE_SESSION if any(leftovers(step.sql.statements) for step in steps) else ""
+    measure = f"{MEASURE}{_COMPARE}" if measured else ""
+    noted = "" if session.existing is None else NOTE_END
     body = f"""DECLARE
   steps pg_catalog.jsonb := {steps_json};
-{_DECLARATIONS}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
+{_guard_variables(session)}{_DECLARATIONS}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
-{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
-{settings}{_execute_loop(steps)}{checked}{carried}{leave}{RESTORE_OWN}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
-    {_REPORT}
+{_BEGIN_MEASURE if measured else ""}{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
+{settings}{_execute_loop(steps, measured=measured)}{checked}{carried}{leave}{RESTORE_OWN}{measure}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+    {_REPORT_MEASURED if measured else _REPORT}
   END IF;
 {"  COMMIT;" if commit else ""}
   END LOOP;
@@ -76,11 +90,16 @@ END
     return "DO " + dollar_quote(body, "mosaic_batch")
 
 
-def _execute_loop(steps: Sequence[Step]) -> str:
+def _guard_variables(session: SqlSession) -> str:
+    return f"{existing_variable(session.existing)}  {VARIABLES}" if session.existing else ""
+
+
+def _execute_loop(steps: Sequence[Step], *, measured: bool) -> str:
     """PL/pgSQL that EXECUTEs a step's statements in one subtransaction, or each in its own if some can't be in one."""
-    if any(_bare_statement_numbers(step) for step in steps):
-        return _LOOP_WITH_BARE
-    return _LOOP
+    loop = _LOOP_WITH_BARE if any(_bare_statement_numbers(step) for step in steps) else _LOOP
+    if not measured or not any(rewriting(step.sql.statements) for step in steps):
+        return loop.replace(_EXECUTE, "EXECUTE sql;")
+    return loop.replace(_EXECUTE, _EXECUTE_REWRITING)
 
 
 def _bare_statement_numbers(step: Step) -> list[int]:
@@ -102,7 +121,14 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         **_next_session(step),
         **({"leave": list(left)} if (left := leftovers(step.sql.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
+        **(_guard_data(step) if session.existing else {}),
     }
+
+
+def _guard_data(step: Step) -> dict[str, object]:
+    rewrites = {str(number): name for number, name in rewriting(step.sql.statements).items()}
+    agreed = step.agreed.as_json()
+    return {**({"agreed": agreed} if agreed else {}), **({"rewrites": rewrites} if rewrites else {})}
 
 
 def _next_session(step: Step) -> dict[str, list[str]]:
@@ -147,11 +173,22 @@ _REPORT = report_sql(
     f"{_STEP_FACTS}, 'rows', counts, "
     "'seconds', EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)"
 )
+_REPORT_MEASURED = report_sql(
+    f"{_STEP_FACTS}, 'rows', counts, 'tables', effects OPERATOR(pg_catalog.->) 'tables', "
+    "'seconds', EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)"
+)
+_BEGIN_MEASURE = begin_measure_sql(_STEP_FACTS, refuse_uncounted=True)
+_COMPARE = compare_sql("(one -> 'agreed')", _STEP_FACTS)
+_EXECUTE = "EXECUTE sql; /* one */"
+_EXECUTE_REWRITING = f"""target := one OPERATOR(pg_catalog.->) 'rewrites' OPERATOR(pg_catalog.->>) step::pg_catalog.text;
+      IF target IS NULL THEN EXECUTE sql; ELSE
+      {BEFORE_REWRITE}      EXECUTE sql;
+      {AFTER_REWRITE}      END IF;"""
 _FOR_EACH_STATEMENT = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
       step := step OPERATOR(pg_catalog.+) 1;
 """
 _LOOP = f"""    BEGIN
-{_FOR_EACH_STATEMENT}      EXECUTE sql;
+{_FOR_EACH_STATEMENT}      {_EXECUTE}
       {_COUNT_ROWS}
       {REFUSE_OFF}
     END LOOP;
@@ -162,7 +199,7 @@ _LOOP_WITH_BARE = f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_ca
         {_COUNT_ROWS}
       ELSE
         BEGIN
-        EXECUTE sql;
+        {_EXECUTE}
         {_COUNT_ROWS}
         {REFUSE_OFF}
         {_RERAISE}        END;

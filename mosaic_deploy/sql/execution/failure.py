@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.sql.execution.step import Step
+from mosaic_deploy.sql.marker import MARKER, SPLIT_MARKER, raise_with_facts_sql
 from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, STRINGS_ARE_OFF, TURN_ON
 
@@ -23,9 +25,6 @@ RESEND = "resend"
 STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
 INDEX_MISSING = "index_missing"
-MARKER = "mosaic-deploy:"
-SPLIT_MARKER = "'mosaic-', 'deploy:'"
-"""MARKER in two parts, so a platform that echoes the query in its error doesn't seem to raise it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class Failure:
     hint: str | None = None
     context: str = ""
     """The calls inside the statement that led to the error, as PostgreSQL describes them."""
+    effects: Mapping[str, object] = field(default_factory=dict)
+    """What the step did beyond what was agreed to, as the guard reports it."""
 
 
 HANDLER_VARIABLES = "code text; message text; detail text; hint text; context text; "
@@ -53,11 +54,6 @@ def raise_sql(code: str, step: Step) -> str:
     """PL/pgSQL that raises `code` for the step."""
     facts = json.dumps({"code": code, "version": step.version, "step": step.number})
     return raise_with_facts_sql(literal(facts))
-
-
-def raise_with_facts_sql(facts: str) -> str:
-    """PL/pgSQL that raises the JSON text of the SQL expression `facts`."""
-    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, {facts});"
 
 
 def refuse_off_strings_sql(which: str) -> str:
@@ -90,6 +86,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("code", "version", "message", "context"), str),
     **dict.fromkeys(("step", "statement"), int),
     **dict.fromkeys(("sqlstate", "detail", "hint"), (str, type(None))),
+    "effects": dict,
 }
 
 

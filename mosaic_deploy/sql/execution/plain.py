@@ -7,6 +7,7 @@ identified by the position in PostgreSQL's error, or by what its message is abou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mosaic_deploy.sql.execution.failure import HANDLER_VARIABLES, reraise_handler_sql
 from mosaic_deploy.sql.execution.own_session import (
@@ -24,6 +25,17 @@ from mosaic_deploy.sql.execution.rewrite import create_table_as
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.execution.transactions import not_executable_reason, sets_read_only, split_modes
+from mosaic_deploy.sql.guard.measure import (
+    KEEP_STATE,
+    MEASURE,
+    NOTE_END,
+    VARIABLES,
+    begin_measure_sql,
+    compare_sql,
+    existing_variable,
+    load_state_sql,
+)
+from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal
@@ -68,13 +80,18 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         for number in range(1, lead + 1):
             _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[0])
         guard = guard_sql(step, session) if step is steps[0] else ""
+        held = _held_state(step, session)
         compiled.add(
-            _do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{guard}{BEGIN_SESSION}{KEEP_OWN}END\n", "mosaic_guard")
+            _do_block(
+                f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{guard}{held.begin}{BEGIN_SESSION}{KEEP_OWN}{held.keep}END\n",
+                "mosaic_guard",
+            )
         )
         compiled.add(*(f"SET LOCAL {name} = {literal(value)}" for name, value in session.settings))
         if step.sql.session.statements:
             compiled.add(
-                *_session_statements(step.sql.session), _do_block(f"BEGIN {REFUSE_OFF} END", "mosaic_strings")
+                *_session_statements(step.sql.session, held),
+                _do_block(f"BEGIN {REFUSE_OFF} END", "mosaic_strings"),
             )
         # READ ONLY ends with its savepoint, so the record can be written.
         is_read_only = any(sets_read_only(statement) for statement in step.sql.statements)
@@ -83,17 +100,18 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         for number in range(1, lead + 1):
             _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[1])
         for number in range(lead + 1, len(step.sql.statements) + 1):
-            _add_statement(compiled, step, number)
+            _add_statement(compiled, step, number, held)
         if is_read_only:
             compiled.add(f"RELEASE SAVEPOINT {_READ_ONLY_SAVEPOINT}")
         if step.sql.has_time_limit:
             compiled.add("SET LOCAL statement_timeout = 0")
-        if len(steps) == 1:
+        if step is steps[-1]:
             compiled.add(_traced_do_block(CHECK_CONSTRAINTS_SQL, step, 0))
         if step.next_session is not None:
-            compiled.add(_carried_check(step, step.next_session))
+            compiled.add(_carried_check(step, step.next_session, held))
         compiled.add(*leftovers(step.sql.statements))
-        compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{RESTORE_OWN}END\n", "mosaic_restore"))
+        ended = f"{held.load}{RESTORE_OWN}{held.measure}{'' if session.existing is None else NOTE_END}"
+        compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"))
         compiled.add(record_sql(step, session))
     if len(steps) == 1:
         compiled.add(_do_block(f"BEGIN {_seconds_sql(steps[0])} END", "mosaic_report"))
@@ -101,34 +119,75 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
     return compiled
 
 
-def _session_statements(state: SessionState) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _HeldState:
+    """PL/pgSQL that measures a step over several statements; all empty if it isn't measured.
+
+    RESET ALL also resets what is kept, so a block with it needs `declare`, first `load`, and at the end `keep`.
+    """
+
+    declare: str = ""
+    begin: str = ""
+    keep: str = ""
+    load: str = ""
+    measure: str = ""
+
+
+def _held_state(step: Step, session: SqlSession) -> _HeldState:
+    if not session.existing:
+        return _HeldState()
+    which = f"'version', '{step.version}', 'step', {step.number}"
+    agreed = f"{json_literal(step.agreed.as_json())}::pg_catalog.jsonb"
+    report = report_sql(f"{which}, 'rows', '{{}}'::pg_catalog.json, 'tables', effects -> 'tables'")
+    return _HeldState(
+        f"{existing_variable(session.existing)}  {VARIABLES}",
+        begin_measure_sql(which, refuse_uncounted=True),
+        KEEP_STATE,
+        load_state_sql(which),
+        f"{MEASURE}{compare_sql(agreed, which)}    {report}\n",
+    )
+
+
+def _session_statements(state: SessionState, held: _HeldState) -> tuple[str, ...]:
     """Sets the file's settings. A RESET ALL among them would also reset what we keep."""
     if not any(one.name == ALL_SETTINGS for one in state.assigned):
         return state.statements
     execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in state.statements)
-    return (_do_block(f"DECLARE\n{DECLARE_OWN}BEGIN\n{execute}{KEEP_OWN}END\n", "mosaic_session"),)
+    body = f"{held.load}{execute}{KEEP_OWN}{held.keep}"
+    return (_do_block(f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{body}END\n", "mosaic_session"),)
 
 
-def _carried_check(step: Step, following: SessionState) -> str:
+def _carried_check(step: Step, following: SessionState, held: _HeldState) -> str:
     check = check_carried_sql(
         f"{json_literal(compared_settings(step))}::pg_catalog.jsonb",
         f"{json_literal(list(following.statements))}::pg_catalog.jsonb",
     )
     which = f"'version', '{step.version}', 'step', {step.number}, 'statement', 0"
     return _do_block(
-        f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}BEGIN\n{check}{reraise_handler_sql(which)}END\n",
+        f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}{held.declare}BEGIN\n{held.load}BEGIN\n{check}"
+        f"{reraise_handler_sql(which)}END;\n{held.keep}END\n",
         "mosaic_carried",
     )
 
 
-def _add_statement(compiled: CompiledSql, step: Step, number: int) -> None:
+def _add_statement(compiled: CompiledSql, step: Step, number: int, held: _HeldState) -> None:
     statement = step.sql.statements[number - 1]
     rewritten = create_table_as(statement) if statement.kind == "SelectStmt" else statement
+    target = rewriting([statement]).get(1) if held.declare else None
+    if target:
+        compiled.add(_rewrite_block(target, BEFORE_REWRITE, held))
     if rewritten is None or refuses_subtransaction(rewritten, step.sql):
         compiled.add(statement.text, place=StatementPosition(step, number, 0))
     else:
         resets = any(one.name == ALL_SETTINGS for one in assignments(statement))
-        compiled.add(_traced_do_block(rewritten.text, step, number, resets=resets))
+        compiled.add(_traced_do_block(rewritten.text, step, number, held=held if resets else None))
+    if target:
+        compiled.add(_rewrite_block(target, AFTER_REWRITE, held))
+
+
+def _rewrite_block(target: str, body: str, held: _HeldState) -> str:
+    named = f"{held.load}    target := {literal(target)};\n{body}{held.keep}"
+    return _do_block(f"DECLARE\n{held.declare}BEGIN\n{named}END\n", "mosaic_rewrite")
 
 
 def _add_modes(compiled: CompiledSql, step: Step, number: int, text: str) -> None:
@@ -181,18 +240,18 @@ def _statement_at(place: StatementPosition) -> Statement:
     return place.step.sql.statements[place.statement - 1]
 
 
-def _traced_do_block(text: str, step: Step, number: int, *, resets: bool = False) -> str:
-    """A statement in a DO block that reports its number on failure; `resets`: it is RESET ALL."""
+def _traced_do_block(text: str, step: Step, number: int, *, held: _HeldState | None = None) -> str:
+    """A statement in a DO block that reports its number on failure; `held` is given for RESET ALL."""
     which = f"'version', '{step.version}', 'step', {step.number}"
     verb = verb_of(step.sql.statements[number - 1]) if number else ""
     counted = f"    {count_rows_sql(literal(verb))}\n" if verb else ""
     report = report_sql(f"{which}, 'rows', counts") if verb else ""
     body = f"""DECLARE {HANDLER_VARIABLES}{REPORT_VARIABLES if verb else ""}
-{DECLARE_OWN if resets else ""}BEGIN
-    EXECUTE {dollar_quote(text, "mosaic_sql")};
+{f"{DECLARE_OWN}{held.declare}" if held else ""}BEGIN
+{held.load if held else ""}    EXECUTE {dollar_quote(text, "mosaic_sql")};
 {counted}    {report}
     {REFUSE_OFF}
-{KEEP_OWN if resets else ""}    {reraise_handler_sql(f"{which}, 'statement', {number}")}END
+{f"{KEEP_OWN}{held.keep}" if held else ""}    {reraise_handler_sql(f"{which}, 'statement', {number}")}END
 """
     return _do_block(body, "mosaic_one")
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from mosaic_deploy.sql.execution.failure import MARKER, SPLIT_MARKER
+from mosaic_deploy.model.effects import TableEffect, parse_effects
+from mosaic_deploy.sql.marker import MARKER, SPLIT_MARKER
 from mosaic_deploy.sql.parse import Statement
 
 _VERBS = {
@@ -49,21 +51,29 @@ def count_rows_sql(verb: str) -> str:
 REPORT_VARIABLES = "counts pg_catalog.jsonb := '{}'; affected pg_catalog.int8; "
 
 
-def parse_report(message: str) -> tuple[StepKey, float | None, dict[str, int]] | None:
-    """The step, its seconds (None if the report has none), and its rows by verb; None if it isn't a report."""
+@dataclass(frozen=True, slots=True)
+class ParsedReport:
+    """The step, its seconds (None if the report has none), its rows by verb, and what it did to tables that held rows."""
+
+    key: StepKey
+    seconds: float | None
+    rows: Mapping[str, int]
+    tables: tuple[TableEffect, ...] = ()
+
+
+def parse_report(message: str) -> ParsedReport | None:
+    """The report in a notice; None if it isn't one."""
     if not message.startswith(MARKER):
         return None
     try:
         facts = json.loads(message.removeprefix(MARKER))
         seconds = facts.get("seconds")
-        rows = facts["rows"]
-        key = (str(facts["version"]), int(facts["step"]))
+        rows = {str(verb): int(number) for verb, number in facts["rows"].items()}
+        return ParsedReport(
+            (str(facts["version"]), int(facts["step"])),
+            seconds if isinstance(seconds, int | float) else None,
+            rows,
+            parse_effects(facts).tables,
+        )
     except (ValueError, KeyError, AttributeError, TypeError):
         return None
-    if not isinstance(rows, Mapping):
-        return None
-    return (
-        key,
-        seconds if isinstance(seconds, int | float) else None,
-        {str(k): int(v) for k, v in rows.items()},
-    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mosaic_deploy.sql.execution.split import StepSql
+from mosaic_deploy.sql.guard.agreement import NOTHING_AGREED, Agreement, Existing
 from mosaic_deploy.sql.session.state import SessionState
 
 
@@ -45,6 +46,8 @@ class Step:
     """The settings that the file's next step starts with; None for its last step."""
     manifest: str = ""
     """The manifest whose seed it is."""
+    agreed: Agreement = NOTHING_AGREED
+    """What it may do to what existed before the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ class SqlSession:
     deploy_id: str
     lock_timeout: str | None = None
     statement_timeout: str | None = None
+    existing: Existing | None = None
+    """What existed before the run, for the guard; None if no step is measured."""
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:

@@ -4,10 +4,12 @@
 and `rules` judge it; each may import the ones before it. May import sql, model and errors; does no I/O.
 """
 
+from mosaic_deploy.sql.hazards.effects.expected import StepWrites, agreement
 from mosaic_deploy.sql.hazards.effects.unknown_names import UnknownName
 from mosaic_deploy.sql.hazards.live_objects import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
-from mosaic_deploy.sql.hazards.review import Review, Script, review
+from mosaic_deploy.sql.hazards.review import review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
+from mosaic_deploy.sql.hazards.script import Review, Script
 
 __all__ = [
     "RULES",
@@ -18,6 +20,8 @@ __all__ = [
     "ObjectRef",
     "Review",
     "Script",
+    "StepWrites",
     "UnknownName",
+    "agreement",
     "review",
 ]

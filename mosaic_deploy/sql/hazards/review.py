@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
+from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.hazards.effects.destroyed import DestroyedObjects
+from mosaic_deploy.sql.hazards.effects.expected import ExpectedWrites
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
@@ -19,55 +18,15 @@ from mosaic_deploy.sql.hazards.effects.touched_tables import known_empty
 from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
 from mosaic_deploy.sql.hazards.effects.unknown_names import NameCheck, UnknownName
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
-from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectRef
+from mosaic_deploy.sql.hazards.live_objects import Facts
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
+from mosaic_deploy.sql.hazards.script import Review, Script
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.locate import identifiers
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.state import SEARCH_PATH, TransactionState
 from mosaic_deploy.sql.session.temporary import created_temporary
-
-
-@dataclass(frozen=True)
-class Script:
-    """One migration file: its displayed name, its whole text, and its steps.
-
-    The first `done` steps are committed already: they update the scope but yield no findings.
-    """
-
-    file: str
-    text: str
-    steps: tuple[StepSql, ...]
-    done: int = 0
-
-    def location(self, offset: int) -> Location:
-        """The location of the character at `offset`."""
-        line = bisect_right(self._starts, offset)
-        start = self._starts[line - 1]
-        end = self.text.find("\n", start)
-        text = self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
-        return Location(self.file, line, offset - start + 1, text)
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """The offset of each line's first character."""
-        starts = [0]
-        while at := self.text.find("\n", starts[-1]) + 1:
-            starts.append(at)
-        return starts
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """The hazards in the order of the files, and the live objects that the rules asked about."""
-
-    hazards: tuple[Hazard, ...]
-    lookups: frozenset[ObjectRef]
-    destroyed: tuple[tuple[str, ...], ...] = ()
-    """For each script, the live objects that it drops for good: `table old`, `column books.fax`."""
-    unknown: tuple[tuple[UnknownName, Location], ...] = ()
-    """Tables and columns that can't exist, and where they are named."""
 
 
 def review(
@@ -90,7 +49,11 @@ def review(
     names = NameCheck(certain=all_pending and not any(script.done for script in scripts))
     step = 0
     for number, script in enumerate(scripts):
-        reviews.append(_ScriptReview(script, scope, step, destroyed if all_pending else None, number, names))
+        reviews.append(
+            _ScriptReview(
+                script, scope, step, destroyed if all_pending else DestroyedObjects(), number, names
+            )
+        )
         reviews[-1].run()
         step += len(script.steps)
         if not all_pending:
@@ -98,7 +61,8 @@ def review(
     hazards = [hazard for each in reviews for hazard in each.all_hazards(unused=not all_pending)]
     dropped = tuple(destroyed.of_script(number) for number in range(len(scripts)))
     unknown = tuple(one for each in reviews for one in each.unknown)
-    return Review(tuple(hazards), frozenset(scope.lookups), dropped, unknown)
+    writes = tuple(each.expected.by_step() for each in reviews)
+    return Review(tuple(hazards), frozenset(scope.lookups), dropped, writes, unknown)
 
 
 class _ScriptReview:
@@ -109,7 +73,7 @@ class _ScriptReview:
         script: Script,
         scope: Scope,
         first_step: int,
-        destroyed: DestroyedObjects | None,
+        destroyed: DestroyedObjects,
         number: int,
         names: NameCheck,
     ) -> None:
@@ -119,6 +83,8 @@ class _ScriptReview:
         self.destroyed = destroyed
         self.number = number
         self.unknown: list[tuple[UnknownName, Location]] = []
+        self.expected = ExpectedWrites()
+        self._dropped: list[tuple[str, _Place]] = []
         self._names = names
         self._ignores = IgnoreComments(script.text)
         self._trailing: list[IgnoreComment] = []
@@ -152,6 +118,8 @@ class _ScriptReview:
         """The findings, once all files are reviewed."""
         for rule, place in self._at_end:
             self._apply(rule, place)
+        for text, place in self._dropped:
+            self._add_lost_object(text, place)
         yield from sorted(self._found.values(), key=lambda hazard: hazard.step)
         if not any(step.statements for step in self.script.steps):
             finding = _NOTHING_RUN if self.script.steps else _NO_STATEMENTS
@@ -175,8 +143,12 @@ class _ScriptReview:
 
     def _review_effect(self, place: _Place, *, done: bool) -> None:
         effect = place.effect
-        if self.destroyed and not effect.happens_later and not done:
-            self.destroyed.record(effect, self.scope, self.number)
+        if not effect.happens_later and not done:
+            for text in self.destroyed.record(effect, self.scope, self.number):
+                self.expected.record_drop(text, place.step)
+                self._dropped.append((text, place))
+        if not done:
+            self.expected.record(effect, self.scope, place.step)
         for rule in () if done else RULES_BY_KIND.get(effect.kind, ()):
             if rule.at_end:
                 self._at_end.append((rule, place))
@@ -185,6 +157,19 @@ class _ScriptReview:
         if not effect.happens_later:
             self._names.observe(effect, self.scope, lambda: self.script.location(place.statement.offset))
             update_scope(effect, self.scope)
+
+    def _add_lost_object(self, text: str, place: _Place) -> None:
+        """Dropping a live view, type, function or policy for good is destructive, unless a finding says so already."""
+        if not self.destroyed.is_lost(text):
+            return
+        finding = Finding(f"{place.effect.cause}drops {text.replace(' public.', ' ')}", text)
+        offset = _offset(place.statement, place.effect, finding)
+        same = [key for key in self._found if key[2] == offset and key[0].startswith("drop_")]
+        for key in same:
+            self._found[key] = replace(self._found[key], severity=HazardSeverity.DESTRUCTIVE)
+        if not same:
+            hazard = self._hazard(RULES_BY_CODE["drop_object"], finding, offset, place.comments)
+            self._found["drop_object", text, offset] = replace(hazard, step=place.step)
 
     def _record_unknown_names(self, statement: Statement) -> None:
         for one in self._names.unknown_names(statement, self.scope):

@@ -97,9 +97,9 @@ def test_the_changes_line_shows_destruction_in_red(books: Site, text: str, line:
 def test_cascade_lists_what_goes_with_the_object(books: Site) -> None:
     books.write("sql/2_next.sql", "drop view v cascade;\ndrop domain short cascade;\ndrop type mood cascade;")
     assert {(str(h.severity), h.message) for h in books.plan().plan.hazards} == {
-        ("risky", "drops view v, and with it view vv"),
+        ("destructive", "drops view v, and with it view vv"),
         ("destructive", "drops domain short, and with it column books.d"),
-        ("advice", "drops type mood, which nothing uses"),
+        ("destructive", "drops type mood, which nothing uses"),
     }
 
 
@@ -132,8 +132,13 @@ def test_tables_without_rows_need_no_consent(books: Site) -> None:
 
 def test_a_table_whose_rows_are_deleted_holds_none(books: Site) -> None:
     books.sql("delete from books")
-    books.write("sql/2_next.sql", "drop table books cascade")
+    books.write(
+        "sql/2_next.sql",
+        "drop table kid; drop view v cascade; create view v as select 1; create view vv as select 2;",
+    )
     assert not books.plan().plan.to_confirm
+    books.write("sql/2_next.sql", "drop table books cascade")
+    assert books.plan().plan.to_confirm, "views go with it"
     books.apply()
 
 

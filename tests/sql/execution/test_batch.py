@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.sql.execution.batch import compile_batch
-from mosaic_deploy.sql.execution.failure import MARKER, Failure, parse_failure
+from mosaic_deploy.sql.execution.failure import Failure, parse_failure
 from mosaic_deploy.sql.execution.outside_transaction import (
     compile_claim,
     compile_completion,
@@ -21,6 +21,7 @@ from mosaic_deploy.sql.execution.plain import compile_plain, guess_failed_statem
 from mosaic_deploy.sql.execution.records import record_sql
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, split_steps
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
+from mosaic_deploy.sql.marker import MARKER
 from mosaic_deploy.sql.parse import Statement, parse
 from mosaic_deploy.sql.pg_parser.libpg_query import parse_plpgsql
 

@@ -33,6 +33,11 @@ _CREATED_WORDS = {
 }
 
 
+_NEEDS_CONSENT = (
+    "view ", "materialized view ", "function ", "procedure ", "aggregate ", "type ", "domain ", "policy ", "composite type "
+)  # fmt: skip
+
+
 @dataclass(slots=True)
 class DestroyedObjects:
     """Live objects that are gone after the files have run, in order. Record every effect before it changes the scope.
@@ -42,10 +47,10 @@ class DestroyedObjects:
 
     _found: dict[str, tuple[int, bool]] = field(default_factory=dict)
 
-    def record(self, effect: Effect, scope: Scope, script: int) -> None:
-        """Records what `effect` in the file with number `script` drops and creates."""
+    def record(self, effect: Effect, scope: Scope, script: int) -> Iterator[str]:
+        """Records what `effect` in the file with number `script` drops and creates. Yields the live objects that it drops."""
         for dropped in dropped_objects(effect):
-            self._record_dropped(dropped, scope, script)
+            yield from self._record_dropped(dropped, scope, script)
         for created in _created(effect, scope):
             if not self._found.get(created, (0, True))[1]:
                 del self._found[created]
@@ -56,15 +61,21 @@ class DestroyedObjects:
             text.replace(" public.", " ") for text, (number, _) in self._found.items() if number == script
         )
 
-    def _record_dropped(self, dropped: DroppedObject, scope: Scope, script: int) -> None:
+    def is_lost(self, text: str) -> bool:
+        """Whether the object that holds no data, by its text from `record`, is gone after the files."""
+        return text in self._found and text.startswith(_NEEDS_CONSENT)
+
+    def _record_dropped(self, dropped: DroppedObject, scope: Scope, script: int) -> Iterator[str]:
         facts = live_facts(scope, dropped)
         if not _existed_before(dropped, scope) or (facts is None and not _must_exist(dropped)):
             return
         name = _with_schema(dropped.name, dropped.lookup_kind, scope)
         self._found.setdefault(dropped.text(name), (script, dropped.holds_data))
+        yield dropped.text(name)
         for one in facts.dependents if facts else ():
             text = f"{one.kind.removeprefix('table ')} {one.name.partition('(')[0]}"
             self._found.setdefault(text, (script, bool(one.table)))
+            yield text
 
 
 def _existed_before(dropped: DroppedObject, scope: Scope) -> bool:

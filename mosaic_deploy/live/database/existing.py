@@ -1,0 +1,89 @@
+"""Reads what exists when a run begins: tables with rows, and objects. The guard measures what the run does to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from mosaic_deploy.errors import ResponseInvalid
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.touched_objects import HOLDS_NO_ROWS
+from mosaic_deploy.live.ledger.lease import lease_lost_error
+from mosaic_deploy.live.ledger.rows import lease_held_cte
+from mosaic_deploy.sql.guard.agreement import Existing
+from mosaic_deploy.sql.guard.measure import UNTIL
+from mosaic_deploy.sql.guard.objects import OBJECTS_NOW
+from mosaic_deploy.sql.quote import json_literal, literal
+
+_EXISTING = "effects.existing"
+_CONTINUED = "('failed', 'interrupted')"
+_HOLD_VALUES = (
+    "(t.relkind IN ('r', 'f') OR t.relkind = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_attribute u "
+    "JOIN pg_catalog.pg_type y ON y.oid IN (u.atttypid, (SELECT e.typelem FROM pg_catalog.pg_type e WHERE e.oid = u.atttypid)) "
+    "WHERE y.typrelid = t.oid)) AND t.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' "
+    "AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
+)
+"""Tables, and composite types that a column has."""
+_NAMES = (
+    "(WITH RECURSIVE up(oid, place) AS (SELECT t.oid, 0 UNION ALL SELECT i.inhparent, place + 1 FROM up "
+    "JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.oid) SELECT pg_catalog.array_agg(m.nspname || '.' || c.relname "
+    "ORDER BY place) FROM up JOIN pg_catalog.pg_class c ON c.oid = up.oid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace)"
+)
+"""The table's name and those of its parents, as `schema.name`."""
+_FOREIGN_ROWS = (
+    "pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 AS found FROM ONLY %I.%I WHERE pg_catalog.age(xmin) < %s LIMIT 1', "
+    "n.nspname, t.relname, pg_catalog.age(before.until)), false, false, '')::text LIKE '%<found>%'"
+)
+"""Whether a row of the table is newer than the last committed step of the failed run."""
+
+
+def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:
+    """Reads and records what existed before this run, or before the failed run that this one continues. May be sent twice.
+
+    What a failed run has made and filled by its last committed step isn't from before, unless somebody else has added rows or
+    objects since. One row: `held`, and `existing` as JSON.
+    """
+    names = json_literal(sorted(one if "." in one else f"public.{one}" for one in protected))
+    deploy = literal(deploy_id)
+    return f"""WITH {lease_held_cte(token)},
+before AS MATERIALIZED (SELECT s.value, s.deploy_id = {deploy} AS is_own,
+    COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
+  FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
+  WHERE s.name = '{_EXISTING}' AND (s.deploy_id = {deploy} OR EXISTS (
+    SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id AND d.status IN {_CONTINUED}))),
+tables AS (SELECT t.oid, o.names, t.xmin FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+  LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names) o
+  WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
+    OR NOT ({HOLDS_NO_ROWS}) AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
+      OR t.relkind = 'f' THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until) ELSE {_FOREIGN_ROWS} END)),
+objects AS (SELECT o.key, o.name FROM ({OBJECTS_NOW}) o LEFT JOIN before ON true
+  WHERE before.value IS NULL OR before.value->'objects' ? o.key OR NOT before.is_noted
+    OR pg_catalog.age(o.written) < pg_catalog.age(before.until)),
+found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), pg_catalog.jsonb_build_object(
+    'tables', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, names), '{{}}') FROM tables),
+    'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{{}}') FROM objects))) AS value FROM held),
+written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
+  SELECT r.name, r.value, {deploy}, pg_catalog.clock_timestamp()
+  FROM found, LATERAL (VALUES ('{_EXISTING}', found.value), ('{UNTIL}', '0'::jsonb)) r(name, value)
+  ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at
+  WHERE s.deploy_id <> EXCLUDED.deploy_id RETURNING 1)
+SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written, pg_catalog.json_build_object(
+  'counted', pg_catalog.current_setting('track_counts') = 'on', 'found', (SELECT value FROM found))::text AS existing"""
+
+
+def read_existing(api: Api, project: str, token: str, deploy_id: str, protected: Collection[str]) -> Existing:
+    """What existed before the run `deploy_id`. Raises LockLost, ApiError, ResponseInvalid."""
+    rows = api.sql(project, existing_sql(token, deploy_id, protected))
+    try:
+        row = rows[0]
+        if int(row["held"]) == 0:
+            raise lease_lost_error()
+        facts: Any = json.loads(row["existing"])
+        tables = {str(oid): tuple(map(str, names)) for oid, names in facts["found"]["tables"].items()}
+        objects = {str(key): str(name) for key, name in facts["found"]["objects"].items()}
+        counted = bool(facts["counted"])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
+    known = frozenset(one if "." in one else f"public.{one}" for one in protected)
+    return Existing(tables, objects, known, counted)

@@ -1,0 +1,112 @@
+"""What SQL did to rows and objects that existed before, as measured in its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from mosaic_deploy.model.quantities import count_text
+
+
+class EffectKind(StrEnum):
+    """What can happen to a table that held rows. Each is one letter in the guard's SQL."""
+
+    DELETED = "d"
+    UPDATED = "u"
+    EMPTIED = "t"
+    """TRUNCATE, or rewritten by something else than a statement of the file that rewrites it."""
+    DROPPED = "x"
+    COLUMN_DROPPED = "c"
+    TYPE_CHANGED = "y"
+
+
+@dataclass(frozen=True, slots=True)
+class TableEffect:
+    """What happened to a table (`public.orders`) that held rows: numbers of rows, and names of columns."""
+
+    table: str
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    emptied: bool = False
+    dropped: bool = False
+    columns_dropped: tuple[str, ...] = ()
+    types_changed: tuple[str, ...] = ()
+
+    @property
+    def is_harm(self) -> bool:
+        """Whether anything but inserts happened."""
+        return any(
+            (self.updated, self.deleted, self.emptied, self.dropped, self.columns_dropped, self.types_changed)
+        )
+
+    @property
+    def text(self) -> str:
+        """`orders: deletes 3 rows, drops column fax`."""
+        return f"{self.table.removeprefix('public.')}: {', '.join(self._parts())}"
+
+    def _parts(self) -> Iterator[str]:
+        if self.dropped:
+            yield "drops the table"
+        if self.emptied:
+            yield "empties it or replaces all its rows"
+        if self.deleted:
+            yield f"deletes {count_text(self.deleted, 'row')}"
+        if self.updated:
+            yield f"updates {count_text(self.updated, 'row')}"
+        if self.inserted:
+            yield f"inserts {count_text(self.inserted, 'row')}"
+        if self.columns_dropped:
+            yield f"drops column {', '.join(self.columns_dropped)}"
+        if self.types_changed:
+            yield f"changes the type of {', '.join(self.types_changed)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a step did: to tables that held rows before the run, and objects (`view public.v`) from before it that are gone."""
+
+    tables: tuple[TableEffect, ...] = ()
+    objects: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.objects)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        dropped = (f"drops {name.replace(' public.', ' ')}" for name in self.objects)
+        return (*(each.text for each in self.tables), *dropped)
+
+
+def parse_effects(found: object) -> Effects:
+    """The effects from the guard's JSON. Raises ValueError."""
+    try:
+        facts: Any = found
+        return Effects(
+            tuple(_parse_table(each) for each in facts.get("tables") or ()),
+            tuple(str(each) for each in facts.get("objects") or ()),
+        )
+    except (AttributeError, LookupError, TypeError) as error:
+        raise ValueError("effects in an unexpected format") from error
+
+
+def _parse_table(found: Mapping[str, object]) -> TableEffect:
+    def number(name: str) -> int:
+        return int(str(found.get(name) or 0))
+
+    def names(name: str) -> tuple[str, ...]:
+        listed = found.get(name)
+        return tuple(map(str, listed)) if isinstance(listed, list) else ()
+
+    return TableEffect(
+        str(found["table"]),
+        number("inserted"),
+        number("updated"),
+        number("deleted"),
+        bool(found.get("emptied")),
+        bool(found.get("dropped")),
+        names("columns_dropped"),
+        names("types_changed"),
+    )

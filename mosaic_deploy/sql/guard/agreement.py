@@ -1,0 +1,68 @@
+"""What existed before a run, and what a step may do to it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mosaic_deploy.model.effects import EffectKind
+
+EXCEEDED = "effects_exceed_consent"
+NOT_MEASURED = "effects_not_measured"
+ANY_EFFECT = "".join(EffectKind)
+ANY_TABLE = "*"
+
+
+_KIND = re.compile(r"^(?:materialized view|composite type|[a-z]+) ")
+
+
+def object_key(name: str) -> str:
+    """An object's name without its kind, schema public and arguments: `function public.f(integer)` is `f`."""
+    return _KIND.sub("", name.partition("(")[0].replace(" public.", " "))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a step may do to what existed before.
+
+    `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s. `anything`: whatever it is, except to a
+    protected table.
+    """
+
+    tables: Mapping[str, str] = field(default_factory=dict)
+    objects: tuple[str, ...] = ()
+    anything: bool = False
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            **({"tables": dict(self.tables)} if self.tables else {}),
+            **({"objects": list(self.objects)} if self.objects else {}),
+            **({"anything": True} if self.anything else {}),
+        }
+
+
+NOTHING_AGREED = Agreement()
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What existed before the run: OIDs of tables that held rows, with their names and those of their parents, and of objects
+    that hold none.
+
+    `protected` are tables of `policy.protected_tables`, with rows or without. `counted`: PostgreSQL counts rows
+    (`track_counts`).
+    """
+
+    tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    objects: Mapping[str, str] = field(default_factory=dict)
+    protected: frozenset[str] = frozenset()
+    counted: bool = True
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.objects)
+
+    def as_json(self) -> str:
+        facts = {"tables": self.tables, "objects": self.objects, "protected": sorted(self.protected)}
+        return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))

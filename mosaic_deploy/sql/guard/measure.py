@@ -1,0 +1,166 @@
+"""PL/pgSQL that measures a step's effects and compares them with the agreement, before the step is recorded and committed.
+
+Per step: BEGIN_MEASURE, the statements, MEASURE, and a comparison. All of it reads the catalog as this transaction sees it, and
+PostgreSQL's own counters of rows, which add up over the transactions of one DO block. So both are compared with what they
+were when the step began.
+
+- **Rows**: `pg_stat_get_xact_tuples_…`. They count what an aborted subtransaction did, too: too much rather than too little.
+- **Emptied**: a table has another file than before, or its counters went back, which only TRUNCATE does. A statement of
+  the file that may rewrite its table (ALTER TABLE, CLUSTER) is meant, so the file that it leaves is expected. A TRUNCATE after
+  that could use the same file; so the rows are counted after the rewrite, and again at the end.
+- **Dropped**: tables, columns and objects that are gone. These are looked for only if the transaction changed the catalog.
+"""
+
+from __future__ import annotations
+
+from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Existing
+from mosaic_deploy.sql.guard.objects import OBJECTS_GONE
+from mosaic_deploy.sql.marker import raise_with_facts_sql
+from mosaic_deploy.sql.quote import dollar_quote
+
+UNTIL = "effects.until"
+"""The row of the settings table that NOTE_END writes."""
+VARIABLES = (
+    "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; changes pg_catalog.int8; "
+    "tables_now pg_catalog.jsonb; emptied pg_catalog.jsonb; rewritten pg_catalog.jsonb; effects pg_catalog.jsonb; "
+    "excess pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8;\n"
+)
+
+
+def existing_variable(existing: Existing) -> str:
+    return f"  existing pg_catalog.jsonb := {dollar_quote(existing.as_json(), 'mosaic_existing')};\n"
+
+
+_TABLES_NOW = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(c.oid::pg_catalog.text, pg_catalog.jsonb_build_object(
+      'file', c.relfilenode::pg_catalog.text, 'columns', (
+        SELECT pg_catalog.jsonb_object_agg(a.attnum::pg_catalog.text, pg_catalog.jsonb_build_array(a.attname,
+          pg_catalog.concat(a.atttypid, ' ', a.atttypmod)))
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))), '{}')
+    FROM pg_catalog.pg_class c WHERE c.oid = ANY (ARRAY(SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys(existing -> 'tables') k)))"""
+_COUNTERS = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(k, pg_catalog.jsonb_build_array(i, u, d)) FILTER (WHERE i + u + d > 0), '{}')
+    FROM (SELECT k, pg_catalog.pg_stat_get_xact_tuples_inserted(k::pg_catalog.oid) AS i,
+      pg_catalog.pg_stat_get_xact_tuples_updated(k::pg_catalog.oid) AS u,
+      pg_catalog.pg_stat_get_xact_tuples_deleted(k::pg_catalog.oid) AS d
+      FROM pg_catalog.jsonb_object_keys(existing -> 'tables') k) s)"""
+
+
+def _catalog_counter(verbs: tuple[str, ...], catalogs: tuple[str, ...]) -> str:
+    return " + ".join(
+        f"pg_catalog.pg_stat_get_xact_tuples_{verb}('pg_catalog.{name}'::pg_catalog.regclass)"
+        for name in catalogs
+        for verb in verbs
+    )
+
+
+_CHANGES = _catalog_counter(("updated", "deleted"), ("pg_class", "pg_attribute"))
+"""A number that grows whenever the transaction changes or drops a table or a column."""
+_DROPS = _catalog_counter(("deleted",), ("pg_class", "pg_type", "pg_proc", "pg_policy"))
+_OWN_PATH = "    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
+"""The migration's search_path could put other operators first. It is restored when the next session begins."""
+_UNCOUNTED = raise_with_facts_sql(
+    f"pg_catalog.json_build_object('code', '{NOT_MEASURED}', {{which}}, 'statement', 0)::text"
+)
+
+
+def begin_measure_sql(which: str, *, refuse_uncounted: bool) -> str:
+    """PL/pgSQL before a step. `which` are arguments for json_build_object: version and step."""
+    uncounted = (
+        "    IF pg_catalog.current_setting('track_counts') <> 'on' THEN "
+        f"{_UNCOUNTED.format(which=which)} END IF;\n"
+    )
+    return f"""{_OWN_PATH}{uncounted if refuse_uncounted else ""}    tables := COALESCE(tables, {_TABLES_NOW});
+    counted := {_COUNTERS};
+    changes := {_CHANGES};
+    drops := {_DROPS};
+    emptied := '{{}}'; rewritten := '{{}}';
+"""
+
+
+_EFFECTS = """(
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('oid', key, 'table', names ->> 0,
+        'names', names, 'inserted', NULLIF(GREATEST(i, 0), 0), 'updated', NULLIF(GREATEST(u, 0), 0),
+        'deleted', NULLIF(GREATEST(d, 0), 0), 'emptied', NULLIF(is_emptied, false), 'dropped', NULLIF(now IS NULL, false),
+        'columns_dropped', lost, 'types_changed', retyped,
+        'kinds', pg_catalog.concat(CASE WHEN d > 0 THEN 'd' END, CASE WHEN u > 0 THEN 'u' END, CASE WHEN is_emptied THEN 't' END,
+          CASE WHEN now IS NULL THEN 'x' END, CASE WHEN lost IS NOT NULL THEN 'c' END,
+          CASE WHEN retyped IS NOT NULL THEN 'y' END))) ORDER BY names ->> 0)
+    FROM (
+      SELECT t.key, t.value AS names, o.value AS now, r.i, r.u, r.d,
+        w.value ->> 'file' <> o.value ->> 'file' OR emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_emptied,
+        CASE WHEN o.value IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
+          WHERE NOT o.value -> 'columns' ? a.key) END AS lost,
+        (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
+          JOIN pg_catalog.jsonb_each(o.value -> 'columns') b USING (key) WHERE a.value -> 1 <> b.value -> 1) AS retyped
+      FROM pg_catalog.jsonb_each(existing -> 'tables') t
+      JOIN pg_catalog.jsonb_each(tables) w USING (key)
+      LEFT JOIN pg_catalog.jsonb_each(tables_now) o USING (key)
+      LEFT JOIN pg_catalog.jsonb_each(counted) b USING (key)
+      LEFT JOIN pg_catalog.jsonb_each(counting) c USING (key),
+      LATERAL (SELECT COALESCE((c.value ->> 0)::pg_catalog.int8, 0) - COALESCE((b.value ->> 0)::pg_catalog.int8, 0) AS i,
+        COALESCE((c.value ->> 1)::pg_catalog.int8, 0) - COALESCE((b.value ->> 1)::pg_catalog.int8, 0) AS u,
+        COALESCE((c.value ->> 2)::pg_catalog.int8, 0) - COALESCE((b.value ->> 2)::pg_catalog.int8, 0) AS d) r
+      WHERE o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
+MEASURE = f"""{_OWN_PATH}    FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
+      EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s)'
+        ' + pg_catalog.pg_stat_get_xact_tuples_deleted(%1$s) - %2$s FROM ONLY %3$s', target, target_rows,
+        target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
+      IF target_rows <> 0 THEN emptied := emptied || pg_catalog.jsonb_build_object(target, 1); END IF;
+    END LOOP;
+    counting := {_COUNTERS};
+    tables_now := CASE WHEN changes = {_CHANGES} THEN tables ELSE {_TABLES_NOW} END;
+    effects := pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('tables', {_EFFECTS},
+      'objects', CASE WHEN drops <> {_DROPS} THEN (
+        SELECT pg_catalog.jsonb_agg(g.name ORDER BY g.name) FROM ({OBJECTS_GONE}) g) END));
+    tables := tables_now;
+"""
+"""PL/pgSQL after a step's statements, with the connection's own role. It sets the variable `effects`."""
+
+
+def compare_sql(agreed: str, which: str) -> str:
+    """PL/pgSQL that raises if `effects` are more than the SQL expression `agreed`, an Agreement as jsonb; null is nothing."""
+    facts = f"pg_catalog.json_build_object('code', '{EXCEEDED}', {which}, 'statement', 0, 'effects', excess)::text"
+    return f"""    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+      'tables', (SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.jsonb_array_elements(effects -> 'tables') e,
+        LATERAL (SELECT (existing -> 'protected') ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text(e -> 'names')) AS held) p
+        WHERE EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
+          SELECT FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a(name, letters)
+          WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND (e -> 'names' ? a.name OR NOT p.held AND (a.name = '*'
+            OR EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
+              WHERE pg_catalog.concat(pg_catalog.split_part(n, '.', 1), '.*') = a.name))))
+          AND NOT (COALESCE(({agreed} ->> 'anything')::pg_catalog.bool, false) AND NOT p.held))),
+      'objects', (SELECT pg_catalog.jsonb_agg(o) FROM pg_catalog.jsonb_array_elements_text(effects -> 'objects') o
+        WHERE NOT COALESCE(({agreed} ->> 'anything')::pg_catalog.bool, false)
+        AND NOT COALESCE({agreed} -> 'objects' ? pg_catalog.regexp_replace(
+          pg_catalog.replace(pg_catalog.split_part(o, '(', 1), ' public.', ' '), '^(materialized view|[a-z]+) ', ''), false))))
+    INTO excess;
+    IF excess <> '{{}}' THEN {raise_with_facts_sql(facts)} END IF;
+"""
+
+
+_STATE = "mosaic_deploy.measured"
+_FIELDS = ("tables", "counted", "changes", "drops", "emptied", "rewritten")
+KEEP_STATE = (
+    f"    PERFORM pg_catalog.set_config('{_STATE}', pg_catalog.jsonb_build_object("
+    + ", ".join(f"'{name}', {name}" for name in _FIELDS)
+    + ")::pg_catalog.text, true);\n"
+)
+"""Keeps the variables between the statements of one transaction."""
+
+
+def load_state_sql(which: str) -> str:
+    """PL/pgSQL that reads them again. It raises if the migration has reset them."""
+    state = f"pg_catalog.current_setting('{_STATE}', true)"
+    read = "".join(
+        f"    {name} := {state}::pg_catalog.jsonb OPERATOR(pg_catalog.{'->>' if name in ('changes', 'drops') else '->'}) '{name}';\n"
+        for name in _FIELDS
+    )
+    return f"    IF COALESCE({state}, '') OPERATOR(pg_catalog.=) '' THEN {_UNCOUNTED.format(which=which)} END IF;\n{read}"
+
+
+NOTE_END = f"""    BEGIN
+      UPDATE mosaic_deploy.settings SET deploy_id = deploy_id WHERE name OPERATOR(pg_catalog.=) '{UNTIL}';
+    EXCEPTION WHEN division_by_zero THEN NULL;
+    END;
+"""
+"""PL/pgSQL that writes a row with a newer transaction ID than all rows of this step, as a subtransaction has. By that a later
+run tells the rows of a failed run from rows that somebody else added since."""

@@ -1,0 +1,12 @@
+"""The mark of our SQL in PostgreSQL's messages: `mosaic-deploy:{json}`."""
+
+from __future__ import annotations
+
+MARKER = "mosaic-deploy:"
+SPLIT_MARKER = "'mosaic-', 'deploy:'"
+"""MARKER in two parts, so a platform that echoes the query in its error doesn't seem to raise it."""
+
+
+def raise_with_facts_sql(facts: str) -> str:
+    """PL/pgSQL that raises the JSON text of the SQL expression `facts`."""
+    return f"RAISE EXCEPTION USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, {facts});"
