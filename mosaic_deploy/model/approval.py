@@ -18,6 +18,8 @@ from mosaic_deploy.model.change import (
     Put,
     PutStatic,
     PutStorageFile,
+    RunSeed,
+    RunsSql,
     SetAuth,
 )
 from mosaic_deploy.model.hazard import Hazard
@@ -57,11 +59,12 @@ def required_approvals(
 
 
 def agent_approvals(changes: Sequence[Change], live_counts: Mapping[str, int]) -> tuple[Approval, ...]:
-    """What an agent needs approved besides: deleting or replacing any live file, also one that this project deployed.
+    """What an agent needs approved besides: updating rows that are there, and deleting or replacing any live file, also one
+    that this project deployed.
 
-    The values of `allow` are those of `mosaic-deploy mcp`, without a number: PRUNE and OVERWRITE.
+    The values of `allow` are those of `mosaic-deploy mcp`, without a number: DESTRUCTIVE, PRUNE and OVERWRITE.
     """
-    return (*_replacing(changes), *_deleting(changes, live_counts))
+    return (*_updating(changes), *_replacing(changes), *_deleting(changes, live_counts))
 
 
 def overwrite_count(changes: Sequence[Change]) -> int:
@@ -126,6 +129,18 @@ def _prune_reasons(
             yield f"{len(paths)} of the {total} live {noun}s"
     if unmanaged := sum(change.unmanaged for change in deletes):
         yield f"{unmanaged} not deployed by this manifest, or changed since"
+
+
+def _updating(changes: Sequence[Change]) -> Iterator[Approval]:
+    found = {
+        table: change.path if isinstance(change, RunSeed) else change.file
+        for change in changes
+        if isinstance(change, RunsSql)
+        for table in change.updates
+    }
+    if found:
+        problems = tuple(Problem(f"updates rows of {table}", Location(file)) for table, file in found.items())
+        yield Approval(DESTRUCTIVE, DESTRUCTIVE, f"updates rows of {', '.join(found)}", problems)
 
 
 def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:

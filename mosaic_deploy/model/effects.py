@@ -36,11 +36,16 @@ class TableEffect:
     types_changed: tuple[str, ...] = ()
 
     @property
-    def is_harm(self) -> bool:
-        """Whether anything but inserts happened."""
-        return any(
-            (self.updated, self.deleted, self.emptied, self.dropped, self.columns_dropped, self.types_changed)
-        )
+    def kinds(self) -> frozenset[EffectKind]:
+        found = {
+            EffectKind.DELETED: self.deleted,
+            EffectKind.UPDATED: self.updated,
+            EffectKind.EMPTIED: self.emptied,
+            EffectKind.DROPPED: self.dropped,
+            EffectKind.COLUMN_DROPPED: self.columns_dropped,
+            EffectKind.TYPE_CHANGED: self.types_changed,
+        }
+        return frozenset(kind for kind, happened in found.items() if happened)
 
     @property
     def text(self) -> str:

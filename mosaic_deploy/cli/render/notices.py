@@ -10,6 +10,8 @@ from mosaic_deploy.model.quantities import count_text, duration_text
 
 _MAX_NOTICES = 20
 """Notices of one step that are shown."""
+_MAX_TABLES = 8
+"""Tables of one step that are shown."""
 
 
 def notice_lines(notice: SqlNotice) -> Iterator[str]:
@@ -34,6 +36,9 @@ def report_lines(event: ChangeDone) -> Iterator[str]:
             facts.insert(0, f"step {number} of {total} in {duration_text(step.seconds or 0.0)}")
         if facts:
             yield ", ".join(facts)
+        yield from (table.text for table in step.tables[:_MAX_TABLES])
+        if len(step.tables) > _MAX_TABLES:
+            yield f"… and {count_text(len(step.tables) - _MAX_TABLES, 'more table')} (all of them: -o json)"
         for notice in step.notices[:_MAX_NOTICES]:
             yield from notice_lines(notice)
         if len(step.notices) > _MAX_NOTICES:

@@ -215,8 +215,12 @@ _MAX_NOTICE_LENGTH = 500
 def _sql_report(event: ChangeDone) -> dict[str, object]:
     """What a migration or seed did, as recorded in the deployment history: at most 20 notices, each cut to 500 characters."""
     rows: Counter[str] = Counter()
+    tables: dict[str, Counter[str]] = {}
     for step in event.steps:
         rows.update(step.rows)
+        for table in step.tables:
+            numbers = {"inserted": table.inserted, "updated": table.updated, "deleted": table.deleted}
+            tables.setdefault(table.table, Counter()).update(numbers)
     notices = [
         f"{one.severity}: {one.message}"[:_MAX_NOTICE_LENGTH] for step in event.steps for one in step.notices
     ]
@@ -224,6 +228,7 @@ def _sql_report(event: ChangeDone) -> dict[str, object]:
         "seconds": round(event.seconds, 3),
         "steps": len(event.steps),
         "rows": dict(rows),
+        "tables": {name: dict(+numbers) for name, numbers in tables.items()},
         "notices": notices[:_MAX_NOTICES],
         "notices_omitted": max(0, len(notices) - _MAX_NOTICES),
     }

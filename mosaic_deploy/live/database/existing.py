@@ -8,6 +8,7 @@ from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.database.touched_objects import HOLDS_NO_ROWS
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.live.ledger.rows import lease_held_cte
@@ -38,13 +39,31 @@ _FOREIGN_ROWS = (
 """Whether a row of the table is newer than the last committed step of the failed run."""
 
 
+def _tables(protected: Collection[str]) -> str:
+    """A SELECT of `oid` and `names`, given the CTE `before`."""
+    names = json_literal(sorted(map(_with_schema, protected)))
+    return f"""SELECT t.oid, o.names FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+  LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names) o
+  WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
+    OR NOT ({HOLDS_NO_ROWS}) AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
+      OR t.relkind = 'f' THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
+      ELSE {_FOREIGN_ROWS} END)"""
+
+
+_OBJECTS = f"""SELECT o.key, o.name FROM ({OBJECTS_NOW}) o LEFT JOIN before ON true
+  WHERE before.value IS NULL OR before.value->'objects' ? o.key OR NOT before.is_noted
+    OR pg_catalog.age(o.written) < pg_catalog.age(before.until)"""
+_FOUND = """pg_catalog.jsonb_build_object(
+    'tables', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, names), '{}') FROM tables),
+    'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{}') FROM objects))"""
+
+
 def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:
     """Reads and records what existed before this run, or before the failed run that this one continues. May be sent twice.
 
     What a failed run has made and filled by its last committed step isn't from before, unless somebody else has added rows or
     objects since. One row: `held`, and `existing` as JSON.
     """
-    names = json_literal(sorted(one if "." in one else f"public.{one}" for one in protected))
     deploy = literal(deploy_id)
     return f"""WITH {lease_held_cte(token)},
 before AS MATERIALIZED (SELECT s.value, s.deploy_id = {deploy} AS is_own,
@@ -52,38 +71,46 @@ before AS MATERIALIZED (SELECT s.value, s.deploy_id = {deploy} AS is_own,
   FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
   WHERE s.name = '{_EXISTING}' AND (s.deploy_id = {deploy} OR EXISTS (
     SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id AND d.status IN {_CONTINUED}))),
-tables AS (SELECT t.oid, o.names, t.xmin FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-  LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names) o
-  WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
-    OR NOT ({HOLDS_NO_ROWS}) AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
-      OR t.relkind = 'f' THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until) ELSE {_FOREIGN_ROWS} END)),
-objects AS (SELECT o.key, o.name FROM ({OBJECTS_NOW}) o LEFT JOIN before ON true
-  WHERE before.value IS NULL OR before.value->'objects' ? o.key OR NOT before.is_noted
-    OR pg_catalog.age(o.written) < pg_catalog.age(before.until)),
-found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), pg_catalog.jsonb_build_object(
-    'tables', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, names), '{{}}') FROM tables),
-    'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{{}}') FROM objects))) AS value FROM held),
+tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
+found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), {_FOUND}) AS value FROM held),
 written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
   SELECT r.name, r.value, {deploy}, pg_catalog.clock_timestamp()
   FROM found, LATERAL (VALUES ('{_EXISTING}', found.value), ('{UNTIL}', '0'::jsonb)) r(name, value)
   ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at
   WHERE s.deploy_id <> EXCLUDED.deploy_id RETURNING 1)
-SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written, pg_catalog.json_build_object(
-  'counted', pg_catalog.current_setting('track_counts') = 'on', 'found', (SELECT value FROM found))::text AS existing"""
+SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written,
+  (SELECT value FROM found)::text AS existing"""
+
+
+def existing_now_sql(protected: Collection[str]) -> str:
+    """Reads what exists now. One row: `existing` as JSON."""
+    return f"""WITH before AS (SELECT NULL::jsonb AS value, false AS is_noted, NULL::xid AS until),
+tables AS ({_tables(protected)}), objects AS ({_OBJECTS})
+SELECT ({_FOUND})::text AS existing"""
+
+
+def _with_schema(table: str) -> str:
+    return table if "." in table else f"public.{table}"
 
 
 def read_existing(api: Api, project: str, token: str, deploy_id: str, protected: Collection[str]) -> Existing:
     """What existed before the run `deploy_id`. Raises LockLost, ApiError, ResponseInvalid."""
     rows = api.sql(project, existing_sql(token, deploy_id, protected))
+    if rows and str(rows[0].get("held")) == "0":
+        raise lease_lost_error()
+    return _parse(rows, protected)
+
+
+def read_existing_now(api: Api, project: str, protected: Collection[str]) -> Existing:
+    """What exists now. Raises ApiError, ResponseInvalid."""
+    return _parse(api.sql(project, existing_now_sql(protected)), protected)
+
+
+def _parse(rows: list[Row], protected: Collection[str]) -> Existing:
     try:
-        row = rows[0]
-        if int(row["held"]) == 0:
-            raise lease_lost_error()
-        facts: Any = json.loads(row["existing"])
-        tables = {str(oid): tuple(map(str, names)) for oid, names in facts["found"]["tables"].items()}
-        objects = {str(key): str(name) for key, name in facts["found"]["objects"].items()}
-        counted = bool(facts["counted"])
+        facts: Any = json.loads(rows[0]["existing"])
+        tables = {str(oid): tuple(map(str, names)) for oid, names in facts["tables"].items()}
+        objects = {str(key): str(name) for key, name in facts["objects"].items()}
+        return Existing(tables, objects, frozenset(map(_with_schema, protected)))
     except (AttributeError, LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None
-    known = frozenset(one if "." in one else f"public.{one}" for one in protected)
-    return Existing(tables, objects, known, counted)

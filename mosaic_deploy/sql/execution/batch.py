@@ -177,7 +177,7 @@ _REPORT_MEASURED = report_sql(
     f"{_STEP_FACTS}, 'rows', counts, 'tables', effects OPERATOR(pg_catalog.->) 'tables', "
     "'seconds', EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) began)"
 )
-_BEGIN_MEASURE = begin_measure_sql(_STEP_FACTS, refuse_uncounted=True)
+_BEGIN_MEASURE = begin_measure_sql(_STEP_FACTS, "(one -> 'agreed')")
 _COMPARE = compare_sql("(one -> 'agreed')", _STEP_FACTS)
 _EXECUTE = "EXECUTE sql; /* one */"
 _EXECUTE_REWRITING = f"""target := one OPERATOR(pg_catalog.->) 'rewrites' OPERATOR(pg_catalog.->>) step::pg_catalog.text;

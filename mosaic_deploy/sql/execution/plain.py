@@ -141,7 +141,7 @@ def _held_state(step: Step, session: SqlSession) -> _HeldState:
     report = report_sql(f"{which}, 'rows', '{{}}'::pg_catalog.json, 'tables', effects -> 'tables'")
     return _HeldState(
         f"{existing_variable(session.existing)}  {VARIABLES}",
-        begin_measure_sql(which, refuse_uncounted=True),
+        begin_measure_sql(which, agreed),
         KEEP_STATE,
         load_state_sql(which),
         f"{MEASURE}{compare_sql(agreed, which)}    {report}\n",

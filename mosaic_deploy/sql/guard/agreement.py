@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mosaic_deploy.model.effects import EffectKind
+from mosaic_deploy.model.effects import EffectKind, Effects
 
 EXCEEDED = "effects_exceed_consent"
 NOT_MEASURED = "effects_not_measured"
@@ -28,22 +28,33 @@ class Agreement:
     """What a step may do to what existed before.
 
     `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s. `anything`: whatever it is, except to a
-    protected table.
+    protected table. `most` is for tables the largest number of rows to delete and update, if that was agreed to.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
     objects: tuple[str, ...] = ()
     anything: bool = False
+    most: Mapping[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         return {
             **({"tables": dict(self.tables)} if self.tables else {}),
             **({"objects": list(self.objects)} if self.objects else {}),
             **({"anything": True} if self.anything else {}),
+            **({"most": dict(self.most)} if self.most else {}),
         }
 
 
 NOTHING_AGREED = Agreement()
+
+
+def agreed_to(effects: Effects, before: Agreement) -> Agreement:
+    """What was agreed to before, and these effects."""
+    tables = dict(before.tables)
+    for one in effects.tables:
+        tables[one.table] = "".join(sorted({*tables.get(one.table, ""), *one.kinds}))
+    most = {one.table: one.deleted + one.updated for one in effects.tables}
+    return Agreement(tables, (*before.objects, *map(object_key, effects.objects)), before.anything, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +62,12 @@ class Existing:
     """What existed before the run: OIDs of tables that held rows, with their names and those of their parents, and of objects
     that hold none.
 
-    `protected` are tables of `policy.protected_tables`, with rows or without. `counted`: PostgreSQL counts rows
-    (`track_counts`).
+    `protected` are tables of `policy.protected_tables`, with rows or without.
     """
 
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
     objects: Mapping[str, str] = field(default_factory=dict)
     protected: frozenset[str] = frozenset()
-    counted: bool = True
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.objects)

@@ -62,18 +62,20 @@ _UNCOUNTED = raise_with_facts_sql(
 )
 
 
-def begin_measure_sql(which: str, *, refuse_uncounted: bool) -> str:
-    """PL/pgSQL before a step. `which` are arguments for json_build_object: version and step."""
-    uncounted = (
-        "    IF pg_catalog.current_setting('track_counts') <> 'on' THEN "
-        f"{_UNCOUNTED.format(which=which)} END IF;\n"
-    )
-    return f"""{_OWN_PATH}{uncounted if refuse_uncounted else ""}    tables := COALESCE(tables, {_TABLES_NOW});
+def begin_measure_sql(which: str, agreed: str) -> str:
+    """PL/pgSQL before a step. `which` are arguments for json_build_object: version and step; `agreed` as for `compare_sql`."""
+    return f"""{_OWN_PATH}    IF pg_catalog.current_setting('track_counts') <> 'on' AND NOT {_anything(agreed)} THEN
+      {_UNCOUNTED.format(which=which)} END IF;
+    tables := COALESCE(tables, {_TABLES_NOW});
     counted := {_COUNTERS};
     changes := {_CHANGES};
     drops := {_DROPS};
     emptied := '{{}}'; rewritten := '{{}}';
 """
+
+
+def _anything(agreed: str) -> str:
+    return f"COALESCE(({agreed} ->> 'anything')::pg_catalog.bool, false)"
 
 
 _EFFECTS = """(
@@ -122,14 +124,16 @@ def compare_sql(agreed: str, which: str) -> str:
     return f"""    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
       'tables', (SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.jsonb_array_elements(effects -> 'tables') e,
         LATERAL (SELECT (existing -> 'protected') ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text(e -> 'names')) AS held) p
-        WHERE EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
+        WHERE pg_catalog.concat('0', e ->> 'deleted')::pg_catalog.int8 + pg_catalog.concat('0', e ->> 'updated')::pg_catalog.int8
+          > ({agreed} -> 'most' ->> (e ->> 'table'))::pg_catalog.int8
+        OR EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
           SELECT FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a(name, letters)
           WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND (e -> 'names' ? a.name OR NOT p.held AND (a.name = '*'
             OR EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
               WHERE pg_catalog.concat(pg_catalog.split_part(n, '.', 1), '.*') = a.name))))
-          AND NOT (COALESCE(({agreed} ->> 'anything')::pg_catalog.bool, false) AND NOT p.held))),
+          AND NOT ({_anything(agreed)} AND NOT p.held))),
       'objects', (SELECT pg_catalog.jsonb_agg(o) FROM pg_catalog.jsonb_array_elements_text(effects -> 'objects') o
-        WHERE NOT COALESCE(({agreed} ->> 'anything')::pg_catalog.bool, false)
+        WHERE NOT {_anything(agreed)}
         AND NOT COALESCE({agreed} -> 'objects' ? pg_catalog.regexp_replace(
           pg_catalog.replace(pg_catalog.split_part(o, '(', 1), ' public.', ' '), '^(materialized view|[a-z]+) ', ''), false))))
     INTO excess;
@@ -139,22 +143,27 @@ def compare_sql(agreed: str, which: str) -> str:
 
 _STATE = "mosaic_deploy.measured"
 _FIELDS = ("tables", "counted", "changes", "drops", "emptied", "rewritten")
-KEEP_STATE = (
-    f"    PERFORM pg_catalog.set_config('{_STATE}', pg_catalog.jsonb_build_object("
-    + ", ".join(f"'{name}', {name}" for name in _FIELDS)
-    + ")::pg_catalog.text, true);\n"
-)
+_NUMBERS = frozenset({"changes", "drops"})
+STATE = "pg_catalog.jsonb_build_object(" + ", ".join(f"'{name}', {name}" for name in _FIELDS) + ")"
+"""The variables as one value."""
+KEEP_STATE = f"    PERFORM pg_catalog.set_config('{_STATE}', {STATE}::pg_catalog.text, true);\n"
 """Keeps the variables between the statements of one transaction."""
 
 
 def load_state_sql(which: str) -> str:
     """PL/pgSQL that reads them again. It raises if the migration has reset them."""
     state = f"pg_catalog.current_setting('{_STATE}', true)"
-    read = "".join(
-        f"    {name} := {state}::pg_catalog.jsonb OPERATOR(pg_catalog.{'->>' if name in ('changes', 'drops') else '->'}) '{name}';\n"
+    missing = f"COALESCE({state}, '') OPERATOR(pg_catalog.=) ''"
+    refused = f"    IF {missing} THEN {_UNCOUNTED.format(which=which)} END IF;\n"
+    return refused + read_state_sql(f"{state}::pg_catalog.jsonb")
+
+
+def read_state_sql(state: str) -> str:
+    """PL/pgSQL that reads the variables from the SQL expression `state`, a value of STATE."""
+    return "".join(
+        f"    {name} := {state} OPERATOR(pg_catalog.{'->>' if name in _NUMBERS else '->'}) '{name}';\n"
         for name in _FIELDS
     )
-    return f"    IF COALESCE({state}, '') OPERATOR(pg_catalog.=) '' THEN {_UNCOUNTED.format(which=which)} END IF;\n{read}"
 
 
 NOTE_END = f"""    BEGIN

@@ -65,7 +65,8 @@ def sql(
         locating_errors,
         prepare_read_only_query,
     )
-    from mosaic_deploy.cli.commands.database.sql_review import require_sql_approval
+    from mosaic_deploy.cli.commands.database.sql_measured import run_reviewed
+    from mosaic_deploy.cli.commands.database.sql_review import require_sql_approval, review_sql
     from mosaic_deploy.cli.terminal.consent import SettingsFiles
     from mosaic_deploy.live.api.responses import SqlResult
     from mosaic_deploy.live.database.read_only import run_read_only
@@ -78,18 +79,15 @@ def sql(
         project = folder_option.find_project(session)
         # The database that the app uses: during `dev` that can be a draft's copy.
         api = session.api.for_database("")
-        if not read_query:
-            asked = require_sql_approval(
-                screen, api, project, session.manifest, text, name, allow, is_file=is_file
-            )
-            if asked:
+        if read_query:
+            with locating_errors(text, read_query.text, name, is_file=is_file):
+                result = SqlResult(run_read_only(api, project.id, read_query).rows, ())
+        else:
+            review = review_sql(api, project, session.manifest, text, name, allow, is_file=is_file)
+            if require_sql_approval(screen, review, allow):
                 settings.refuse_changed()
-        with locating_errors(text, read_query.text if read_query else text, name, is_file=is_file):
-            result = (
-                SqlResult(run_read_only(api, project.id, read_query).rows, ())
-                if read_query
-                else api.run_sql(project.id, text, idempotent=False)
-            )
+            with locating_errors(text, text, name, is_file=is_file):
+                result = run_reviewed(screen, api, project.id, review, allow, settings.refuse_changed)
     if not lasting:
         screen.print_notice(["note: this has no lasting effect, because every call is a session of its own"])
     screen.sql_notices(result.notices or ())

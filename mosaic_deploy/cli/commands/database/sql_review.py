@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
@@ -20,6 +22,9 @@ from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
+from mosaic_deploy.sql.execution.transactions import outside_transaction_reason
+from mosaic_deploy.sql.guard.agreement import Agreement
+from mosaic_deploy.sql.guard.request import has_own_transactions
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
 from mosaic_deploy.sql.session.strings import (
@@ -30,9 +35,48 @@ from mosaic_deploy.sql.session.strings import (
     turn_on_hint,
 )
 
+if TYPE_CHECKING:
+    from mosaic_deploy.sql.hazards import StepWrites
 
-def require_sql_approval(
-    screen: Screen,
+_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting"})
+"""The codes of hazards that no measurement shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlReview:
+    """SQL that the policy allows as far as its text shows. Messages call it `name`.
+
+    `measurable`: all of it runs in the request's one transaction, so the guard sees what it does.
+    """
+
+    text: str
+    name: str
+    policy: PolicySpec | None
+    plan: Plan | None = None
+    writes: StepWrites | None = None
+    measurable: bool = False
+
+    @property
+    def to_confirm(self) -> tuple[Hazard, ...]:
+        """The destructive hazards that a person must approve because no measurement shows them."""
+        found = self.plan.to_confirm if self.plan else ()
+        return tuple(one for one in found if not self.measurable or one.code in _NOT_MEASURED)
+
+    def agreement(self, *, anything: bool) -> Agreement:
+        """What the text itself says that it does, and isn't destructive."""
+        from mosaic_deploy.sql.hazards import StepWrites, agreement
+
+        writes = self.writes or StepWrites()
+        destroyed = {
+            table
+            for one in (self.plan.to_confirm if self.plan else ())
+            for table in (one.table, *one.cascades_to)
+        }
+        updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
+        return agreement(StepWrites(updates, writes.retypes - destroyed), (), anything=anything)
+
+
+def review_sql(
     api: Api,
     project: Project,
     manifest: Manifest,
@@ -41,10 +85,10 @@ def require_sql_approval(
     allow: Collection[str],
     *,
     is_file: bool,
-) -> bool:
-    """Returns if the SQL may be sent: whether a person was asked. Messages call it `name`.
+) -> SqlReview:
+    """Reviews SQL before it is sent. Messages call it `name`.
 
-    Raises PolicyDenied, DestructiveUnconfirmed, Declined, and SqlInvalid for SQL that can't be reviewed.
+    Raises PolicyDenied, and SqlInvalid for SQL that can't be reviewed.
     """
     own, manifest = manifest, with_recorded_policy(api, project.id, manifest)
     try:
@@ -54,7 +98,7 @@ def require_sql_approval(
     except SqlSyntaxError as error:
         _refuse_off_in_database(api, project.id)
         _refuse_unread(error, text, name, manifest.policy, allow, is_file=is_file)
-        return False
+        return SqlReview(text, name, manifest.policy)
     # Nothing checks again before it runs that a table is still empty, so the review mustn't count on it.
     step = StepSql(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
     file = MigrationFile(Migration("", name, "", ""), name, text)
@@ -67,10 +111,21 @@ def require_sql_approval(
         if loosened(manifest.policy or PolicySpec(), own.policy or PolicySpec()):
             error.hint = "the policy of the last deploy still holds; `mosaic-deploy apply` replaces it, with your approval"
         raise
-    missing = missing_approvals(plan, manifest.policy, allow)
+    measurable = not has_own_transactions(statements) and not any(map(outside_transaction_reason, statements))
+    return SqlReview(text, name, manifest.policy, plan, found.writes.get(name, {}).get(1), measurable)
+
+
+def require_sql_approval(screen: Screen, review: SqlReview, allow: Collection[str]) -> bool:
+    """Returns if the SQL may be sent, as far as its text shows: whether a person was asked.
+
+    Raises DestructiveUnconfirmed, Declined.
+    """
+    if not review.plan:
+        return False
+    missing = missing_approvals(replace(review.plan, hazards=review.to_confirm), review.policy, allow)
     if missing:
         if is_interactive():
-            screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in plan.to_confirm)
+            screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in review.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
     return bool(missing)
 

@@ -150,6 +150,9 @@ def _change_lines(
         padding = " " * (name_width - text_width(name))
         line = f"    {sign} {name}{padding}  {size}{_REASONS.get(change.kind, change.reason)}"
         yield from (style(part, fg=color) for part in wrap(line.rstrip(), width, indent))
+        if isinstance(change, RunsSql) and change.updates:
+            updated = ", ".join(one.removeprefix("public.") for one in change.updates)
+            yield from wrap(f"        updates rows of {updated}", width, 10)
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))
         sizes = f" ({size_text(total)})" if total else ""

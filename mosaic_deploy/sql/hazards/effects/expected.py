@@ -41,7 +41,7 @@ class ExpectedWrites:
         for table in _updated_tables(effect):
             hit = touched_tables(scope, table)
             found = self._updates.setdefault(step, {})
-            for name in hit.all:
+            for name in (one for one in hit.all if one not in scope.empty_tables):
                 found.setdefault(name, scope.row_estimate(table) if name == hit.table else "")
         if any(alter_commands(effect, *_CHANGES_VALUES)):
             table = range_name(effect.node["relation"])

@@ -182,11 +182,56 @@ def test_a_policy_lets_no_sql_through_that_cannot_be_checked(run, deployed: Path
 def test_a_policy_that_allows_destruction_allows_it_in_sql_once_it_is_deployed(run, deployed: Path) -> None:
     manifest = deployed / "mosaic.yaml"
     manifest.write_text(f"{manifest.read_text()}policy: {{destructive: allow}}\n")
+    run("sql", *HERE, "insert into t values (1)")
     assert "destructive_unconfirmed" in run("sql", *HERE, "drop table t").stderr
     refused = run("apply", "--local", "--yes", "--allow", "destructive")
     assert "error[policy_unconfirmed]" in refused.stderr
     assert run("apply", "--local", "--yes", "--allow", "policy").returncode == 0
     assert run("sql", *HERE, "drop table t").returncode == 0
+
+
+UNSEEN = (
+    "create trigger u after insert on v execute function wiping(); insert into v values (1)",
+    "select wipe(), 1 as one",
+    "do $$ begin execute 'dele' || 'te from t'; end $$",
+    "delete from t where id is not null returning id",
+    "select 1; update t set id = 9",
+    "drop view seen",
+)
+
+
+@pytest.mark.parametrize("query", UNSEEN)
+def test_sql_is_measured_and_asks_with_the_real_numbers(run, deployed: Path, query: str) -> None:
+    setup = """insert into t select generate_series(1, 3); create table v (id int); create view seen as select 1 as one;
+        create function wiping() returns trigger language plpgsql as $$ begin delete from t; return null; end $$;
+        create function wipe() returns int language plpgsql as $$ begin delete from t; return 1; end $$;"""
+    assert run("sql", *HERE, setup).returncode == 0
+    refused = run("sql", *HERE, query)
+    assert refused.returncode != 0
+    assert "error[destructive_unconfirmed]" in refused.stderr
+    assert "3 rows" in refused.stderr or "drops view seen" in refused.stderr
+    assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t where id < 4"))["rows"] == [
+        {"n": 3}
+    ]
+    assert run("sql", *HERE, "--allow", "destructive", query).returncode == 0
+
+
+def test_a_measured_query_keeps_its_rows_session_and_error_places(run, deployed: Path) -> None:
+    run("sql", *HERE, "insert into t values (7)")
+    rows = read_json(
+        run(
+            "sql",
+            *HERE,
+            "-o",
+            "json",
+            "update t set id = 8 where id = 7 returning id, current_setting('search_path') as path",
+        )
+    )
+    assert rows["rows"] == [{"id": 8, "path": '"$user", public'}]
+    failed = run("sql", *HERE, "select 1;\nselect nothing from t")
+    assert "query:2:8" in failed.stderr
+    assert run("sql", *HERE, "select * from t; vacuum t").returncode != 0
+    assert run("sql", *HERE, "vacuum t").returncode == 0
 
 
 HOSTILE = r"""do $$ begin raise notice E'x\n::set-output name=a::b\x1b]52;c;eA==\x07'; end $$"""

@@ -1,0 +1,47 @@
+"""SQL of a person, measured like a step: in the one transaction that PostgreSQL makes of a request with several statements.
+
+The measurement is a deferred trigger, so it comes after the last statement, whose rows stay the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mosaic_deploy.sql.guard.agreement import Agreement, Existing
+from mosaic_deploy.sql.guard.measure import (
+    MEASURE,
+    STATE,
+    VARIABLES,
+    begin_measure_sql,
+    compare_sql,
+    existing_variable,
+    read_state_sql,
+)
+from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.quote import dollar_quote, json_literal
+
+_WHICH = "'version', '', 'step', 0"
+_OWN_TRANSACTIONS = frozenset({"TransactionStmt", "ConstraintsSetStmt", "CallStmt"})
+
+
+def has_own_transactions(statements: Sequence[Statement]) -> bool:
+    """Whether a statement may commit, or fire deferred triggers early, so that not all of the request can be measured."""
+    return any(statement.kind in _OWN_TRANSACTIONS for statement in statements)
+
+
+def measured_request(query: str, existing: Existing, agreed: Agreement) -> str:
+    """The request for `query`, which it contains as it is. It raises `effects_exceed_consent` at its end."""
+    declared = f"DECLARE\n{existing_variable(existing)}  {VARIABLES}"
+    agreed_sql = f"({json_literal(agreed.as_json())}::pg_catalog.jsonb)"
+    measured = f"{read_state_sql('NEW.state')}{MEASURE}{compare_sql(agreed_sql, _WHICH)}"
+    body = f"{declared}BEGIN\n{measured}    RETURN NULL;\nEND"
+    begin = f"""{declared}BEGIN
+    target := pg_catalog.current_setting('search_path');
+{begin_measure_sql(_WHICH, agreed_sql)}    CREATE TEMP TABLE mosaic_measured (state pg_catalog.jsonb) ON COMMIT DROP;
+    CREATE OR REPLACE FUNCTION pg_temp.mosaic_measure() RETURNS trigger LANGUAGE plpgsql AS {dollar_quote(body, "mosaic_body")};
+    CREATE CONSTRAINT TRIGGER measured AFTER INSERT ON mosaic_measured DEFERRABLE INITIALLY DEFERRED
+      FOR EACH ROW EXECUTE FUNCTION pg_temp.mosaic_measure();
+    INSERT INTO mosaic_measured VALUES ({STATE});
+    PERFORM pg_catalog.set_config('search_path', target, true);
+END"""
+    return f"DO {dollar_quote(begin, 'mosaic_begin')};\n{query}\n"
