@@ -9,7 +9,7 @@ import pytest
 
 from mosaic_deploy.diff.history.other_tools import applied_files, file_checksums, gap_notes, repeatable_notes
 from mosaic_deploy.errors import HistoryImportRefused
-from mosaic_deploy.model.other_tools import TOOLS, HistoryState, OtherToolRow
+from mosaic_deploy.model.migration_history import TOOLS, HistoryState, OtherToolRow
 from mosaic_deploy.model.snapshot import Migration
 
 FOLDER = [

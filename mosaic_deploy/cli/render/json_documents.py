@@ -15,7 +15,7 @@ from mosaic_deploy.model.catalog import SchemaChange, SchemaDrift
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
-from mosaic_deploy.model.migration_status import MigrationStatus
+from mosaic_deploy.model.migration_history import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import Objects, Project
 

@@ -39,7 +39,7 @@ from mosaic_deploy.model.event import (
     Waiting,
 )
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.model.migration_status import MigrationStatus
+from mosaic_deploy.model.migration_history import MigrationStatus
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.source.snapshot import Desired

@@ -18,6 +18,7 @@ from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import StillRunning
+from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.sql.guard.agreement import Existing
 
@@ -81,9 +82,9 @@ class Run:
     @property
     def allows_destroying(self) -> bool:
         """Whether everything that SQL destroys is approved, also what the plan didn't list: by the policy, or by --allow."""
-        policy = self.planned.desired.manifest.policy
-        by_policy = policy is not None and policy.destructive == "allow"
-        return by_policy or (self.consent is not None and DESTRUCTIVE in self.consent.allow)
+        rule = (self.planned.desired.manifest.policy or PolicySpec()).destructive
+        by_option = self.consent is not None and DESTRUCTIVE in self.consent.allow
+        return rule == "allow" or (rule != "deny" and by_option)
 
     @property
     def created(self) -> bool:

@@ -21,8 +21,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.touched_objects import read_facts
 from mosaic_deploy.live.ledger.other_tools import read_other_tool_history
 from mosaic_deploy.model.change import Action, RecordMigration
-from mosaic_deploy.model.migration_status import HistoryEntry
-from mosaic_deploy.model.other_tools import MigrationTool
+from mosaic_deploy.model.migration_history import HistoryEntry, MigrationTool
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import MigrationFile
 

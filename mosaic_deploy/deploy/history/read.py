@@ -19,7 +19,7 @@ from mosaic_deploy.live.ledger.history import MigrationHistory, read_history
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.migration_status import MigrationStatus
+from mosaic_deploy.model.migration_history import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 from mosaic_deploy.source.manifest.folders import migrations_folder

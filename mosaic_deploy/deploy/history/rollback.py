@@ -30,7 +30,7 @@ from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.change import RollBackMigration
 from mosaic_deploy.model.event import Event
-from mosaic_deploy.model.migration_status import HistoryEntry
+from mosaic_deploy.model.migration_history import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.manifest.folders import migrations_folder
 from mosaic_deploy.source.migrations.down import (

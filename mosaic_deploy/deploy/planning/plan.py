@@ -182,16 +182,8 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     )
     new_plan = _with_limits(api, desired, live, new_plan, found.hazards)
     postponed_paths = tuple(each.file.relative_path for each in postponed)
-    return PreparedPlan(
-        new_plan,
-        replace(desired, snapshot=complete),
-        live,
-        parsed,
-        seeds,
-        options.selection,
-        postponed_paths,
-        found.writes,
-    )
+    both = (replace(desired, snapshot=complete), live)
+    return PreparedPlan(new_plan, *both, parsed, seeds, options.selection, postponed_paths, found.writes)
 
 
 def _environment_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:

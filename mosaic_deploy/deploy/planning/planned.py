@@ -63,8 +63,7 @@ class PlanOptions:
     allow_out_of_order: bool = False
     selection: Selection = ALL
     compare_bytes: Progress | None = None
-    """If given, live files are fetched and compared, and it is called with the progress. Otherwise recorded digests and
-    listed sizes are compared."""
+    """If given, live files are fetched and compared, and it is called with the progress; else recorded digests and sizes."""
     parallelism: int = DEFAULT_PARALLELISM
     on_hashed: OnHashed = ignore_progress
     postpone_empty_migrations: bool = False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mosaic_deploy.diff.history.matching import Evidence, Match, Matches, MatchKind
 from mosaic_deploy.errors import NextAction
-from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState
+from mosaic_deploy.model.migration_history import HistoryEntry, MigrationState
 from mosaic_deploy.model.snapshot import Migration
 
 _REPAIR = "mosaic-deploy migrate repair"

@@ -13,7 +13,7 @@ from mosaic_deploy.diff.history.actions import (
 )
 from mosaic_deploy.diff.history.matching import Evidence, Match, Matches, MatchKind
 from mosaic_deploy.errors import NextAction
-from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
+from mosaic_deploy.model.migration_history import HistoryEntry, MigrationState, MigrationStatus
 from mosaic_deploy.model.snapshot import Migration
 
 _UNFINISHED_STATES = (

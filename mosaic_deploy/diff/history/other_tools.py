@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.diff.history.matching import name_without_number
 from mosaic_deploy.errors import HistoryImportRefused, Location, Problem
-from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
+from mosaic_deploy.model.migration_history import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
 

@@ -11,7 +11,7 @@ from mosaic_deploy.diff.history.actions import rollback_hint
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.model.change import Action, ForgetMigration, HistoryChange, RecordMigration
-from mosaic_deploy.model.migration_status import HistoryEntry
+from mosaic_deploy.model.migration_history import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 
 _COMMAND = "mosaic-deploy migrate repair"

@@ -22,7 +22,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
 from mosaic_deploy.live.ledger.tables import check_ledger_version
-from mosaic_deploy.model.migration_status import HistoryEntry
+from mosaic_deploy.model.migration_history import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.sql.quote import identifier, json_literal, literal, recordset
 

@@ -6,7 +6,7 @@ import json
 
 from mosaic_deploy.errors import HistoryImportRefused, ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.model.other_tools import HistoryState, MigrationTool, OtherToolRow
+from mosaic_deploy.model.migration_history import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.sql.quote import identifier
 
 _NO_TABLE, _NO_COLUMN = "42P01", "42703"

@@ -29,7 +29,7 @@ from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model import event as events
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Noted, SqlNotice, StillRunning, Waiting
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.model.migration_status import MigrationStatus
+from mosaic_deploy.model.migration_history import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.model.snapshot import Project, Snapshot
 from tests.cli.render.marked import marked

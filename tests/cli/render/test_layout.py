@@ -17,7 +17,7 @@ from mosaic_deploy.errors import Location, MigrationFailed, MosaicError, NextAct
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import Action, ApplyMigration, PutStatic, PutStorageFile
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
-from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
+from mosaic_deploy.model.migration_history import HistoryEntry, MigrationState, MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 

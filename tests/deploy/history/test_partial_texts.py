@@ -7,7 +7,7 @@ import pytest
 from mosaic_deploy.cli.render.text.migration_status import fix_lines, status_text
 from mosaic_deploy.deploy.history.read import history_statuses
 from mosaic_deploy.errors import MigrationDiverged
-from mosaic_deploy.model.migration_status import MigrationStatus
+from mosaic_deploy.model.migration_history import MigrationStatus
 from tests.deploy.histories import history, known
 
 FIRST = ["create table t (n int);", "commit;", "insert into t values (1);"]

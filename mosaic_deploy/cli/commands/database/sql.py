@@ -48,7 +48,7 @@ def sql(
 
     The SQL isn't recorded and isn't retried; put schema changes in a migration. Every call is a session of its own:
     settings and temporary tables don't outlast it. NOTICE and WARNING go to stderr.
-    SQL that destroys data is reviewed like a migration: it needs approval, and the manifest's policy applies.
+    What it does to existing rows is measured: more than inserts and plain updates needs approval.
 
     \b
     Examples:

@@ -66,7 +66,8 @@ def _run_measured(
     """
     policy = review.policy or PolicySpec()
     existing = read_existing_now(api, project, policy.protected_tables)
-    agreed = review.agreement(anything=DESTRUCTIVE in allow or policy.destructive == "allow")
+    by_option = DESTRUCTIVE in allow and policy.destructive != "deny"
+    agreed = review.agreement(anything=by_option or policy.destructive == "allow")
     try:
         return _run(api, project, review.text, existing, agreed)
     except _Exceeded as exceeded:

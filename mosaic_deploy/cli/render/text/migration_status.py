@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.visible_text import style
-from mosaic_deploy.model.migration_status import HistoryEntry, MigrationState, MigrationStatus
+from mosaic_deploy.model.migration_history import HistoryEntry, MigrationState, MigrationStatus
 from mosaic_deploy.model.quantities import age_text
 
 _COLORS = {

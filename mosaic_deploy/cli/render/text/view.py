@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
     from mosaic_deploy.model.event import ApplyDone, Event, Noted, StillRunning, Waiting
     from mosaic_deploy.model.hazard import Hazard
-    from mosaic_deploy.model.migration_status import MigrationStatus
+    from mosaic_deploy.model.migration_history import MigrationStatus
     from mosaic_deploy.model.plan import Plan
     from mosaic_deploy.model.snapshot import Project
     from mosaic_deploy.source.snapshot import Desired

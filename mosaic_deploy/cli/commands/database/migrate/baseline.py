@@ -16,7 +16,7 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.model.other_tools import TOOLS
+from mosaic_deploy.model.migration_history import TOOLS
 
 _allow_mismatch = click.option(
     "--allow-mismatch",

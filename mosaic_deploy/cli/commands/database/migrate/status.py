@@ -9,7 +9,7 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.model.migration_status import MigrationState
+from mosaic_deploy.model.migration_history import MigrationState
 
 
 @click.command()
