@@ -4,11 +4,13 @@ Per step: BEGIN_MEASURE, the statements, MEASURE, and a comparison. All of it re
 PostgreSQL's own counters of rows, which add up over the transactions of one DO block. So both are compared with what they
 were when the step began.
 
-- **Rows**: `pg_stat_get_xact_tuples_…`. They count what an aborted subtransaction did, too: too much rather than too little.
+- **Touched**: a transaction holds a lock on each table that it has written to, altered or dropped, until it ends. Only these are
+  compared, so a step costs the same however many tables there are.
+- **Rows**: `pg_stat_get_xact_tuples_…`. If the table was touched, they count what an aborted subtransaction did there, too.
 - **Emptied**: a table has another file than before, or its counters went back, which only TRUNCATE does. A statement of
   the file that may rewrite its table (ALTER TABLE, CLUSTER) is meant, so the file that it leaves is expected. A TRUNCATE after
   that could use the same file; so the rows are counted after the rewrite, and again at the end.
-- **Dropped**: tables, columns and objects that are gone. These are looked for only if the transaction changed the catalog.
+- **Dropped**: tables, columns and objects that are gone. Objects are looked for only if the transaction dropped any.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from mosaic_deploy.sql.quote import dollar_quote
 UNTIL = "effects.until"
 """The row of the settings table that NOTE_END writes."""
 VARIABLES = (
-    "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; changes pg_catalog.int8; "
+    "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; touched pg_catalog.jsonb; "
     "tables_now pg_catalog.jsonb; emptied pg_catalog.jsonb; rewritten pg_catalog.jsonb; effects pg_catalog.jsonb; "
     "excess pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8;\n"
 )
@@ -31,30 +33,34 @@ def existing_variable(existing: Existing) -> str:
     return f"  existing pg_catalog.jsonb := {dollar_quote(existing.as_json(), 'mosaic_existing')};\n"
 
 
-_TABLES_NOW = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(c.oid::pg_catalog.text, pg_catalog.jsonb_build_object(
+def _tables_of(oids: str) -> str:
+    """An SQL expression: for the jsonb object `oids`, whose keys are OIDs of tables, their files and columns."""
+    return f"""(SELECT COALESCE(pg_catalog.jsonb_object_agg(c.oid::pg_catalog.text, pg_catalog.jsonb_build_object(
       'file', c.relfilenode::pg_catalog.text, 'columns', (
         SELECT pg_catalog.jsonb_object_agg(a.attnum::pg_catalog.text, pg_catalog.jsonb_build_array(a.attname,
           pg_catalog.concat(a.atttypid, ' ', a.atttypmod)))
-        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))), '{}')
-    FROM pg_catalog.pg_class c WHERE c.oid = ANY (ARRAY(SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys(existing -> 'tables') k)))"""
-_COUNTERS = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(k, pg_catalog.jsonb_build_array(i, u, d)) FILTER (WHERE i + u + d > 0), '{}')
-    FROM (SELECT k, pg_catalog.pg_stat_get_xact_tuples_inserted(k::pg_catalog.oid) AS i,
-      pg_catalog.pg_stat_get_xact_tuples_updated(k::pg_catalog.oid) AS u,
-      pg_catalog.pg_stat_get_xact_tuples_deleted(k::pg_catalog.oid) AS d
-      FROM pg_catalog.jsonb_object_keys(existing -> 'tables') k) s)"""
+        FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))), '{{}}')
+    FROM pg_catalog.pg_class c WHERE c.oid = ANY (ARRAY(SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys({oids}) k)))"""
 
 
-def _catalog_counter(verbs: tuple[str, ...], catalogs: tuple[str, ...]) -> str:
-    return " + ".join(
-        f"pg_catalog.pg_stat_get_xact_tuples_{verb}('pg_catalog.{name}'::pg_catalog.regclass)"
-        for name in catalogs
-        for verb in verbs
+def _counters_of(oids: str) -> str:
+    """An SQL expression: for the same, the rows inserted, updated and deleted by now."""
+    inserted, updated, deleted = (
+        f"pg_catalog.pg_stat_get_xact_tuples_{verb}(k::pg_catalog.oid)"
+        for verb in ("inserted", "updated", "deleted")
     )
+    return f"""(SELECT COALESCE(pg_catalog.jsonb_object_agg(k, pg_catalog.jsonb_build_array({inserted}, {updated}, {deleted})), '{{}}')
+    FROM pg_catalog.jsonb_object_keys({oids}) k)"""
 
 
-_CHANGES = _catalog_counter(("updated", "deleted"), ("pg_class", "pg_attribute"))
-"""A number that grows whenever the transaction changes or drops a table or a column."""
-_DROPS = _catalog_counter(("deleted",), ("pg_class", "pg_type", "pg_proc", "pg_policy"))
+_TOUCHED = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(l.oid, existing -> 'tables' -> l.oid), '{}')
+    FROM (SELECT DISTINCT relation::pg_catalog.text FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
+      AND locktype = 'relation' AND mode NOT IN ('AccessShareLock', 'RowShareLock')) l(oid) WHERE existing -> 'tables' ? l.oid)"""
+_DROPS = " + ".join(
+    f"pg_catalog.pg_stat_get_xact_tuples_deleted('pg_catalog.{name}'::pg_catalog.regclass)"
+    for name in ("pg_class", "pg_type", "pg_proc", "pg_policy")
+)
+"""A number that grows whenever the transaction drops an object of these catalogs."""
 _OWN_PATH = "    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
 """The migration's search_path could put other operators first. It is restored when the next session begins."""
 _UNCOUNTED = raise_with_facts_sql(
@@ -66,9 +72,8 @@ def begin_measure_sql(which: str, agreed: str) -> str:
     """PL/pgSQL before a step. `which` are arguments for json_build_object: version and step; `agreed` as for `compare_sql`."""
     return f"""{_OWN_PATH}    IF pg_catalog.current_setting('track_counts') <> 'on' AND NOT {_anything(agreed)} THEN
       {_UNCOUNTED.format(which=which)} END IF;
-    tables := COALESCE(tables, {_TABLES_NOW});
-    counted := {_COUNTERS};
-    changes := {_CHANGES};
+    tables := COALESCE(tables, {_tables_of("existing -> 'tables'")});
+    counted := COALESCE(counted, {_counters_of("existing -> 'tables'")});
     drops := {_DROPS};
     emptied := '{{}}'; rewritten := '{{}}';
 """
@@ -88,19 +93,17 @@ _EFFECTS = """(
           CASE WHEN retyped IS NOT NULL THEN 'y' END))) ORDER BY names ->> 0)
     FROM (
       SELECT t.key, t.value AS names, o.value AS now, r.i, r.u, r.d,
-        w.value ->> 'file' <> o.value ->> 'file' OR emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_emptied,
+        w.value ->> 'file' <> (o.value ->> 'file') OR emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_emptied,
         CASE WHEN o.value IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
           WHERE NOT o.value -> 'columns' ? a.key) END AS lost,
         (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
           JOIN pg_catalog.jsonb_each(o.value -> 'columns') b USING (key) WHERE a.value -> 1 <> b.value -> 1) AS retyped
-      FROM pg_catalog.jsonb_each(existing -> 'tables') t
-      JOIN pg_catalog.jsonb_each(tables) w USING (key)
-      LEFT JOIN pg_catalog.jsonb_each(tables_now) o USING (key)
-      LEFT JOIN pg_catalog.jsonb_each(counted) b USING (key)
-      LEFT JOIN pg_catalog.jsonb_each(counting) c USING (key),
-      LATERAL (SELECT COALESCE((c.value ->> 0)::pg_catalog.int8, 0) - COALESCE((b.value ->> 0)::pg_catalog.int8, 0) AS i,
-        COALESCE((c.value ->> 1)::pg_catalog.int8, 0) - COALESCE((b.value ->> 1)::pg_catalog.int8, 0) AS u,
-        COALESCE((c.value ->> 2)::pg_catalog.int8, 0) - COALESCE((b.value ->> 2)::pg_catalog.int8, 0) AS d) r
+      FROM pg_catalog.jsonb_each(touched) t,
+      LATERAL (SELECT tables -> t.key AS value) w, LATERAL (SELECT tables_now -> t.key AS value) o,
+      LATERAL (SELECT counting -> t.key AS value) c, LATERAL (SELECT counted -> t.key AS value) b,
+      LATERAL (SELECT (c.value ->> 0)::pg_catalog.int8 - (b.value ->> 0)::pg_catalog.int8 AS i,
+        (c.value ->> 1)::pg_catalog.int8 - (b.value ->> 1)::pg_catalog.int8 AS u,
+        (c.value ->> 2)::pg_catalog.int8 - (b.value ->> 2)::pg_catalog.int8 AS d) r
       WHERE o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
 MEASURE = f"""{_OWN_PATH}    FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
       EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s)'
@@ -108,12 +111,14 @@ MEASURE = f"""{_OWN_PATH}    FOR target, target_rows IN SELECT k, v::pg_catalog.
         target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
       IF target_rows <> 0 THEN emptied := emptied || pg_catalog.jsonb_build_object(target, 1); END IF;
     END LOOP;
-    counting := {_COUNTERS};
-    tables_now := CASE WHEN changes = {_CHANGES} THEN tables ELSE {_TABLES_NOW} END;
+    touched := {_TOUCHED};
+    counting := {_counters_of("touched")};
+    tables_now := {_tables_of("touched")};
     effects := pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('tables', {_EFFECTS},
       'objects', CASE WHEN drops <> {_DROPS} THEN (
         SELECT pg_catalog.jsonb_agg(g.name ORDER BY g.name) FROM ({OBJECTS_GONE}) g) END));
-    tables := tables_now;
+    tables := tables || tables_now;
+    counted := counted || counting;
 """
 """PL/pgSQL after a step's statements, with the connection's own role. It sets the variable `effects`."""
 
@@ -142,8 +147,7 @@ def compare_sql(agreed: str, which: str) -> str:
 
 
 _STATE = "mosaic_deploy.measured"
-_FIELDS = ("tables", "counted", "changes", "drops", "emptied", "rewritten")
-_NUMBERS = frozenset({"changes", "drops"})
+_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten")
 STATE = "pg_catalog.jsonb_build_object(" + ", ".join(f"'{name}', {name}" for name in _FIELDS) + ")"
 """The variables as one value."""
 KEEP_STATE = f"    PERFORM pg_catalog.set_config('{_STATE}', {STATE}::pg_catalog.text, true);\n"
@@ -161,7 +165,7 @@ def load_state_sql(which: str) -> str:
 def read_state_sql(state: str) -> str:
     """PL/pgSQL that reads the variables from the SQL expression `state`, a value of STATE."""
     return "".join(
-        f"    {name} := {state} OPERATOR(pg_catalog.{'->>' if name in _NUMBERS else '->'}) '{name}';\n"
+        f"    {name} := {state} OPERATOR(pg_catalog.{'->>' if name == 'drops' else '->'}) '{name}';\n"
         for name in _FIELDS
     )
 

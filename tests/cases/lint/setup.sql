@@ -32,3 +32,4 @@ CREATE INDEX trips_cost ON trips (cost);
 CREATE MATERIALIZED VIEW later AS SELECT id FROM orders WITH NO DATA;
 CREATE POLICY all_orders ON orders USING (true);
 CREATE DOMAIN short AS text;
+CREATE PROCEDURE tidy() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;

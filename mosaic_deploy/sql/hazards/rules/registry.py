@@ -81,6 +81,8 @@ RULES: tuple[Rule, ...] = (
           "write the new name as a constant"),
     _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC_SQL, drops.dynamic_sql,
           "write the statements out, or quote names with %I and values with %L"),
+    _rule("unmeasured", _DESTRUCTIVE, "", _checked_elsewhere,
+          "write the statements out, or leave COMMIT out of the block"),
     _rule("strings_setting", _DESTRUCTIVE,
           f"VariableSetStmt AlterRoleSetStmt AlterDatabaseSetStmt {FUNCTION_CALL} {FUNCTION_SETTING}", access.strings_setting,
           "leave it on, and write E'…' where a backslash is an escape"),
