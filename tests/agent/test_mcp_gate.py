@@ -136,6 +136,44 @@ def test_live_files_need_a_person(session, folder: Path) -> None:
     session(conversation)
 
 
+UNSEEN = (
+    ("update t set id = 9 where id = 1;", "destructive_unconfirmed"),
+    ("delete from t where id > 0;", "destructive_unconfirmed"),
+    ("select wipe();", "destructive_unconfirmed"),
+    ("insert into v values (1);", "effects_exceed_consent"),
+    (
+        "do $$ begin insert into v values (1); exception when others then null; end $$;",
+        "effects_exceed_consent",
+    ),
+    ("refresh materialized view m;", "effects_exceed_consent"),
+)
+
+
+def test_rows_that_are_there_need_a_person_whatever_changes_them(session, folder: Path) -> None:
+    """Triggers and functions that are live, which no text of the agent shows."""
+    (folder / "sql/2_live.sql").write_text("""
+        insert into t select generate_series(1, 3);
+        create table v (id int);
+        create function wipe() returns int language plpgsql as $$ begin delete from public.t; return 1; end $$;
+        create function wiping() returns trigger language plpgsql as $$ begin perform wipe(); return null; end $$;
+        create trigger w after insert on v execute function wiping();
+        create function count_v() returns bigint language plpgsql as $$ begin
+          if exists (select from public.t) then perform public.wipe(); end if; return 1; end $$;
+        create materialized view m as select count_v() as n with no data;""")
+
+    async def conversation(client: Client) -> None:
+        assert (await apply(client))["error"] is None
+        for number, (sql, code) in enumerate(UNSEEN, 3):
+            file = folder / f"sql/{number}_more.sql"
+            file.write_text(sql)
+            assert (await apply(client))["error"]["code"] == code, sql
+            file.unlink()
+        rows = await call(client, "query", local=True, sql="select count(*) as n from t where id < 4")
+        assert rows["rows"] == [{"n": 6}]
+
+    session(conversation)
+
+
 def test_the_person_who_starts_the_server_can_allow_kinds(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         await apply(client)
