@@ -52,6 +52,7 @@ _LOCK = (
     "one at a time, so leave it out"
 )
 _CURRVAL = "calls {name}() before this step draws a number, but each step has its own session; write RETURNING or a query"
+_PRINTS_ROWS = "COPY … TO STDOUT prints rows, and a migration has nowhere to print them; leave it out"
 _OWNED_KINDS = frozenset({"CreatedbStmt", "CreateTableSpaceStmt", "CreateSubscriptionStmt"})
 _TIME_SETTINGS = ("timezone", "datestyle", "intervalstyle")
 _ALONE = "{what}: this statement is sent alone, without the file's settings; {instead}"
@@ -63,12 +64,20 @@ def refuse_uncarried(steps: Sequence[StepSql]) -> None:
         for statement in step.statements:
             if changes_strings(statement):
                 raise TransactionControlError(OTHER_STRINGS, statement.offset)
+            if _prints_rows(statement):
+                raise TransactionControlError(_PRINTS_ROWS, statement.offset)
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and step.session.assigned:
             _refuse_alone(step, step.statements[0])
     if len(steps) > 1:
         check = _Check()
         for number, step in enumerate(steps, 1):
             check.add(step, last=number == len(steps))
+
+
+def _prints_rows(statement: Statement) -> bool:
+    """COPY … TO STDOUT."""
+    node = statement.node
+    return statement.kind == "CopyStmt" and not (node.get("is_from") or node.get("filename"))
 
 
 def _refuse_alone(step: StepSql, statement: Statement) -> None:
@@ -89,7 +98,8 @@ def _refuse_alone(step: StepSql, statement: Statement) -> None:
         raise _alone(statement, "it belongs to the role that runs it", "name the owner in the statement")
     if kind != "IndexStmt":
         return
-    if state.of("default_tablespace") and "tableSpace" not in statement.node:
+    tablespace = state.of("default_tablespace")
+    if tablespace and tablespace.values != ("",) and "tableSpace" not in statement.node:
         raise _alone(statement, "default_tablespace has no effect", "write TABLESPACE in the statement")
     computes = "whereClause" in statement.node or "'expr'" in str(statement.node.get("indexParams"))
     if computes and (name := next((one for one in _TIME_SETTINGS if state.of(one)), "")):

@@ -53,9 +53,13 @@ def _tables(protected: Collection[str]) -> str:
 _OBJECTS = f"""SELECT o.key, o.name FROM ({OBJECTS_NOW}) o LEFT JOIN before ON true
   WHERE before.value IS NULL OR before.value->'objects' ? o.key OR NOT before.is_noted
     OR pg_catalog.age(o.written) < pg_catalog.age(before.until)"""
-_FOUND = """pg_catalog.jsonb_build_object(
-    'tables', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, names), '{}') FROM tables),
-    'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{}') FROM objects))"""
+_LARGE_OBJECTS = """SELECT 2995::pg_catalog.oid AS oid, '["large objects"]'::jsonb AS names
+  WHERE EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)
+  UNION ALL SELECT 2613, '["data of large objects"]' WHERE EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)"""
+"""Their two system catalogs, which are locked only for a moment."""
+_FOUND = f"""pg_catalog.jsonb_build_object(
+    'tables', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, names), '{{}}') FROM (SELECT * FROM tables UNION ALL {_LARGE_OBJECTS}) t),
+    'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{{}}') FROM objects))"""
 
 
 def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:

@@ -54,7 +54,8 @@ def _counters_of(oids: str) -> str:
 
 
 _TOUCHED = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(l.oid, existing -> 'tables' -> l.oid), '{}')
-    FROM (SELECT DISTINCT relation::pg_catalog.text FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
+    FROM (SELECT k.oid FROM pg_catalog.unnest(ARRAY['2613', '2995']) k(oid) UNION
+      SELECT relation::pg_catalog.text FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
       AND locktype = 'relation' AND mode NOT IN ('AccessShareLock', 'RowShareLock')) l(oid) WHERE existing -> 'tables' ? l.oid)"""
 _DROPS = " + ".join(
     f"pg_catalog.pg_stat_get_xact_tuples_deleted('pg_catalog.{name}'::pg_catalog.regclass)"

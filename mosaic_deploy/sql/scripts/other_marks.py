@@ -14,11 +14,11 @@ from mosaic_deploy.sql.scripts.mistakes import Mistake
 from mosaic_deploy.sql.scripts.scan import Span
 from mosaic_deploy.sql.scripts.section_marks import with_lf
 
-_UP_WORDS = "ups?|do|apply|deploy|migrate|forwards?|step"
-_DOWN_WORDS = "downs?|undo|revert|rollback|backwards?|reverse"
+_UP_WORDS = "ups?|do|apply|deploy|migrate|forwards?|step|upgrade"
+_DOWN_WORDS = "downs?|undo|revert|rollback|backwards?|reverse|downgrade"
 _MARK = re.compile(
     rf"(?:--|/\*)[^\w\n]*(?:(?P<tool>\w+)[ \t:][^\w\n]*)?(?:(?P<up>{_UP_WORDS})|(?P<down>{_DOWN_WORDS}))"
-    r"(?:[ \t]+migration)?(?:[^\w\n]*|[ \t]*:(?P<title>.*))",
+    r"(?:[ \t]+(?:migration|script|start|begin|section))?(?:[^\w\n]*|[ \t]*:(?P<title>.*))",
     re.IGNORECASE,
 )
 _TERN = r"create\s+above\s*/\s*drop\s+below\b"

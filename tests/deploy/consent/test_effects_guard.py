@@ -45,13 +45,15 @@ CREATE FUNCTION wipe_in_sql() RETURNS void LANGUAGE sql AS 'DELETE FROM public.i
 CREATE FUNCTION public.emptying(t text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'TRUNCATE ' || t || ' CASCADE'; RETURN 1; END $$;
 CREATE POLICY own ON notes USING (true);
 CREATE PROCEDURE clean() LANGUAGE plpgsql AS $$ BEGIN DELETE FROM items; END $$;
+SELECT lo_from_bytea(0, 'content');
 CREATE OPERATOR === (FUNCTION = wipe_step, LEFTARG = int, RIGHTARG = int);
 """
 KEPT = """SELECT (SELECT json_agg(o ORDER BY id) FROM orders o)::text AS orders, (SELECT json_agg(i ORDER BY id) FROM items i)::text AS items,
   (SELECT json_agg(n ORDER BY id) FROM notes n)::text AS notes, (SELECT json_agg(e ORDER BY id) FROM app.events e)::text AS events,
   (SELECT json_agg(c ORDER BY id) FROM children c)::text AS children, (SELECT json_agg(p) FROM places p)::text AS places,
   (SELECT json_agg(p ORDER BY id) FROM prices p)::text AS prices, to_regclass('big')::text AS big, to_regclass('sums')::text AS sums, to_regtype('mood')::text AS mood, to_regtype('positive')::text AS positive,
-  to_regprocedure('wipe()')::text AS wipe, (SELECT count(*) FROM pg_policy)::text AS policies"""
+  to_regprocedure('wipe()')::text AS wipe, (SELECT count(*) FROM pg_policy)::text AS policies,
+  (SELECT json_agg(lo_get(oid)::text) FROM pg_largeobject_metadata)::text AS large"""
 
 WAYS = {
     "delete with a condition": "DELETE FROM orders WHERE id > 0;",
@@ -124,6 +126,8 @@ WAYS = {
     "hostile operators": """CREATE SCHEMA evil; CREATE FUNCTION evil.no(text, text) RETURNS bool LANGUAGE sql AS 'SELECT false';
         CREATE OPERATOR evil.<> (FUNCTION = evil.no, LEFTARG = text, RIGHTARG = text);
         SET search_path = evil, public, pg_catalog; DELETE FROM public.items;""",
+    "large objects": "SELECT lo_unlink(oid) FROM pg_largeobject_metadata;",
+    "data of large objects": "SELECT lo_put(oid, 0, 'x') FROM pg_largeobject_metadata;",
     "settings reset": "RESET ALL; DELETE FROM items;",
     "sent plainly": "SAVEPOINT one; DELETE FROM items; RELEASE one;",
     "sent plainly, truncated": "SAVEPOINT one; TRUNCATE items; RELEASE one;",

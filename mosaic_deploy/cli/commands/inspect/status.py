@@ -44,7 +44,7 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError | None = None
         needs_apply = False
-        actions = _PARTIAL_ACTIONS if begun else ()
+        actions: tuple[NextAction, ...] = _PARTIAL_ACTIONS if begun else ()
         if live.schema and live.schema.state is SchemaState.DRIFTED:
             actions = (*actions, _DRIFT_ACTION)
         try:
@@ -56,15 +56,17 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         except MigrationError as error:
             session.complete_error(error)
             pending = error
+            actions = tuple(action for action in actions if action != _CONTINUE)
         screen.status(_mark_ended_lease(live), pending, session.scope_actions(actions))
     if begun or isinstance(pending, MigrationError):
         return 1
     return 2 if detailed_exitcode and needs_apply else 0
 
 
+_CONTINUE = NextAction("continue with the next step", "mosaic-deploy apply")
 _PARTIAL_ACTIONS = (
     NextAction("see what is applied, what failed, and what else to do", "mosaic-deploy migrate status"),
-    NextAction("continue with the next step", "mosaic-deploy apply"),
+    _CONTINUE,
 )
 """For migrations that are applied in part."""
 _DRIFT_ACTION = NextAction("see how the schema drifted", "mosaic-deploy migrate drift")
