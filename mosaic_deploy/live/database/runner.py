@@ -206,7 +206,9 @@ class Runner:
         step = group[index]
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         committed = tuple(group[:index]) if self.commits_in_block else ()
-        return committed, StepFailed(step, failure.statement, *facts, context=failure.context)
+        return committed, StepFailed(
+            step, failure.statement, *facts, context=failure.context, row=failure.row
+        )
 
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
         if step.sql.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:
