@@ -7,11 +7,14 @@ from typing import TypedDict
 
 from mosaic_deploy.errors import Location
 from mosaic_deploy.live.database.failed_step import StepFailed
-from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
+from mosaic_deploy.source.migrations.files import ParsedFile, offset_location, statement_location
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.scripts.copy_batches import CopyBatch
 from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, turn_on_hint
+
+_CLASSES_ABOUT_VALUES = ("22", "23")
+"""Of SQLSTATEs: invalid data, and violated constraints."""
 
 
 class FailureFacts(TypedDict):
@@ -55,14 +58,14 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
     statement = failure.step.sql.statements[failure.statement - 1]
     if failure.position:
         return statement_location(file, statement, failure.position - 1)
-    if isinstance(statement, CopyBatch) and (row := statement.row_in(failure.detail or "")):
-        return statement_location(file, statement, row)
     if frames:
         statements = [one for step in parsed.steps for one in step.statements]
         index = next((i for i, one in enumerate(statements) if one.offset == statement.offset), None)
         stack = index is not None and locate_calls(statements, index, frames, failure.message)
         if stack and stack.offset is not None:
-            return statement_location(file, statement, stack.offset - statement.offset)
+            return offset_location(file, stack.offset)
+    if isinstance(statement, CopyBatch):
+        return statement_location(file, statement, _row_offset(failure, statement))
     offset = locate_error(statement.written, failure.message)
     return statement_location(file, statement, offset or locate_in_sql_body(statement, failure.message))
 
@@ -72,3 +75,10 @@ def correction_hint(failure: StepFailed, file: str) -> str:
     if failure.message == OFF_IN_DATABASE:
         return f"{turn_on_hint(failure.hint or '')}; then run the same command again"
     return f"correct {file} and run the same command again"
+
+
+def _row_offset(failure: StepFailed, batch: CopyBatch) -> int:
+    """Where the refused row is in `batch.written`; 0 if that isn't certain, or if the error is about the whole COPY."""
+    is_about_values = str(failure.sqlstate)[:2] in _CLASSES_ABOUT_VALUES
+    row = failure.row or int(is_about_values and batch.has_one_row)
+    return batch.row_offset(row) if row else 0

@@ -93,6 +93,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         error = _migration_failed(
             failure,
             parsed[change.version],
+            steps_before=change.steps_done,
             first=not run.planned.live.snapshot.migrations,
             rolled_back=rolled_back,
         )
@@ -180,14 +181,15 @@ def _rolled_back_text(
     """What PostgreSQL undid: with one transaction for all, also the migrations before the failed one."""
     before = changes.index(failed) if single_transaction else 0
     if not before:
-        return "rolled back"
+        return "this migration was rolled back"
     return f"rolled back with the {count_text(before, 'migration')} before it"
 
 
 def _migration_failed(
-    failure: StepFailed, parsed: ParsedFile, *, first: bool, rolled_back: str
+    failure: StepFailed, parsed: ParsedFile, *, steps_before: int, first: bool, rolled_back: str
 ) -> MigrationFailed:
-    """`first`: no migration was applied before, so existing objects come from elsewhere."""
+    """`steps_before`: the steps that earlier runs committed. `first`: no migration was applied before, so existing
+    objects come from elsewhere."""
     file = parsed.file
     step = failure.step
     outside = step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
@@ -229,7 +231,11 @@ def _migration_failed(
     return MigrationFailed(
         f"{failure.message} ({committed})",
         **failure_facts(failure, parsed),
-        mutation_state="unknown" if may_be_partial else "partial" if step.number > 1 else "none",
+        mutation_state="unknown"
+        if may_be_partial
+        else "partial"
+        if step.number > steps_before + 1
+        else "none",
         hint=hint,
         next_actions=_outcome_actions(step) if may_be_partial else (),
     )

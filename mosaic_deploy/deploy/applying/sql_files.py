@@ -54,10 +54,17 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
         if exceeded := consent_exceeded(run, failure, file_step.parsed.file.relative_path, "rolled back"):
             raise exceeded from None
         raise MigrationFailed(
-            f"{failure.message} ({'nothing of it ran' if failure.too_large else 'rolled back'})",
+            f"{failure.message} ({_outcome(file_step, failure)})",
             **failure_facts(failure, file_step.parsed),
             hint=_hint(file_step, failure),
         ) from None
+
+
+def _outcome(file_step: FileStep, failure: StepFailed) -> str:
+    if failure.too_large:
+        return "nothing of it ran"
+    name = "seed" if file_step.step.purpose is Purpose.SEED else "down migration"
+    return f"this {name} was rolled back"
 
 
 def _hint(file_step: FileStep, failure: StepFailed) -> str:

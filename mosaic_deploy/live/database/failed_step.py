@@ -36,6 +36,8 @@ class StepFailed(Exception):
     position: int | None = None
     context: str = ""
     """The calls inside the statement that led to the error, as PostgreSQL describes them."""
+    row: int = 0
+    """Of COPY rows: the one that PostgreSQL refused, from 1 in the statement; 0 if that isn't known."""
     notices: tuple[SqlNotice, ...] = ()
     too_large: bool = False
     """The request was too large, so nothing of the step ran."""

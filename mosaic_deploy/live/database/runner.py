@@ -210,7 +210,9 @@ class Runner:
         if failure.code in (EXCEEDED, NOT_MEASURED):
             return committed, unmeasured_or_exceeding(step, failure)
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
-        return committed, StepFailed(step, failure.statement, *facts, context=failure.context)
+        return committed, StepFailed(
+            step, failure.statement, *facts, context=failure.context, row=failure.row
+        )
 
     def _run_alone(self, step: Step) -> tuple[tuple[Step, ...], StepFailed | None]:
         if step.sql.execution_mode is not ExecutionMode.OUTSIDE_TRANSACTION:

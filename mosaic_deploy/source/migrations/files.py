@@ -139,9 +139,7 @@ def parse_migrations(
     What the history's `rows` have of a file that isn't applied completely stays in steps of its own.
     """
     begun = {row.version: row for row in rows if row.steps_done and not row.applied}
-    parsed: list[ParsedFile] = []
-    problems: list[Problem] = []
-    unparsed: list[str] = []
+    parsed, problems, unparsed = list[ParsedFile](), list[Problem](), list[str]()
     for file in files:
         try:
             parsed.append(_parse(file, begun.get(file.migration.version)))
@@ -167,7 +165,7 @@ def _error_summary(
 
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
     """The location of a character in `file`; `offset` counts from the start of the statement's text."""
-    return _location(file, statement.file_offset(offset))
+    return offset_location(file, statement.file_offset(offset))
 
 
 def _sql_files(folder: Path) -> list[Path]:
@@ -278,7 +276,7 @@ def _refuse_ledger_writes(statements: Sequence[Statement], text: str) -> None:
 
 def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlError) -> Problem:
     if isinstance(error, TransactionControlError):
-        return Problem(error.message, _location(file, error.offset))
+        return Problem(error.message, offset_location(file, error.offset))
     if error.offset is None:
         return Problem(error.message, Location(file.relative_path))
     # Imported only to explain an error.
@@ -287,14 +285,15 @@ def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlErro
 
     if mistake := find_psql_variable(file.text, error.offset):
         return _mistake_problem(file, mistake)
-    hint = dialect_hint(file.text, error.offset)
-    return Problem(error.message, _location(file, error.offset), hint=hint)
+    place = offset_location(file, error.offset)
+    return Problem(error.message, place, hint=dialect_hint(file.text, error.offset))
 
 
 def _mistake_problem(file: MigrationFile, mistake: Mistake) -> Problem:
-    return Problem(mistake.message, _location(file, mistake.offset), hint=mistake.hint)
+    return Problem(mistake.message, offset_location(file, mistake.offset), hint=mistake.hint)
 
 
-def _location(file: MigrationFile, offset: int) -> Location:
+def offset_location(file: MigrationFile, offset: int) -> Location:
+    """The location of a character, by its position in the file's text."""
     line, column, text = line_and_column(file.text, offset)
     return Location(file.relative_path, line, column, text or outside_line(file.outside, offset))

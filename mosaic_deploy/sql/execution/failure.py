@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.marker import MARKER, SPLIT_MARKER, raise_with_facts_sql
 from mosaic_deploy.sql.quote import literal
+from mosaic_deploy.sql.scripts.copy_block import parse_row_error
 from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, STRINGS_ARE_OFF, TURN_ON
 
 STEP_APPLIED = "step_applied"
@@ -43,6 +44,8 @@ class Failure:
     """The calls inside the statement that led to the error, as PostgreSQL describes them."""
     effects: Mapping[str, object] = field(default_factory=dict)
     """What the step did beyond what was agreed to, as the guard reports it."""
+    row: int = 0
+    """Of COPY rows that are sent as one statement: the refused one, from 1; 0 if that isn't known."""
 
 
 HANDLER_VARIABLES = "code text; message text; detail text; hint text; context text; "
@@ -98,8 +101,25 @@ def parse_failure(message: str) -> Failure | None:
         except ValueError:
             continue
         if _is_failure(facts):
-            return replace(Failure(**facts), context=_inner_context(str(facts.get("context") or "")))
+            failure = Failure(**facts)
+            context = _inner_context(str(facts.get("context") or ""))
+            return _about_row(failure) or replace(failure, context=context)
     return None
+
+
+def _about_row(failure: Failure) -> Failure | None:
+    """The failure with what the block of COPY rows says; None if it isn't one."""
+    found = parse_row_error(failure.message)
+    if found is None:
+        return None
+    return replace(
+        failure,
+        message=found.message,
+        detail=found.detail,
+        hint=found.hint,
+        context=_inner_context(found.context),
+        row=found.row,
+    )
 
 
 def _is_failure(facts: dict[str, object]) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mosaic_deploy.model.effects import TableEffect, parse_effects
 from mosaic_deploy.sql.marker import MARKER, SPLIT_MARKER
 from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.scripts.copy_block import COPIED
 
 _VERBS = {
     "InsertStmt": "inserted",
@@ -22,6 +23,9 @@ _VERBS = {
 }
 StepKey = tuple[str, int]
 """A migration's version, and the number of the step in it."""
+
+
+_COPIED = f"pg_catalog.current_setting('{COPIED}', true)"
 
 
 def verb_of(statement: Statement) -> str:
@@ -42,6 +46,8 @@ def count_rows_sql(verb: str) -> str:
     """PL/pgSQL that adds the last command's rows under the SQL expression `verb` to the jsonb variable `counts`."""
     return (
         "GET DIAGNOSTICS affected = ROW_COUNT; "
+        f"IF affected OPERATOR(pg_catalog.=) 0 AND {_COPIED} OPERATOR(pg_catalog.<>) '' THEN "
+        f"affected := {_COPIED}::pg_catalog.int8; PERFORM pg_catalog.set_config('{COPIED}', '', true); END IF; "
         "counts := counts OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object("
         f"{verb}, affected OPERATOR(pg_catalog.+) "
         f"COALESCE((counts OPERATOR(pg_catalog.->>) {verb})::pg_catalog.int8, 0));"

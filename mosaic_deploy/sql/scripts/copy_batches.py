@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from mosaic_deploy.sql.parse import Statement, Tree
-from mosaic_deploy.sql.quote import dollar_quote, identifier, literal
+from mosaic_deploy.sql.scripts.copy_block import ROW_SEPARATOR, insert_block, insert_statement
 from mosaic_deploy.sql.scripts.copy_options import CopyOptions
 from mosaic_deploy.sql.scripts.copy_rows import Default, Value, read_rows, row_values
 from mosaic_deploy.sql.scripts.mistakes import ScriptInvalid
@@ -32,7 +32,7 @@ _QUERY = "VALUES\n"
 class CopyBatch(Statement):
     """Rows of a COPY as an INSERT, whose text is made when it is read. `tree` has the rows' digest, not the rows."""
 
-    __slots__ = ("_by_line", "_options", "_read", "size", "span")
+    __slots__ = ("_by_line", "_copied_at", "_options", "_read", "size", "span")
     size: int
     """Characters of rows."""
     span: tuple[int, int]
@@ -40,6 +40,7 @@ class CopyBatch(Statement):
     _read: Callable[[], str]
     _options: CopyOptions
     _by_line: bool
+    _copied_at: int
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class CopyBatch(Statement):
         set_field(self, "_read", read)
         set_field(self, "_options", options)
         set_field(self, "_by_line", one_character_per_line)
+        set_field(self, "_copied_at", copy.offset)
         set_field(self, "size", len(rows))
         set_field(self, "span", span)
         set_field(self, "offset", span[0])
@@ -65,8 +67,11 @@ class CopyBatch(Statement):
     @property
     def text(self) -> str:
         rows = self._read()
-        first = next(read_rows(rows, self._options, 0, len(rows)))
-        return _insert(self._options, self._values(), len(first.fields))
+        width = len(next(read_rows(rows, self._options, 0, len(rows))).fields)
+        # A single row can be large, and the block would need it several times.
+        if self._options.columns and self.has_one_row:
+            return insert_statement(self._options, self._values())
+        return insert_block(self._options, self._values(), width)
 
     @property
     def written(self) -> str:
@@ -74,24 +79,23 @@ class CopyBatch(Statement):
         return _QUERY + self._values()
 
     def file_offset(self, at: int) -> int:
+        """The position in the file of a character of `written`; before the rows, that of the COPY itself."""
+        if at < len(_QUERY):
+            return self._copied_at
         line = self.written.count("\n", len(_QUERY), at)
         rows = self._read()
         found = (row.start for row in read_rows(rows, self._options, 0, len(rows)))
         start = next(islice(found, line, None), 0)
         return self.offset + (rows.count("\n", 0, start) if self._by_line else start)
 
-    def row_in(self, detail: str) -> int:
-        """The offset in `written` of the row that PostgreSQL's detail of an error is about; 0 if that isn't clear."""
-        rows = self._read()
-        values = (row_values(row, self._options) for row in read_rows(rows, self._options, 0, len(rows)))
-        found = [number for number, row in enumerate(values) if _is_about(detail, row, self._options.columns)]
-        if len(found) > 1:
-            # Of two rows with a key, the second one can't be inserted.
-            found = found[1:2] if " already exists" in detail else []
-        if not found:
-            return 0
-        lines = islice(re.finditer("\n", self.written), found[0], None)
-        return next(lines).end()
+    def row_offset(self, number: int) -> int:
+        """Where the row begins in `written`; rows count from 1."""
+        lines = islice(re.finditer("\n", self.written), number - 1, None)
+        return next(found.end() for found in lines)
+
+    @property
+    def has_one_row(self) -> bool:
+        return "\n" not in self._values()
 
     def _values(self) -> str:
         return _rows_as_sql(self._read(), self._options)
@@ -167,82 +171,10 @@ def _tree(copy: Tree, digest: str) -> Tree:
     }
 
 
-def _insert(options: CopyOptions, lines: str, width: int) -> str:
-    table = ".".join(identifier(part) for part in options.table)
-    if options.columns:
-        columns = ", ".join(identifier(column) for column in options.columns)
-        return f"INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES\n{lines}"
-    # COPY without columns fills all but the generated ones.
-    body = (_ALL_OR_NO_COLUMNS if _are_empty(lines) else _ALL_COLUMNS).format(
-        table=literal(table),
-        width=width,
-        after=width + 1,
-        start=literal(f"INSERT INTO {table} ("),
-        middle=literal(") OVERRIDING SYSTEM VALUE VALUES "),
-        rows=dollar_quote(f"\n{lines}", "mosaic_rows"),
-    )
-    return f"DO {dollar_quote(body, 'mosaic_copy')}"
-
-
-_ALL_COLUMNS = (
-    "DECLARE names text; fields text[]; BEGIN "
-    "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum), "
-    "pg_catalog.array_agg(attname::pg_catalog.text ORDER BY attnum) INTO names, fields "
-    "FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.=) {table}::pg_catalog.regclass "
-    "AND attnum OPERATOR(pg_catalog.>) 0 AND NOT attisdropped AND attgenerated OPERATOR(pg_catalog.=) ''; "
-    "IF COALESCE(pg_catalog.cardinality(fields), 0) OPERATOR(pg_catalog.<) {width} THEN "
-    "RAISE EXCEPTION 'extra data after last expected column' USING ERRCODE = '22P04'; END IF; "
-    "IF pg_catalog.cardinality(fields) OPERATOR(pg_catalog.>) {width} THEN "
-    "RAISE EXCEPTION 'missing data for column \"%\"', fields[{after}] USING ERRCODE = '22P04'; END IF; "
-    "EXECUTE pg_catalog.concat({start}, names, {middle}, {rows}); END"
-)
-
-
-_ALL_OR_NO_COLUMNS = _ALL_COLUMNS.replace(
-    "IF COALESCE",
-    "IF names IS NULL THEN EXECUTE pg_catalog.concat('INSERT INTO ', {table}, ' SELECT FROM (VALUES ', {rows}, ') r'); "
-    "RETURN; END IF; IF COALESCE",
-)
-"""The rows of a table without columns, or with generated ones only, are empty lines."""
-
-
-def _are_empty(lines: str) -> bool:
-    return set(lines.split(",\n")) == {"('')"}
-
-
-_ROW_DETAIL = re.compile(r"Failing row contains \((.*)\)\.", re.DOTALL)
-_KEY_DETAIL = re.compile(
-    r"Key \((.*?)\)=\((.*)\) (?:already exists|is not present in table|is duplicated|conflicts)", re.DOTALL
-)
-_SHOWN_BYTES = 64
-"""PostgreSQL shows no more of a value of a failing row."""
-
-
-def _is_about(detail: str, row: Sequence[Value], columns: Sequence[str]) -> bool:
-    """Whether the detail of an error has these values, in all columns or in those of a key."""
-    if whole := _ROW_DETAIL.fullmatch(detail):
-        return whole.group(1) == ", ".join(_shown(value) for value in row)
-    key = _KEY_DETAIL.match(detail)
-    by_name = dict(zip(columns, row, strict=False))
-    names = key.group(1).split(", ") if key else []
-    if key is None or not set(names) <= set(by_name):
-        return False
-    return key.group(2) == ", ".join(str(by_name[name]) for name in names)
-
-
-def _shown(value: Value) -> str:
-    if value is None:
-        return "null"
-    text = str(value)
-    if len(text.encode()) <= _SHOWN_BYTES:
-        return text
-    return text.encode()[:_SHOWN_BYTES].decode(errors="ignore") + "..."
-
-
 @lru_cache(maxsize=1)
 def _rows_as_sql(rows: str, options: CopyOptions) -> str:
     """Each row on a line."""
-    return ",\n".join(
+    return ROW_SEPARATOR.join(
         f"({', '.join(_sql(value) for value in row_values(row, options))})"
         for row in read_rows(rows, options, 0, len(rows))
     )

@@ -74,6 +74,15 @@ def test_a_failure_keeps_earlier_migrations(there):
     there.apply()
 
 
+def test_a_refused_copy_row_is_located(there):
+    there.write("sql/1_t.sql", "create table t (id int unique);\ncopy t from stdin;\n1\n2\n1\n\\.\n")
+    there.manifest(database={"migrations": "sql"})
+    error = there.fails().error
+    assert (str(error.location), error.sqlstate, error.detail) == (
+        "sql/1_t.sql:5:1", "23505", "Key (id)=(1) already exists.",
+    )  # fmt: skip
+
+
 def test_outside_a_transaction(there, variant):
     there.write("sql/1_t.sql", "create table t (id int); create index concurrently i on t (id); vacuum t;")
     there.manifest(database={"migrations": "sql"})

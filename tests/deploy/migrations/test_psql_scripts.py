@@ -125,31 +125,6 @@ def test_rows_of_another_width_than_the_table(site, row, message):
     assert (error.location.line, error.location.text) == (3, row)
 
 
-@pytest.mark.parametrize(
-    "constraint",
-    ["CHECK (a <> 40)", "UNIQUE (b)", "CHECK (b NOT LIKE '%40%')", "FOREIGN KEY (a) REFERENCES u"],
-)
-@pytest.mark.parametrize("columns", ["", "(a, b)"])
-def test_a_row_that_breaks_a_constraint_is_located(site, columns, constraint):
-    """PostgreSQL reports no place, only the values."""
-    text = "x" * 70
-    rows = (
-        "".join(f"{n}\t{n} {text}\n" for n in range(40))
-        + f"40\t{'3' if 'UNIQUE' in constraint else '40'} {text}\n41\t\\N\n"
-    )
-    site.write(
-        "sql/1_a.sql",
-        "CREATE TABLE u (a int PRIMARY KEY); INSERT INTO u SELECT generate_series(0, 39); INSERT INTO u VALUES (41);"
-        f"CREATE TABLE t (a int, b text, {constraint});\nCOPY t {columns} FROM stdin;\n{rows}\\.\n",
-    )
-    site.manifest(database={"migrations": "sql"})
-    error = site.fails().error
-    # Without columns, the names of a key's columns aren't known.
-    is_key = constraint.startswith(("UNIQUE", "FOREIGN"))
-    expected = 3 if is_key and not columns else 43
-    assert error.location.line == expected, error
-
-
 def test_a_dump_of_a_deployed_project_applies_to_another(site, postgres, tmp_path):
     site.write("sql/1_rows.sql", ROWS)
     site.write("sql/2_b.sql", "CREATE EXTENSION IF NOT EXISTS pgcrypto; COMMENT ON EXTENSION pgcrypto IS 'mine';"

@@ -20,9 +20,12 @@ def texts(sql: str) -> list[str]:
 
 
 def rows(copy: str) -> str:
-    """The rows of the INSERT that a COPY becomes."""
+    """The rows that a COPY becomes; one is an INSERT, several are in a block with the same text."""
     [statement] = read_script(copy)
-    return statement.text.partition("VALUES\n")[2]
+    found = statement.written.removeprefix("VALUES\n")
+    assert found in statement.text
+    assert statement.kind == "InsertStmt"
+    return found
 
 
 @pytest.mark.parametrize(

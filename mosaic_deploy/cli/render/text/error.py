@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MUTATION_STATES = {
     "committed": "everything before it was applied and is kept",
-    "partial": "what was done before it failed is applied and kept",
+    "partial": "changes that are done and steps that are committed are kept",
     "unknown": "it isn't known whether the last step took effect",
 }
 _MAX_LISTED, _FIRST_LISTED = 10, 3
