@@ -324,3 +324,24 @@ def test_a_batch_that_is_sent_again_runs_nothing_twice(site, level):
         )
     assert [row["id"] for row in site.api.sql(project, "select id from a order by id")] == [1, 2, 3]
     assert site.api.sql(project, "show transaction_isolation") == [{"transaction_isolation": level}]
+
+
+SETTERS = """CREATE SCHEMA other; CREATE TABLE t (v text); CREATE TABLE other.t (v text); INSERT INTO t VALUES ('kept');
+CREATE PROCEDURE by_name() LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('search_path', 'other', false); END $$;
+CREATE PROCEDURE by_text() LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('SET %s_path = other', 'search'); COMMIT; END $$;
+CREATE PROCEDURE zone() LANGUAGE plpgsql AS $$ BEGIN COMMIT; PERFORM set_config(lower('TIMEZONE'), 'Asia/Tokyo', false); END $$;
+CREATE FUNCTION setting() RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('SET %s_path = other', 'search'); END $$;"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["CALL by_name();", "CALL by_text();", "CALL zone();", "DO $$ BEGIN PERFORM setting(); COMMIT; END $$;"],
+)
+def test_a_setting_that_a_procedure_leaves_stops_the_file(site, statement) -> None:
+    """psql would run the next statement with it; here it has a session of its own."""
+    site.deploy_sql(SETTERS)
+    site.write("sql/2_call.sql", f"{statement}\nUPDATE t SET v = 'changed';")
+    error = site.fails().error
+    assert error.code == "migration_failed"
+    assert "the next one has its own session" in error.message
+    assert site.sql("SELECT v FROM t UNION ALL SELECT v FROM other.t") == [{"v": "kept"}]
