@@ -21,14 +21,9 @@ from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
+from mosaic_deploy.sql.other_strings import changes_strings
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
-from mosaic_deploy.sql.session.strings import (
-    OFF_IN_DATABASE,
-    OTHER_STRINGS,
-    STRINGS_QUERY,
-    changes_strings,
-    turn_on_hint,
-)
+from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OTHER_STRINGS, STRINGS_QUERY, turn_on_hint
 
 
 def require_sql_approval(
