@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from started_platform import RunningPlatform, create_project, run_platform
+from started_platform import RunningPlatform, create_project, run_platform, write_without_waiting
 
 from mosaic_deploy.platform.machine.ports import free_port
 
@@ -63,6 +63,7 @@ def platform_with() -> Callable[[str], RunningPlatform]:
             patch.setenv("MOSAIC_LOCAL_SQL", sql_modes)
             document = run_platform(home, "start", "--port", str(free_port()))
         assert document["exit_code"] == 0, document
+        write_without_waiting(home)
         return RunningPlatform(document["url"], document["api_key"], home)
 
     return start
@@ -73,6 +74,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     home = tmp_path_factory.mktemp("mosaic home")
     document = run_platform(home, "start", "--port", str(free_port()))
     assert document["exit_code"] == 0, document
+    write_without_waiting(home)
     yield RunningPlatform(document["url"], document["api_key"], home)
     # Reset stops it, and deletes what is outside the temporary folder if root runs the tests.
     assert run_platform(home, "reset")["exit_code"] == 0
