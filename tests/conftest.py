@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shared = Path(os.environ[_SHARED_PLATFORMS])
-        for home in shared.iterdir():
-            assert run_platform(home, "reset")["exit_code"] == 0
+        with ThreadPoolExecutor(2) as threads:
+            reset = threads.map(lambda home: run_platform(home, "reset")["exit_code"], shared.iterdir())
+            assert set(reset) <= {0}
         shutil.rmtree(shared)
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.live.catalog.names import QUALIFIED_RELATION, RELATION, RELATIONS, from_relations, owner_text
+from mosaic_deploy.live.catalog.names import (
+    QUALIFIED_RELATION,
+    RELATION,
+    RELATIONS,
+    from_relations,
+    owner_text,
+)
 
 _OPTIONS = "'WITH (' || pg_catalog.array_to_string({}.reloptions, ', ') || ')'"
 

@@ -148,10 +148,8 @@ async def create_project_database(server: Server, project_id: str, password: str
     async with await server.connect(server.maintenance) as connection:
         await _ensure_role(connection, name, password)
         if name not in await _database_names(connection):
-            strategy = "FILE_COPY" if server.copies_files else ""
-            await _create_database(
-                connection, name, control_database.TEMPLATE, owner=name, strategy=strategy
-            )
+            how = "FILE_COPY" if server.copies_files else ""
+            await _create_database(connection, name, control_database.TEMPLATE, owner=name, strategy=how)
         else:
             await _allow_connections(connection, name)
     await give_extensions(server, name, name)
@@ -284,9 +282,8 @@ async def _create_database(
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false {}")
     chosen = sql.SQL("STRATEGY {}").format(sql.Literal(strategy)) if strategy else sql.SQL("")
     owner_name = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
-    await connection.execute(
-        statement.format(sql.Identifier(name), sql.Identifier(template), owner_name, chosen)
-    )
+    names = sql.Identifier(name), sql.Identifier(template), owner_name
+    await connection.execute(statement.format(*names, chosen))
     await _allow_connections(connection, name)
 
 

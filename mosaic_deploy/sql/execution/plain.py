@@ -117,7 +117,7 @@ def _carried_check(step: Step, following: SessionState) -> str:
     which = f"'version', '{step.version}', 'step', {step.number}, 'statement', 0"
     return _do_block(
         f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}BEGIN\n"
-        # The check sets the session anew, and what is kept of the connection's own is one of its settings.
+        # The check resets the session, and what is kept of the connection's own is one of its settings.
         f"{check}{KEEP_OWN}{reraise_handler_sql(which)}END\n",
         "mosaic_carried",
     )
