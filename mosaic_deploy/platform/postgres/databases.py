@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -148,7 +149,7 @@ async def create_project_database(server: Server, project_id: str, password: str
     async with await server.connect(server.maintenance) as connection:
         await _ensure_role(connection, name, password)
         if name not in await _database_names(connection):
-            how = "FILE_COPY" if server.copies_files else ""
+            how: LiteralString = "STRATEGY FILE_COPY" if server.copies_files else ""
             await _create_database(connection, name, control_database.TEMPLATE, owner=name, strategy=how)
         else:
             await _allow_connections(connection, name)
@@ -276,14 +277,12 @@ async def _limit_role(connection: Connection, role: sql.Identifier) -> None:
 
 
 async def _create_database(
-    connection: Connection, name: str, template: str, owner: str | None = None, strategy: str = ""
+    connection: Connection, name: str, template: str, owner: str | None = None, strategy: LiteralString = ""
 ) -> None:
     """Connections are allowed only after PUBLIC's CONNECT privilege has been revoked. `strategy` needs PostgreSQL 15."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false {}")
-    chosen = sql.SQL("STRATEGY {}").format(sql.Literal(strategy)) if strategy else sql.SQL("")
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false " + strategy)
     owner_name = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
-    names = sql.Identifier(name), sql.Identifier(template), owner_name
-    await connection.execute(statement.format(*names, chosen))
+    await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), owner_name))
     await _allow_connections(connection, name)
 
 
