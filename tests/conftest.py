@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from started_platform import RunningPlatform, create_project, run_platform
+from started_platform import RunningPlatform, create_project, run_platform, write_without_waiting
 
 from mosaic_deploy.platform.machine.ports import free_port
 
@@ -48,8 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shared = Path(os.environ[_SHARED_PLATFORMS])
-        for home in shared.iterdir():
-            assert run_platform(home, "reset")["exit_code"] == 0
+        with ThreadPoolExecutor(2) as threads:
+            reset = threads.map(lambda home: run_platform(home, "reset")["exit_code"], shared.iterdir())
+            assert set(reset) <= {0}
         shutil.rmtree(shared)
 
 
@@ -63,6 +65,7 @@ def platform_with() -> Callable[[str], RunningPlatform]:
             patch.setenv("MOSAIC_LOCAL_SQL", sql_modes)
             document = run_platform(home, "start", "--port", str(free_port()))
         assert document["exit_code"] == 0, document
+        write_without_waiting(home)
         return RunningPlatform(document["url"], document["api_key"], home)
 
     return start
@@ -73,6 +76,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     home = tmp_path_factory.mktemp("mosaic home")
     document = run_platform(home, "start", "--port", str(free_port()))
     assert document["exit_code"] == 0, document
+    write_without_waiting(home)
     yield RunningPlatform(document["url"], document["api_key"], home)
     # Reset stops it, and deletes what is outside the temporary folder if root runs the tests.
     assert run_platform(home, "reset")["exit_code"] == 0

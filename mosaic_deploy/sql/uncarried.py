@@ -15,6 +15,7 @@ from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, Transactio
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.names import list_name
 from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
+from mosaic_deploy.sql.other_strings import changes_strings
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
     ALL_SETTINGS,
@@ -26,7 +27,7 @@ from mosaic_deploy.sql.session.assignments import (
 )
 from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
 from mosaic_deploy.sql.session.state import SEARCH_PATH
-from mosaic_deploy.sql.session.strings import OTHER_STRINGS, changes_strings
+from mosaic_deploy.sql.session.strings import OTHER_STRINGS
 from mosaic_deploy.sql.session.temporary import dropped_temporary, mentions, temporary_names
 
 _WITHOUT_EFFECT = re.compile(

@@ -15,13 +15,17 @@ class Door:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._is_shut = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Door:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.shut()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # `close` alone doesn't end a waiting `accept`
+        self._thread.join()
         self._listener.close()
 
     def open(self) -> None:
@@ -47,8 +51,16 @@ class Door:
             host = socket.create_connection(("127.0.0.1", self._to))
             with self._lock:
                 self._open |= {guest, host}
-            for pair in ((guest, host), (host, guest)):
-                threading.Thread(target=self._carry, args=pair, daemon=True).start()
+            threading.Thread(target=self._connect, args=(guest, host), daemon=True).start()
+
+    def _connect(self, guest: socket.socket, host: socket.socket) -> None:
+        with guest, host:
+            back = threading.Thread(target=self._carry, args=(host, guest), daemon=True)
+            back.start()
+            self._carry(guest, host)
+            back.join()
+            with self._lock:
+                self._open -= {guest, host}
 
     def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,20 +61,13 @@ class Cluster:
             self.superuser("postgres", f'ALTER DATABASE "{name}" SET search_path = {path}')
         return str(found["database_url"])
 
-    def psql(self, url: str, file: Path, *, one_transaction: bool) -> None:
-        arguments = [
-            self.bin / "psql",
-            "-X",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            *(["-1"] if one_transaction else []),
-            "-f",
-            file,
-            url,
-        ]
-        ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, f"{file.name}: {ended.stderr}"
+    def psql(self, url: str, files: Sequence[Path], *, one_transaction: bool) -> None:
+        """Runs each file in a session of its own, as `psql -f` does, or `psql -1 -f`."""
+        begin, commit = ("BEGIN;\n", "COMMIT;\n") if one_transaction else ("", "")
+        script = "".join(f"\\connect\n{begin}\\i '{file}'\n{commit}" for file in files)
+        arguments = [self.bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-", url]
+        ended = subprocess.run(arguments, input=script, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
 
     def dump(self, url: str) -> list[str]:
         """The schema without the ledger, with the role's name and random tokens taken out."""

@@ -22,8 +22,7 @@ def test_a_dump_applies_and_dumps_the_same(corpus: dict, site: Site, cluster, pr
     source = project(f"{corpus['name']} dumped")
     user = str(cluster.credentials(source)["user"])
     url = cluster.prepare(source, corpus)
-    for file in sorted((FOLDER / corpus["dir"]).glob("*.sql")):
-        cluster.psql(url, file, one_transaction=False)
+    cluster.psql(url, sorted((FOLDER / corpus["dir"]).glob("*.sql")), one_transaction=False)
     cluster.superuser("postgres", f'ALTER ROLE "{user}" NOSUPERUSER')
     rows = fill(url)
     # What `prepare` makes for mas belongs to the superuser, as in another PostgreSQL.

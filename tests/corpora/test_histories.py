@@ -33,11 +33,10 @@ def test_a_real_history(corpus, site: Site, cluster, project, record_property): 
     reference = cluster.prepare(project(f"{corpus['name']} by psql"), corpus)
     ours_id = project(site.name)
     ours = cluster.prepare(ours_id, corpus)
-    for file in before:
-        for url in (reference, ours):
-            cluster.psql(f"{url}?options=-csearch_path%3Dauth", file, one_transaction=False)
+    for url in (reference, ours):
+        cluster.psql(f"{url}?options=-csearch_path%3Dauth", before, one_transaction=False)
+    cluster.psql(reference, files, one_transaction=psql_needs_one_transaction(corpus))
     for file in files:
-        cluster.psql(reference, file, one_transaction=psql_needs_one_transaction(corpus))
         shutil.copy(file, site.root / "sql")
     site.manifest(database={"migrations": "sql"})
     requests = site.api.traffic.requests
@@ -60,8 +59,8 @@ def test_no_deploy_makes_drift(corpus, site: Site, cluster, project):  # noqa: F
     (site.root / "sql").mkdir()
     ours = cluster.prepare(project(site.name), corpus)
     first = corpus["prerequisites"]["corpus_first"]
-    for file in sorted((FOLDER / first).glob("*.sql")) if first else []:
-        cluster.psql(f"{ours}?options=-csearch_path%3Dauth", file, one_transaction=False)
+    before = sorted((FOLDER / first).glob("*.sql")) if first else []
+    cluster.psql(f"{ours}?options=-csearch_path%3Dauth", before, one_transaction=False)
     site.manifest(database={"migrations": "sql"})
     size = -(-len(files) // _DEPLOYS)
     drifted = False

@@ -34,7 +34,7 @@ def test_a_history_with_sections(folder: str, site: Site, cluster, project, tmp_
         up = tmp_path / "up.sql"
         up.write_text(up_half(file))
         # The tools run a file in a transaction: two files of nakama end it themselves, and leave one open.
-        cluster.psql(reference, up, one_transaction="+goose NO TRANSACTION" not in file.read_text())
+        cluster.psql(reference, [up], one_transaction="+goose NO TRANSACTION" not in file.read_text())
         # Two files of nakama have the same number.
         site.write(f"sql/{number:04}_{file.stem}.sql", file.read_bytes())
     site.manifest(database={"migrations": "sql"})

@@ -108,8 +108,9 @@ def apply(plan: Plan, live: Snapshot, desired: Snapshot) -> Snapshot:
                 del storage[path]
             case SetAuth():
                 live = replace(live, auth=desired.auth)
-    clean_up(static, ledger_cleanup(desired.static, live.static, deleted(plan, DeleteStatic)))
-    clean_up(storage, ledger_cleanup(desired.storage, live.storage, deleted(plan, DeleteStorageFile)))
+    if not plan.partial:
+        clean_up(static, ledger_cleanup(desired.static, live.static, deleted(plan, DeleteStatic)))
+        clean_up(storage, ledger_cleanup(desired.storage, live.storage, deleted(plan, DeleteStorageFile)))
     return replace(live, static=static, storage=storage, migrations=tuple(history.values()))
 
 

@@ -16,6 +16,14 @@ REFUSED = [
     ("«select set_config('standard_conforming_strings', 'off', false);", "changes standard_conforming_strings"),
     ("«alter role current_user set standard_conforming_strings = off;", "changes standard_conforming_strings"),
     ("«do $$ begin set standard_conforming_strings = off; end $$;", "changes standard_conforming_strings"),
+    ("«do $$ begin execute 'set standard_conforming_strings' || x; end $$;", "changes standard_conforming_strings"),
+    ("«do $$ begin alter role a set standard_conforming_strings = off; end $$;", "changes standard_conforming_strings"),
+    ("«create function f() returns text language sql as $$ select set_config('standard_conforming_strings', 'off', true) $$;",
+     "changes standard_conforming_strings"),
+    ("«create function f() returns int language sql set standard_conforming_strings = off as 'select 1';",
+     "changes standard_conforming_strings"),
+    ("«create function f() returns int language plpython3u as 'standard_conforming_strings';",
+     "changes standard_conforming_strings"),
     ("create temp table x (id int); vacuum; «insert into x values (1);", "uses temporary x"),
     ("create temp table x (id int); vacuum; «drop table if exists x;", "uses temporary x"),
     ("create temp table x (id int); vacuum; «do $$ begin delete from X; end $$;", "uses temporary x"),
@@ -49,6 +57,10 @@ REFUSED = [
     ("set search_path = a; «create index concurrently on t (b x.my_ops, c my_ops);", "write the schemas in the names"),
 ]  # fmt: skip
 ALLOWED = [
+    "do $$ begin set standard_conforming_strings = on; perform set_config('standard_conforming_strings', 'on', true); "
+    "raise notice '%', current_setting('standard_conforming_strings'); end $$;",
+    "create function f() returns text language sql set standard_conforming_strings = on as "
+    "$$ select current_setting('standard_conforming_strings') $$;",
     "set standard_conforming_strings = on; insert into t values ('standard_conforming_strings'); show standard_conforming_strings;",
     "create temp table x (id int); insert into x values (1); do $$ begin set search_path = a; end $$; select currval('s');",
     "create temp table x (id int) on commit drop; vacuum; insert into x values (1);",

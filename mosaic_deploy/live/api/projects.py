@@ -23,7 +23,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.event import Waiting
 from mosaic_deploy.model.snapshot import Project
 
-_POLL = 0.2
+_POLL = 0.1
 _MAX_POLL = 2.0
 
 

@@ -6,6 +6,7 @@ from mosaic_deploy.live.catalog.names import (
     FIRST_USER_OID,
     FROM_ROUTINES,
     FROM_TYPES,
+    QUALIFIED_RELATION,
     RELATION,
     ROUTINE,
     TYPE,
@@ -60,7 +61,7 @@ WHERE n.nspname IS NULL OR ({USER_SCHEMAS})"""
 
 _UNQUALIFIED = "pg_catalog.regexp_replace(i.identity, '^public\\.| on public\\.', CASE WHEN i.identity ~ '^public\\.' THEN '' ELSE ' on ' END)"
 COMMENTS = f"""SELECT 'comment', pg_catalog.regexp_replace(i.type, '^.* (column|constraint)$', '\\1') || ' ' || {_UNQUALIFIED}, COALESCE(
-  CASE WHEN d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN (SELECT {RELATION} FROM pg_catalog.pg_class c
+  CASE WHEN d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN (SELECT {QUALIFIED_RELATION} FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = d.objoid)
   ELSE pg_catalog.regexp_replace(pg_catalog.substring(i.identity, ' on (.*)$'), '^public\\.', '') END, ''), 0,
   pg_catalog.quote_literal(d.description)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mosaic_deploy.live.catalog import access, routines, rules, tables
+from mosaic_deploy.live.catalog.names import RELATION_ROWS
 
 _PARTS = (
     routines.SCHEMAS,
@@ -54,7 +55,8 @@ _COLUMNS = ", ".join(
 )
 CATALOG_OBJECTS = (
     f"SELECT {_COLUMNS}, part.place "
-    f"FROM (SELECT {_SET} OFFSET 0) AS fixed CROSS JOIN LATERAL (SELECT u.* FROM (\n"
+    f"FROM (SELECT {_SET} OFFSET 0) AS fixed CROSS JOIN LATERAL (WITH relations AS MATERIALIZED ({RELATION_ROWS})\n"
+    "SELECT u.* FROM (\n"
     + "\nUNION ALL\n".join(_PARTS)
     + "\n) AS u (kind, name, parent, place, definition) WHERE fixed.s0 = 'public' OFFSET 0) AS part"
 )

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.live.catalog.names import RELATION, RELATIONS, from_relations, owner_text
+from mosaic_deploy.live.catalog.names import (
+    QUALIFIED_RELATION,
+    RELATION,
+    RELATIONS,
+    from_relations,
+    owner_text,
+)
 
 _OPTIONS = "'WITH (' || pg_catalog.array_to_string({}.reloptions, ', ') || ')'"
 
@@ -72,7 +78,7 @@ COLUMN_SEQUENCES = f"""SELECT 'sequence', {RELATION}, p.parent, 0, {_SEQUENCE.fo
 {
     from_relations(f'''{_JOIN_SEQUENCE}
 JOIN pg_catalog.pg_depend o ON {_IS_OWNED} JOIN pg_catalog.pg_attribute a ON a.attrelid = o.refobjid AND a.attnum = o.refobjsubid
-CROSS JOIN LATERAL (SELECT {RELATION.replace("c.", "r.").replace("n.", "m.")} AS parent FROM pg_catalog.pg_class r
+CROSS JOIN LATERAL (SELECT {QUALIFIED_RELATION.replace("c.", "r.").replace("n.", "m.")} AS parent FROM pg_catalog.pg_class r
   JOIN pg_catalog.pg_namespace m ON m.oid = r.relnamespace WHERE r.oid = o.refobjid) p''')
 } AND (q.seqtypid, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache, q.seqcycle) IS DISTINCT FROM (
   a.atttypid, 1::bigint, 1::bigint, 1::bigint, CASE a.atttypid WHEN 'pg_catalog.int2'::pg_catalog.regtype THEN 32767

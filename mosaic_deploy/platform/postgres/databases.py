@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -148,7 +149,8 @@ async def create_project_database(server: Server, project_id: str, password: str
     async with await server.connect(server.maintenance) as connection:
         await _ensure_role(connection, name, password)
         if name not in await _database_names(connection):
-            await _create_database(connection, name, control_database.TEMPLATE, owner=name)
+            how: LiteralString = "STRATEGY FILE_COPY" if server.copies_files else ""
+            await _create_database(connection, name, control_database.TEMPLATE, owner=name, strategy=how)
         else:
             await _allow_connections(connection, name)
     await give_extensions(server, name, name)
@@ -275,10 +277,10 @@ async def _limit_role(connection: Connection, role: sql.Identifier) -> None:
 
 
 async def _create_database(
-    connection: Connection, name: str, template: str, owner: str | None = None
+    connection: Connection, name: str, template: str, owner: str | None = None, strategy: LiteralString = ""
 ) -> None:
-    """Connections are allowed only after PUBLIC's CONNECT privilege has been revoked."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false")
+    """Connections are allowed only after PUBLIC's CONNECT privilege has been revoked. `strategy` needs PostgreSQL 15."""
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false " + strategy)
     owner_name = sql.Identifier(owner) if owner else sql.SQL("DEFAULT")
     await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template), owner_name))
     await _allow_connections(connection, name)

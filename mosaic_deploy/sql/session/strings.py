@@ -1,6 +1,6 @@
 """`standard_conforming_strings` stays on: with it off, PostgreSQL reads other strings, and other statements, than were checked.
 
-A statement that names the setting is refused before anything runs. It can also be changed under a computed name, in
+A statement that turns it off is refused before anything runs (`sql/other_strings.py`). It can also be changed under a computed name, in
 pg_settings, or as the default of the database; so SQL that we send checks it while it runs.
 """
 
@@ -45,19 +45,16 @@ _SETTERS = frozenset(
 )
 
 
-def changes_strings(statement: Statement) -> bool:
-    """Whether the statement itself, or its text, says that it may turn `standard_conforming_strings` off."""
+def sets_other_strings(statement: Statement) -> bool:
+    """Whether the statement itself turns `standard_conforming_strings` off; not what a body or a called function does."""
     if statement.kind in _SETTERS:
         inner = (node for kind, node in walk({statement.kind: statement.node}) if kind in _SET_NODES)
-        if any(_turns_off(one) for node in inner for one in node_assignments("VariableSetStmt", node)):
-            return True
-    elif any(_turns_off(one) for one in assignments(statement)):
-        return True
-    text = statement.text.lower()
-    return _SETTING in text and (
-        statement.kind in ("CreateFunctionStmt", "DoStmt")
-        or (statement.kind != "VariableSetStmt" and "set_config" in text)
-    )
+        return any(_turns_off(one) for node in inner for one in node_assignments("VariableSetStmt", node))
+    return any(_turns_off(one) for one in assignments(statement))
+
+
+def names_strings(text: str) -> bool:
+    return _SETTING in text.lower()
 
 
 _SET_NODES = ("VariableSetStmt", "setstmt")

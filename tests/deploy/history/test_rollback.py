@@ -50,7 +50,8 @@ def test_one_step_then_all_then_forward_again(site, database):
     assert tables(site) == {"a", "b", "b2", "c"}
 
 
-def test_checks_that_failed_stay_pending(site):
+def test_checks_that_failed_stay_pending(site, monkeypatch):
+    monkeypatch.setattr("mosaic_deploy.deploy.applying.verify._CHECK_TIMEOUT", 0.1)
     three(site)
     verify = {"sql": [{"query": "select count(*) from a", "value": 0}]}
     site.manifest(database={"migrations": "sql"}, verify=verify)
