@@ -164,14 +164,9 @@ def _carried_check(step: Step, following: SessionState, held: _HeldState) -> str
     )
     which = f"'version', '{step.version}', 'step', {step.number}, 'statement', 0"
     return _do_block(
-        f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}
-{DECLARE_OWN}{held.declare}BEGIN
-{held.load}BEGIN
-"
+        f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}{held.declare}BEGIN\n{held.load}BEGIN\n"
         # The check resets the session, and what is kept of the connection's own is one of its settings.
-        f"{check}{KEEP_OWN}{reraise_handler_sql(which)}END;
-{held.keep}END
-",
+        f"{check}{KEEP_OWN}{reraise_handler_sql(which)}END;\n{held.keep}END\n",
         "mosaic_carried",
     )
 
