@@ -40,7 +40,10 @@ def following(site) -> IncrementalPlanner:
 def follow(site, followed: IncrementalPlanner, *edited: str) -> bool:
     """One round of a watch: plans, compares with a full plan, applies. Returns whether there were changes."""
     planned = followed.plan(edited)
-    full = site.plan()
+    manifest = read_manifest(site.root, environ={})
+    target = Target(manifest.project.id, manifest.project.name)
+    # Without the notes on what an apply only records: a watch records it at once.
+    full = deploy.compare(site.api, *deploy.read_desired_and_live(site.api, manifest, target))
     assert planned.plan.changes == full.plan.changes
     assert planned.plan.notes == full.plan.notes
     assert (planned.plan.desired, planned.plan.live) == (full.plan.desired, full.plan.live)
