@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.render.text.edits import save_time
 from mosaic_deploy.cli.watch.failed_migration import save_stamp
 from mosaic_deploy.errors import DraftFailed, MigrationInvalid, MosaicError
-from mosaic_deploy.source.migrations.files import DRAFT_FILE
+from mosaic_deploy.source.migrations.listing import DRAFT_FILE
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen

@@ -29,7 +29,7 @@ from mosaic_deploy.errors import (
     Unreachable,
 )
 from mosaic_deploy.model.change import DeleteStatic
-from mosaic_deploy.source.migrations.files import DRAFT_FILE
+from mosaic_deploy.source.migrations.listing import DRAFT_FILE
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen

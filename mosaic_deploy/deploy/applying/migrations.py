@@ -28,10 +28,11 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
-from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check
+from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check, with_first
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard.agreement import Agreement
+from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED, DataCheck
 from mosaic_deploy.sql.quote import index_name
 
 _ACTIVE_SQL_TRANSACTION = "25001"
@@ -122,8 +123,15 @@ def timeout_text(seconds: float | None) -> str | None:
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
 
 
-def checked_step(step: StepSql, number: int, file: MigrationFile, hazards: Sequence[Hazard]) -> StepSql:
-    """The file's step `number`, which first checks that tables still hold no rows if it relies on that."""
+def checked_step(
+    step: StepSql,
+    number: int,
+    file: MigrationFile,
+    hazards: Sequence[Hazard],
+    checks: Sequence[DataCheck] = (),
+) -> StepSql:
+    """The file's step `number`, which first makes its `checks`, and that tables still hold no rows if it relies on that."""
+    step = with_first(step, *(check.as_statement() for check in checks))
     found = [one for one in hazards if one.step == number and one.location.file == file.relative_path]
     tables = {table for one in found for table in one.empty_tables}
     first = next(one for one in found if one.empty_tables) if tables else None
@@ -169,7 +177,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
                 source=None if recorded or number > change.steps_done + 1 else parsed.recorded_text,
                 number=number,
                 steps=change.steps,
-                sql=checked_step(step, number, parsed.file, hazards),
+                sql=checked_step(step, number, parsed.file, hazards, parsed.checks if number == 1 else ()),
                 agreed=agreed_effects(run, parsed.file, number),
                 next_session=steps[number].session if number < len(steps) else None,
             )
@@ -207,6 +215,8 @@ def _migration_failed(
     hint = correction_hint(failure, file.relative_path)
     if failure.sqlstate == ROWS_APPEARED:
         hint = "run the same command again: the new plan asks for confirmation"
+    if failure.sqlstate == CHECK_FAILED:
+        hint = "correct the data, or the check in the file; then run the same command again"
     if failure.sqlstate == LOCK_NOT_AVAILABLE:
         hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
     if failure.sqlstate == TRANSACTION_TIMEOUT:

@@ -9,13 +9,13 @@ from pathlib import Path
 from mosaic_deploy.errors import DraftMissing, FileExists, Location, SourceUnreadable, WriteFailed
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.migrations.files import (
-    DRAFT_FILE,
     MigrationFile,
     ParsedFile,
     parse_migrations,
     read_migrations,
     read_sql_file,
 )
+from mosaic_deploy.source.migrations.listing import DRAFT_FILE
 from mosaic_deploy.source.migrations.new import next_version, slugify
 from mosaic_deploy.sql.pg_parser.trivia import leading_trivia_length
 

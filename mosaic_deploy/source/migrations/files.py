@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
+from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.begun import steps_as_begun
+from mosaic_deploy.source.migrations.listing import (
+    is_sql_inside,
+    link_problem,
+    name_problem,
+    sql_files,
+    version_of,
+)
 from mosaic_deploy.source.migrations.script_text import read_script_text
 from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import cut_rows
-from mosaic_deploy.sql.execution.split import StepSql, TransactionControlError, split_steps
+from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError, split_steps
+from mosaic_deploy.sql.guard.data_checks import CheckInvalid, DataCheck, data_checks
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, semantic_checksums
 from mosaic_deploy.sql.scripts.copy_batches import without_rows
@@ -28,15 +35,14 @@ from mosaic_deploy.sql.scripts.outside_rows import OutsideRows, outside_line, wh
 from mosaic_deploy.sql.scripts.sections import up_section
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
-_NAME = re.compile(r"([0-9]+)[_-].*\.sql", re.IGNORECASE)
-DRAFT_FILE = "draft.sql"
-"""The draft in the migrations folder, which isn't a migration. See draft.py."""
-_MAX_VERSION_DIGITS = 18
-"""The ledger stores versions as bigint."""
 _DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*)", re.MULTILINE)
 _LEDGER_WRITE = (
     f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables; only deploys and "
     "`mosaic-deploy migrate repair` may change it"
+)
+_NO_PLACE_FOR_CHECKS = (
+    "a check runs in the transaction of the file's first step, and that runs outside a transaction; put the check into a "
+    "migration of its own before this one"
 )
 _KNOWN_DIRECTIVE = re.compile(r"transaction\s*[=:]\s*(true|false)\s*", re.IGNORECASE)
 _NO_TRANSACTION = re.compile(r"\btransaction\s*[:=]\s*false\b", re.IGNORECASE)
@@ -70,6 +76,8 @@ class ParsedFile:
 
     file: MigrationFile
     steps: tuple[StepSql, ...]
+    checks: tuple[DataCheck, ...] = ()
+    """What must be true before its first step."""
 
     @cached_property
     def prefix_checksums(self) -> tuple[str, ...]:
@@ -100,17 +108,19 @@ def read_migrations(
     Errors are added to `errors` if given, and the files left out; else all are raised at once: MigrationInvalid with
     every misnamed or duplicate file, SourceUnreadable, SourceRefused for links out of the project folder or to other files.
     """
-    paths = {path: path.relative_to(root).as_posix() for path in _sql_files(root / folder)}
+    paths = {path: path.relative_to(root).as_posix() for path in sql_files(root / folder)}
     collector = ErrorCollector(folder) if errors is None else errors
     if problems := [
-        _link_problem(path, name) for path, name in paths.items() if not _is_sql_inside(path, root)
+        link_problem(path, name) for path, name in paths.items() if not is_sql_inside(path, root)
     ]:
         collector.add(SourceRefused("some migrations can't be read", problems=problems))
-    if problems := [_name_problem(name) for path, name in paths.items() if not _version(path.name)]:
+    if problems := [name_problem(name) for path, name in paths.items() if not version_of(path.name)]:
         collector.add(
             MigrationInvalid("migration files need a version number in their names", problems=problems)
         )
-    valid = {path: name for path, name in paths.items() if _version(path.name) and _is_sql_inside(path, root)}
+    valid = {
+        path: name for path, name in paths.items() if version_of(path.name) and is_sql_inside(path, root)
+    }
     read = (collector.collect(partial(_read, path, name)) for path, name in valid.items())
     files = sorted((file for file in read if file), key=lambda f: f.migration.order)
     if problems := list(_duplicates(files)):
@@ -126,8 +136,8 @@ def read_sql_file(root: Path, path: Path) -> MigrationFile:
     Raises the same errors as `read_migrations`.
     """
     relative_path = path.relative_to(root).as_posix()
-    if not _is_sql_inside(path, root):
-        raise SourceRefused(f"{relative_path} can't be read", problems=[_link_problem(path, relative_path)])
+    if not is_sql_inside(path, root):
+        raise SourceRefused(f"{relative_path} can't be read", problems=[link_problem(path, relative_path)])
     return _read(path, relative_path)
 
 
@@ -168,43 +178,9 @@ def statement_location(file: MigrationFile, statement: Statement, offset: int = 
     return offset_location(file, statement.file_offset(offset))
 
 
-def _sql_files(folder: Path) -> list[Path]:
-    try:
-        found = [p for p in folder.iterdir() if p.suffix.lower() == ".sql" and not p.name.startswith(".")]
-    except OSError as error:
-        raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
-    # Broken links are kept, so that reading them reports an error instead of silently skipping a migration.
-    up = [p for p in found if not (p.name.lower().endswith(".down.sql") or p.name.lower() == DRAFT_FILE)]
-    return sorted(p for p in up if p.is_file() or p.is_symlink())
-
-
-def _is_sql_inside(path: Path, root: Path) -> bool:
-    if not path.is_symlink():
-        return True
-    target = Path(os.path.realpath(path))
-    # Errors show lines of the file, so a link must not lead to a file of another kind, such as .env.
-    return target.is_relative_to(os.path.realpath(root)) and target.suffix.lower() == ".sql"
-
-
-def _link_problem(path: Path, relative_path: str) -> Problem:
-    if not path.exists():
-        message = f"links to {path.readlink()}, which doesn't exist"
-        return Problem(message, Location(relative_path), hint="copy the file")
-    message = "links out of the project folder, or to a file that isn't .sql"
-    return Problem(message, Location(relative_path), hint="copy the file")
-
-
-def _version(name: str) -> str | None:
-    match = _NAME.fullmatch(name)
-    if not match:
-        return None
-    version = match.group(1).lstrip("0") or "0"
-    return version if len(version) <= _MAX_VERSION_DIGITS else None
-
-
 def _read(path: Path, relative_path: str) -> MigrationFile:
     script = read_script_text(path, relative_path)
-    migration = Migration(_version(path.name) or "", path.name, script.checksum, semantic="")
+    migration = Migration(version_of(path.name) or "", path.name, script.checksum, semantic="")
     return MigrationFile(migration, relative_path, script.text, script.outside)
 
 
@@ -214,21 +190,6 @@ def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
             message = f"has the same version as {before.migration.file}"
             hint = "renumber the one that isn't applied yet"
             yield Problem(message, Location(after.relative_path), hint=hint)
-
-
-def _name_problem(relative_path: str) -> Problem:
-    hint = "name it like 0001_create_users.sql or 20261123120000_create_users.sql"
-    name = PurePosixPath(relative_path).name
-    found = re.match(r"0*([0-9]+)", name)
-    if found is None:
-        return Problem("the name doesn't start with a version number", Location(relative_path), hint=hint)
-    if len(found.group(1)) > _MAX_VERSION_DIGITS:
-        message = f"the version number has more than {_MAX_VERSION_DIGITS} digits"
-        return Problem(message, Location(relative_path), hint=hint)
-    number, rest = found.group(), name[found.end() : -len(".sql")]
-    better = f"{number}_{re.sub(r'[^0-9a-z]+', '_', rest.lower()).strip('_') or 'name'}.sql"
-    message = f"missing _ or - after the version number {number}"
-    return Problem(message, Location(relative_path), hint=f"rename it to {better}")
 
 
 def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
@@ -245,7 +206,18 @@ def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
     if begun:
         steps = steps_as_begun(steps, split_after, begun.steps_done, begun.semantic)
     refuse_uncarried(steps)
-    return ParsedFile(file, tuple(steps))
+    return ParsedFile(file, tuple(steps), _checks(section.text, statements, steps))
+
+
+def _checks(text: str, statements: Sequence[Statement], steps: Sequence[StepSql]) -> tuple[DataCheck, ...]:
+    """The file's checks. Raises TransactionControlError for one that can't run in the transaction of the first step."""
+    try:
+        checks = data_checks(text, statements)
+    except CheckInvalid as invalid:
+        raise TransactionControlError(invalid.message, invalid.offset) from None
+    if checks and steps and steps[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
+        raise TransactionControlError(_NO_PLACE_FOR_CHECKS, checks[0].offset)
+    return checks
 
 
 def _directives(text: str) -> Iterator[str]:

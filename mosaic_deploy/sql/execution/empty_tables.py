@@ -20,12 +20,15 @@ def with_empty_check(step: StepSql, tables: Collection[str], offset: int) -> Ste
     """
     if not tables:
         return step
-    check = Statement(_check_sql(tables), offset, {"DoStmt": {}})
+    return with_first(step, Statement(_check_sql(tables), offset, {"DoStmt": {}}))
+
+
+def with_first(step: StepSql, *checks: Statement) -> StepSql:
+    """The step with checks before its statements, but after SET TRANSACTION, which must come before any query."""
     first = 0
     while first < len(step.statements) and _sets_transaction(step.statements[first]):
-        first += 1  # SET TRANSACTION must come before any query
-    statements = (*step.statements[:first], check, *step.statements[first:])
-    return replace(step, statements=statements)
+        first += 1
+    return replace(step, statements=(*step.statements[:first], *checks, *step.statements[first:]))
 
 
 def _sets_transaction(statement: Statement) -> bool:
