@@ -9,6 +9,8 @@ import jsonschema
 import pytest
 from mcp import Client
 
+from mosaic_deploy.live.api.api_key import ApiKey
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.shipped_docs import doc_names
 from tests.agent.calls import call
 
@@ -47,6 +49,19 @@ def test_apply_needs_the_current_fingerprint(session, folder: Path) -> None:
         assert refused["error"]["retryable"] is False
         assert [action["needs_person"] for action in refused["error"]["next_actions"]] == [False]
         assert (await call(client, "plan", local=True))["summary"] == planned["summary"]
+
+    session(conversation)
+
+
+def test_a_plan_shows_what_was_changed_by_hand(session, folder: Path, platform) -> None:
+    async def conversation(client: Client) -> None:
+        first = await call(client, "plan", local=True)
+        applied = await call(client, "apply", local=True, fingerprint=first["fingerprint"])
+        with Api(platform.url, ApiKey(platform.api_key)) as api:
+            api.sql(applied["project"]["id"], "alter table t add column by_hand int")
+        drift = (await call(client, "plan", local=True))["drift"]
+        assert drift["state"] == "drifted"
+        assert "by_hand" in json.dumps(drift["changes"])
 
     session(conversation)
 
