@@ -9,7 +9,6 @@ from typing import Any
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row
-from mosaic_deploy.live.database.touched_objects import HOLDS_NO_ROWS
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.live.ledger.rows import lease_held_cte
 from mosaic_deploy.sql.guard.agreement import Existing
@@ -27,11 +26,23 @@ _HOLD_VALUES = (
 )
 """Tables, and composite types that a column has."""
 _NAMES = (
+    "CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = t.oid) THEN "
     "(WITH RECURSIVE up(oid, place) AS (SELECT t.oid, 0 UNION ALL SELECT i.inhparent, place + 1 FROM up "
     "JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.oid) SELECT pg_catalog.array_agg(m.nspname || '.' || c.relname "
-    "ORDER BY place) FROM up JOIN pg_catalog.pg_class c ON c.oid = up.oid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace)"
+    "ORDER BY place) FROM up JOIN pg_catalog.pg_class c ON c.oid = up.oid JOIN pg_catalog.pg_namespace m ON m.oid = c.relnamespace) "
+    "ELSE ARRAY[n.nspname || '.' || t.relname] END"
 )
 """The table's name and those of its parents, as `schema.name`."""
+_LOCKED = "SELECT k.relation FROM pg_catalog.pg_locks k WHERE k.mode = 'AccessExclusiveLock' AND k.granted AND k.relation IS NOT NULL"
+_HOLDS_ROWS = (
+    "CASE WHEN t.relkind <> 'r' THEN true WHEN pg_catalog.pg_relation_size(t.oid) = 0 THEN false "
+    "WHEN pg_catalog.pg_stat_get_live_tuples(t.oid) > 0 OR pg_catalog.pg_relation_size(t.oid) > 8388608 "
+    "OR NOT pg_catalog.has_table_privilege(t.oid, 'SELECT') OR pg_catalog.row_security_active(t.oid) "
+    "OR t.oid IN (SELECT relation FROM locked) THEN true "
+    "ELSE pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 AS found FROM ONLY %I.%I LIMIT 1', n.nspname, t.relname), "
+    "false, false, '')::text LIKE '%<found>%' END"
+)
+"""Whether table `t` in schema `n` may hold rows. It waits for no lock, and reads at most 8 MB of each table."""
 _FOREIGN_ROWS = (
     "pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 AS found FROM ONLY %I.%I WHERE pg_catalog.age(xmin) < %s LIMIT 1', "
     "n.nspname, t.relname, pg_catalog.age(before.until)), false, false, '')::text LIKE '%<found>%'"
@@ -40,12 +51,12 @@ _FOREIGN_ROWS = (
 
 
 def _tables(protected: Collection[str]) -> str:
-    """A SELECT of `oid` and `names`, given the CTE `before`."""
+    """A SELECT of `oid` and `names`, given the CTEs `before` and `locked`."""
     names = json_literal(sorted(map(_with_schema, protected)))
     return f"""SELECT t.oid, o.names FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
-  LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names) o
+  LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names OFFSET 0) o
   WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
-    OR NOT ({HOLDS_NO_ROWS}) AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
+    OR {_HOLDS_ROWS} AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
       OR t.relkind = 'f' THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
       ELSE {_FOREIGN_ROWS} END)"""
 
@@ -75,7 +86,7 @@ before AS MATERIALIZED (SELECT s.value, s.deploy_id = {deploy} AS is_own,
   FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
   WHERE s.name = '{_EXISTING}' AND (s.deploy_id = {deploy} OR EXISTS (
     SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id AND d.status IN {_CONTINUED}))),
-tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
+locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
 found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), {_FOUND}) AS value FROM held),
 written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
   SELECT r.name, r.value, {deploy}, pg_catalog.clock_timestamp()
@@ -89,7 +100,7 @@ SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS wr
 def existing_now_sql(protected: Collection[str]) -> str:
     """Reads what exists now. One row: `existing` as JSON."""
     return f"""WITH before AS (SELECT NULL::jsonb AS value, false AS is_noted, NULL::xid AS until),
-tables AS ({_tables(protected)}), objects AS ({_OBJECTS})
+locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS})
 SELECT ({_FOUND})::text AS existing"""
 
 
