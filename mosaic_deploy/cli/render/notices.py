@@ -27,7 +27,7 @@ def notice_lines(notice: SqlNotice) -> Iterator[str]:
 
 
 def report_lines(event: ChangeDone) -> Iterator[str]:
-    """What a migration did: rows, the time of each step if there are several, and notices."""
+    """What a migration did: rows, the time of each step if there are several, what changed in tables that held rows, notices."""
     done_before = event.change.steps_done if isinstance(event.change, ApplyMigration) else 0
     total = done_before + len(event.steps)
     for number, step in enumerate(event.steps, done_before + 1):
@@ -36,9 +36,10 @@ def report_lines(event: ChangeDone) -> Iterator[str]:
             facts.insert(0, f"step {number} of {total} in {duration_text(step.seconds or 0.0)}")
         if facts:
             yield ", ".join(facts)
-        yield from (table.text for table in step.tables[:_MAX_TABLES])
-        if len(step.tables) > _MAX_TABLES:
-            yield f"… and {count_text(len(step.tables) - _MAX_TABLES, 'more table')} (all of them: -o json)"
+        tables = [table for table in step.tables if table.kinds]
+        yield from (table.text for table in tables[:_MAX_TABLES])
+        if len(tables) > _MAX_TABLES:
+            yield f"… and {count_text(len(tables) - _MAX_TABLES, 'more table')} (all of them: -o json)"
         for notice in step.notices[:_MAX_NOTICES]:
             yield from notice_lines(notice)
         if len(step.notices) > _MAX_NOTICES:

@@ -17,7 +17,7 @@ DELETE FROM orders USING customers;
 INSERT INTO orders_log WITH gone AS (DELETE FROM attic.papers WHERE id = id RETURNING id) SELECT id FROM gone;
 MERGE INTO orders USING customers ON true WHEN MATCHED THEN DELETE;
 MERGE INTO orders USING customers ON customer_id = customers.id WHEN NOT MATCHED BY SOURCE THEN DELETE;
-COPY (DELETE FROM orders_log RETURNING id) TO STDOUT;
+EXPLAIN ANALYZE DELETE FROM orders_log;
 SELECT empty_attic();
 DO $$ BEGIN PERFORM empty_attic(); END $$;
 CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
