@@ -30,9 +30,9 @@ def consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str)
     )
     if not failure.effects:
         return EffectsNotMeasured(
-            f"PostgreSQL doesn't count rows here (track_counts is off), so what {file} destroys can't be measured ({rolled_back})",
+            f"what {file} destroys can't be measured: track_counts is off, or it resets the session's settings ({rolled_back})",
             location=Location(file),
-            hint="turn track_counts on for the role or the database, or approve destroying data",
+            hint="turn track_counts on for the role or the database, leave out RESET ALL, or approve destroying data",
             next_actions=[approve],
         )
     texts = failure.effects.texts

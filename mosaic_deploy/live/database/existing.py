@@ -18,11 +18,14 @@ from mosaic_deploy.sql.quote import json_literal, literal
 
 _EXISTING = "effects.existing"
 _CONTINUED = "('failed', 'interrupted')"
+_USED_AS_TYPE = (
+    "EXISTS (SELECT FROM pg_catalog.pg_attribute u JOIN pg_catalog.pg_type y ON y.oid = u.atttypid "
+    "LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typelem LEFT JOIN pg_catalog.pg_type b "
+    "ON b.oid IN (y.typbasetype, e.typbasetype) WHERE t.oid IN (y.typrelid, e.typrelid, b.typrelid) AND NOT u.attisdropped)"
+)
 _HOLD_VALUES = (
-    "(t.relkind IN ('r', 'f') OR t.relkind = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_attribute u "
-    "JOIN pg_catalog.pg_type y ON y.oid IN (u.atttypid, (SELECT e.typelem FROM pg_catalog.pg_type e WHERE e.oid = u.atttypid)) "
-    "WHERE y.typrelid = t.oid)) AND t.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\\_%' "
-    "AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
+    f"(t.relkind IN ('r', 'f') OR t.relkind = 'c' AND {_USED_AS_TYPE}) AND t.relpersistence <> 't' "
+    "AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
 )
 """Tables, and composite types that a column has."""
 _NAMES = (
@@ -35,7 +38,8 @@ _NAMES = (
 """The table's name and those of its parents, as `schema.name`."""
 _LOCKED = "SELECT k.relation FROM pg_catalog.pg_locks k WHERE k.mode = 'AccessExclusiveLock' AND k.granted AND k.relation IS NOT NULL"
 _HOLDS_ROWS = (
-    "CASE WHEN t.relkind <> 'r' THEN true WHEN pg_catalog.pg_relation_size(t.oid) = 0 THEN false "
+    "CASE WHEN t.relkind <> 'r' THEN true "
+    f"WHEN pg_catalog.pg_relation_size(t.oid) = 0 THEN {_USED_AS_TYPE} "
     "WHEN pg_catalog.pg_stat_get_live_tuples(t.oid) > 0 OR pg_catalog.pg_relation_size(t.oid) > 8388608 "
     "OR NOT pg_catalog.has_table_privilege(t.oid, 'SELECT') OR pg_catalog.row_security_active(t.oid) "
     "OR t.oid IN (SELECT relation FROM locked) THEN true "
@@ -57,7 +61,7 @@ def _tables(protected: Collection[str]) -> str:
   LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names OFFSET 0) o
   WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
     OR {_HOLDS_ROWS} AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
-      OR t.relkind = 'f' THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
+      OR t.relkind = 'f' OR pg_catalog.row_security_active(t.oid) THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
       ELSE {_FOREIGN_ROWS} END)"""
 
 

@@ -10,6 +10,7 @@ were when the step began.
 - **Emptied**: a table has another file than before, or its counters went back, which only TRUNCATE does. A statement of
   the file that may rewrite its table (ALTER TABLE, CLUSTER) is meant, so the file that it leaves is expected. A TRUNCATE after
   that could use the same file; so the rows are counted after the rewrite, and again at the end.
+- **Cursors** WITH HOLD would run their query at COMMIT, so they are closed first.
 - **Dropped**: tables, columns and objects that are gone. Objects are looked for only if the transaction dropped any.
 """
 
@@ -69,10 +70,16 @@ _UNCOUNTED = raise_with_facts_sql(
 )
 
 
+_FORGET_GONE = f"""SELECT pg_catalog.jsonb_set(existing, '{{objects}}',
+      (existing -> 'objects') - COALESCE(pg_catalog.array_agg(g.key), '{{}}')) INTO existing FROM ({OBJECTS_GONE}) g;"""
+"""What an earlier step has dropped, as agreed, isn't told again."""
+
+
 def begin_measure_sql(which: str, agreed: str) -> str:
     """PL/pgSQL before a step. `which` are arguments for json_build_object: version and step; `agreed` as for `compare_sql`."""
     return f"""{_OWN_PATH}    IF pg_catalog.current_setting('track_counts') <> 'on' AND NOT {_anything(agreed)} THEN
       {_UNCOUNTED.format(which=which)} END IF;
+    IF tables IS NULL AND existing -> 'objects' <> '{{}}' THEN {_FORGET_GONE} END IF;
     tables := COALESCE(tables, {_tables_of("existing -> 'tables'")});
     counted := COALESCE(counted, {_counters_of("existing -> 'tables'")});
     drops := {_DROPS};
@@ -106,7 +113,8 @@ _EFFECTS = """(
         (c.value ->> 1)::pg_catalog.int8 - (b.value ->> 1)::pg_catalog.int8 AS u,
         (c.value ->> 2)::pg_catalog.int8 - (b.value ->> 2)::pg_catalog.int8 AS d) r
       WHERE o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
-MEASURE = f"""{_OWN_PATH}    FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
+MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
+    FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
       EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s)'
         ' + pg_catalog.pg_stat_get_xact_tuples_deleted(%1$s) - %2$s FROM ONLY %3$s', target, target_rows,
         target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
@@ -118,6 +126,7 @@ MEASURE = f"""{_OWN_PATH}    FOR target, target_rows IN SELECT k, v::pg_catalog.
     effects := pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('tables', {_EFFECTS},
       'objects', CASE WHEN drops <> {_DROPS} THEN (
         SELECT pg_catalog.jsonb_agg(g.name ORDER BY g.name) FROM ({OBJECTS_GONE}) g) END));
+    IF effects ? 'objects' THEN {_FORGET_GONE} END IF;
     tables := tables || tables_now;
     counted := counted || counting;
 """

@@ -51,7 +51,7 @@ OBJECTS_NOW = " UNION ALL ".join(
 )  # fmt: skip
 """Rows of `key`, `name` (`function public.f(integer)`) and `written`, the transaction that wrote the object's row."""
 OBJECTS_GONE = (
-    "SELECT o.value AS name FROM pg_catalog.jsonb_each_text(existing -> 'objects') o "
+    "SELECT o.key, o.value AS name FROM pg_catalog.jsonb_each_text(existing -> 'objects') o "
     f"LEFT JOIN ({OBJECTS_NOW}) k ON k.key = o.key LEFT JOIN ({OBJECTS_NOW}) m ON m.name = o.value "
     "WHERE k.key IS NULL AND m.name IS NULL AND (o.key NOT LIKE 'pg\\_policy:%' OR EXISTS (SELECT FROM pg_catalog.pg_class t "
     "WHERE t.oid = pg_catalog.split_part(o.key, ':', 3)::pg_catalog.oid))"

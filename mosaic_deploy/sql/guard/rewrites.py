@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import identifier
 
-_REWRITING = frozenset({"AlterTableStmt", "ClusterStmt"})
+REWRITING = frozenset({"AlterTableStmt", "ClusterStmt"})
 
 
 def rewriting(statements: Sequence[Statement]) -> dict[int, str]:
     """The relations that statements may rewrite, as the statements name them, by the statement's number from 1."""
     found = {}
     for number, statement in enumerate(statements, 1):
-        relation = statement.node.get("relation") if statement.kind in _REWRITING else None
+        relation = statement.node.get("relation") if statement.kind in REWRITING else None
         if relation:
             parts = (relation.get("schemaname"), relation["relname"])
             found[number] = ".".join(identifier(part) for part in parts if part)

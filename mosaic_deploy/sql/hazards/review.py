@@ -85,7 +85,7 @@ class _ScriptReview:
         self.destroyed = destroyed
         self.number = number
         self.unknown: list[tuple[UnknownName, Location]] = []
-        self.expected = ExpectedWrites()
+        self.expected = ExpectedWrites(alone=sum(len(step.statements) for step in script.steps) == 1)
         self._dropped: list[tuple[str, _Place]] = []
         self._names = names
         self._ignores = IgnoreComments(script.text)

@@ -18,6 +18,10 @@ CREATE TABLE notes (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE
 CREATE TABLE inbox (id int);
 CREATE TABLE app.events (id int, at int) PARTITION BY RANGE (at);
 CREATE TABLE app.events_1 PARTITION OF app.events FOR VALUES FROM (0) TO (100);
+CREATE TABLE moving (k int) PARTITION BY RANGE (k);
+CREATE TABLE moving_1 PARTITION OF moving FOR VALUES FROM (0) TO (10);
+CREATE TABLE moving_2 PARTITION OF moving FOR VALUES FROM (10) TO (20);
+INSERT INTO moving VALUES (1), (2);
 CREATE TABLE parents (id int);
 CREATE TABLE children (more int) INHERITS (parents);
 INSERT INTO orders SELECT g, 'note', g, 'x' FROM generate_series(1, 5) g;
@@ -33,6 +37,11 @@ CREATE MATERIALIZED VIEW sums AS SELECT sum(total) AS total FROM orders;
 CREATE TYPE mood AS ENUM ('good', 'bad');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
 CREATE TYPE point2 AS (x int, y int);
+CREATE TABLE shape (x int, y int);
+CREATE TYPE point3 AS (x int, y int);
+CREATE DOMAIN point4 AS point3;
+CREATE TABLE keepsakes (s shape, p point4);
+INSERT INTO keepsakes VALUES (ROW(1, 2), ROW(1, 2));
 CREATE TABLE places (id int, at point2);
 INSERT INTO places VALUES (1, ROW(1, 2));
 CREATE FUNCTION deleting() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM public.items WHERE id > 2; RETURN 1; END $$;
@@ -51,6 +60,7 @@ CREATE OPERATOR === (FUNCTION = wipe_step, LEFTARG = int, RIGHTARG = int);
 KEPT = """SELECT (SELECT json_agg(o ORDER BY id) FROM orders o)::text AS orders, (SELECT json_agg(i ORDER BY id) FROM items i)::text AS items,
   (SELECT json_agg(n ORDER BY id) FROM notes n)::text AS notes, (SELECT json_agg(e ORDER BY id) FROM app.events e)::text AS events,
   (SELECT json_agg(c ORDER BY id) FROM children c)::text AS children, (SELECT json_agg(p) FROM places p)::text AS places,
+  (SELECT json_agg(k) FROM keepsakes k)::text AS keepsakes,
   (SELECT json_agg(p ORDER BY id) FROM prices p)::text AS prices, to_regclass('big')::text AS big, to_regclass('sums')::text AS sums, to_regtype('mood')::text AS mood, to_regtype('positive')::text AS positive,
   to_regprocedure('wipe()')::text AS wipe, (SELECT count(*) FROM pg_policy)::text AS policies,
   (SELECT json_agg(lo_get(oid)::text) FROM pg_largeobject_metadata)::text AS large"""
@@ -128,6 +138,8 @@ WAYS = {
         SET search_path = evil, public, pg_catalog; DELETE FROM public.items;""",
     "large objects": "SELECT lo_unlink(oid) FROM pg_largeobject_metadata;",
     "data of large objects": "SELECT lo_put(oid, 0, 'x') FROM pg_largeobject_metadata;",
+    "column of a row type": "DO $$ BEGIN EXECUTE 'alter table shape drop column y'; END $$;",
+    "attribute below a domain": "DO $$ BEGIN EXECUTE 'alter type point3 drop attribute y'; END $$;",
     "settings reset": "RESET ALL; DELETE FROM items;",
     "sent plainly": "SAVEPOINT one; DELETE FROM items; RELEASE one;",
     "sent plainly, truncated": "SAVEPOINT one; TRUNCATE items; RELEASE one;",
@@ -179,6 +191,9 @@ MEANT = {
     "an empty table": "DELETE FROM inbox; TRUNCATE inbox; DROP TABLE inbox;",
     "sent plainly": "SAVEPOINT one; UPDATE orders SET total = 0 WHERE id = 1; ALTER TABLE items ADD COLUMN u uuid DEFAULT gen_random_uuid(); RELEASE one;",
     "sent plainly, with a reset": "SAVEPOINT one; RESET ALL; UPDATE orders SET total = 0 WHERE id = 1; RELEASE one;",
+    "a rewrite in a block": """DO $$ BEGIN IF true THEN ALTER TABLE prices ADD COLUMN u uuid DEFAULT gen_random_uuid(); END IF;
+        ALTER TABLE prices ALTER COLUMN price TYPE bigint; END $$;""",
+    "a row that moves": "UPDATE moving SET k = 11 WHERE k = 1;",
     "an index": "CREATE INDEX ON orders (total); REINDEX TABLE orders; ANALYZE orders;",
 }  # fmt: skip
 
@@ -257,3 +272,28 @@ def test_a_failed_run_is_continued_without_more_consent(site, between):
     site.write("sql/2_more.sql", "DELETE FROM made; DROP VIEW v; DROP VIEW IF EXISTS mine;")
     last = site.run(without_rules(site))[-1]
     assert isinstance(last, ApplyFailed if between else ApplyDone), last
+
+
+def test_a_view_that_a_later_file_makes_again_may_be_dropped(site):
+    site.deploy_sql(LIVE)
+    site.write("sql/2_drop.sql", "DROP VIEW big, all_orders; DROP MATERIALIZED VIEW sums;")
+    site.write("sql/3_alter.sql", "ALTER TABLE orders ALTER COLUMN total TYPE bigint;")
+    site.write(
+        "sql/4_again.sql",
+        """CREATE VIEW big AS SELECT 1 AS one; CREATE VIEW all_orders AS SELECT 1 AS one;
+        CREATE MATERIALIZED VIEW sums AS SELECT 1 AS one;""",
+    )
+    planned = site.plan()
+    assert not planned.plan.to_confirm
+    assert isinstance(last := site.run(planned)[-1], ApplyDone), last
+
+
+def test_a_cursor_that_would_run_its_query_at_commit_is_closed(site):
+    site.deploy_sql(LIVE)
+    before = site.sql(KEPT)
+    site.write(
+        "sql/2_more.sql",
+        "DO $$ BEGIN EXECUTE 'declare c cursor with hold for select public.wipe_in_sql()'; END $$;",
+    )
+    site.run(without_rules(site))
+    assert site.sql(KEPT) == before

@@ -68,7 +68,13 @@ class SqlReview:
             for table in (one.table, *one.cascades_to)
         }
         updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
-        return agreement(StepWrites(updates, writes.retypes - destroyed), (), anything=anything)
+        meant = StepWrites(
+            updates,
+            writes.retypes - destroyed,
+            rewrites=writes.rewrites - destroyed,
+            moves=writes.moves - destroyed,
+        )
+        return agreement(meant, (), anything=anything)
 
 
 def review_sql(
@@ -98,7 +104,9 @@ def review_sql(
     step = StepSql(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
     file = MigrationFile(Migration("", name, "", ""), name, text)
     found = find_hazards(api, Snapshot(project), [ParsedFile(file, (step,))], manifest.policy)
-    hazards = (*_history_hazards(statements, text, name), *found.hazards)
+    measurable = not has_own_transactions(statements) and not any(map(outside_transaction_reason, statements))
+    unmeasured = () if measurable else _unmeasured_hazards(statements, text, name)
+    hazards = (*_history_hazards(statements, text, name), *unmeasured, *found.hazards)
     plan = apply_policy(Plan(project, (), (), "", "", 0), hazards, manifest)
     try:
         refuse_denied(plan, "this SQL")
@@ -106,7 +114,6 @@ def review_sql(
         if loosened(manifest.policy or PolicySpec(), own.policy or PolicySpec()):
             error.hint = "the policy of the last deploy still holds; `mosaic-deploy apply` replaces it, with your approval"
         raise
-    measurable = not has_own_transactions(statements) and not any(map(outside_transaction_reason, statements))
     return SqlReview(text, name, manifest.policy, plan, found.writes.get(name, {}).get(1), measurable)
 
 
@@ -147,6 +154,18 @@ def _history_hazards(statements: Sequence[Statement], text: str, name: str) -> I
         location = Location(name, *line_and_column(text, found[1]))
         message = f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables"
         yield Hazard("tracking_tables", HazardSeverity.DESTRUCTIVE, message, LEDGER_SCHEMA, location)
+
+
+_WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "DoStmt", "SelectStmt"})
+
+
+def _unmeasured_hazards(statements: Sequence[Statement], text: str, name: str) -> Iterator[Hazard]:
+    """SQL with transactions of its own may do anything to existing rows: live triggers and functions aren't seen in it."""
+    first = next((one for one in statements if one.kind in _WRITES), None)
+    if first is not None and has_own_transactions(statements):
+        location = Location(name, *line_and_column(text, first.offset))
+        message = "has its own transactions, so what it does to existing rows can't be measured"
+        yield Hazard("unmeasured", HazardSeverity.DESTRUCTIVE, message, "", location, table="*")
 
 
 def _refuse_unread(

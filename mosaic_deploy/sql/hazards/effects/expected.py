@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from mosaic_deploy.model.effects import EffectKind
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.sql.guard.agreement import ANY_EFFECT, Agreement, object_key
+from mosaic_deploy.sql.guard.rewrites import REWRITING
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
+from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
 
@@ -19,20 +21,26 @@ _CHANGES_VALUES = ("AT_AlterColumnType", "AT_SetExpression", "AT_AlterColumnGene
 @dataclass(frozen=True, slots=True)
 class StepWrites:
     """`updates` are the live tables whose rows a step updates, with `(≈2 k rows)` after the name; `retypes` those with a column of
-    another type afterwards; `drops` the objects that it drops, as `object_key` writes them."""
+    another type afterwards, `rewrites` those that a block alters, so that they may get another file, `moves` those whose rows an update may move
+    to another partition; `drops` the objects that it drops, as `object_key` writes them."""
 
     updates: Mapping[str, str] = field(default_factory=dict)
     retypes: frozenset[str] = frozenset()
     drops: frozenset[str] = frozenset()
+    rewrites: frozenset[str] = frozenset()
+    moves: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class ExpectedWrites:
-    """Collects them for one file, by the number of the step from 1."""
+    """Collects them for one file, by the number of the step from 1. `alone`: it is one statement."""
 
+    alone: bool = False
     _updates: dict[int, dict[str, str]] = field(default_factory=dict)
     _retypes: dict[int, set[str]] = field(default_factory=dict)
     _drops: dict[int, set[str]] = field(default_factory=dict)
+    _rewrites: dict[int, set[str]] = field(default_factory=dict)
+    _moves: dict[int, set[str]] = field(default_factory=dict)
 
     def record(self, effect: Effect, scope: Scope, step: int) -> None:
         """Records what `effect` does. To be called before it changes the scope."""
@@ -43,6 +51,12 @@ class ExpectedWrites:
             found = self._updates.setdefault(step, {})
             for name in (one for one in hit.all if one not in scope.empty_tables):
                 found.setdefault(name, scope.row_estimate(table) if name == hit.table else "")
+            if (scope.facts_of(table) or ObjectFacts()).relation_kind == "p":
+                self._moves.setdefault(step, set()).update(hit.all)
+        in_block = effect.source is None or effect.source.kind not in REWRITING
+        if effect.kind in REWRITING and "relation" in effect.node and (in_block or self.alone):
+            altered = touched_tables(scope, range_name(effect.node["relation"])).all
+            self._rewrites.setdefault(step, set()).update(altered)
         if any(alter_commands(effect, *_CHANGES_VALUES)):
             table = range_name(effect.node["relation"])
             self._retypes.setdefault(step, set()).update(touched_tables(scope, table).all)
@@ -52,12 +66,14 @@ class ExpectedWrites:
         self._drops.setdefault(step, set()).add(object_key(text))
 
     def by_step(self) -> dict[int, StepWrites]:
-        steps = {*self._updates, *self._retypes, *self._drops}
+        steps = {*self._updates, *self._retypes, *self._drops, *self._rewrites}
         return {
             step: StepWrites(
                 self._updates.get(step, {}),
                 frozenset(self._retypes.get(step, ())),
                 frozenset(self._drops.get(step, ())),
+                frozenset(self._rewrites.get(step, ())),
+                frozenset(self._moves.get(step, ())),
             )
             for step in steps
         }
@@ -68,6 +84,10 @@ def agreement(writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool) 
     letters: dict[str, set[str]] = {}
     for table in writes.updates:
         letters.setdefault(table, set()).add(EffectKind.UPDATED)
+    for table in writes.rewrites:
+        letters.setdefault(table, set()).add(EffectKind.EMPTIED)
+    for table in writes.moves:
+        letters.setdefault(table, set()).add(EffectKind.DELETED)
     for table in writes.retypes:
         letters.setdefault(table, set()).add(EffectKind.TYPE_CHANGED)
     for hazard in hazards:

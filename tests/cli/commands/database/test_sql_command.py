@@ -107,6 +107,11 @@ def test_sql_says_that_session_state_does_not_last(run, deployed: Path) -> None:
 
 
 def test_sql_syntax_errors_have_a_location(run, deployed: Path) -> None:
+    for rewrite in (
+        "alter table t add u uuid default gen_random_uuid()",
+        "alter table t alter id type bigint",
+    ):
+        assert run("sql", *HERE, rewrite).returncode == 0, rewrite
     failed = run("sql", *HERE, "select 1;\nselec 2")
     assert "error[sql_invalid]: query:2:1: " in failed.stderr
     sent = run("sql", *HERE, "--allow", "destructive", "select 1;\nselec 2")
@@ -196,6 +201,9 @@ UNSEEN = (
     "do $$ begin execute 'dele' || 'te from t'; end $$",
     "delete from t where id is not null returning id",
     "select 1; update t set id = 9",
+    "insert into w values (1)",
+    "do $$ begin set constraints all immediate; end $$; delete from t",
+    "begin; insert into v values (1); delete from t; commit",
     "drop view seen",
 )
 
@@ -204,12 +212,18 @@ UNSEEN = (
 def test_sql_is_measured_and_asks_with_the_real_numbers(run, deployed: Path, query: str) -> None:
     setup = """insert into t select generate_series(1, 3); create table v (id int); create view seen as select 1 as one;
         create function wiping() returns trigger language plpgsql as $$ begin delete from t; return null; end $$;
+        create table w (id int);
+        create constraint trigger d after insert on w deferrable initially deferred for each row execute function wiping();
         create function wipe() returns int language plpgsql as $$ begin delete from t; return 1; end $$;"""
     assert run("sql", *HERE, setup).returncode == 0
     refused = run("sql", *HERE, query)
     assert refused.returncode != 0
     assert "error[destructive_unconfirmed]" in refused.stderr
-    assert "3 rows" in refused.stderr or "drops view seen" in refused.stderr
+    assert (
+        "3 rows" in refused.stderr
+        or "drops view seen" in refused.stderr
+        or "can't be measured" in refused.stderr
+    )
     assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t where id < 4"))["rows"] == [
         {"n": 3}
     ]
