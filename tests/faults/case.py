@@ -67,7 +67,7 @@ def record_reference(arena: Arena, scenario: Scenario, name: str) -> Reference:
     before = arena.reader.read(name)
     scenario.write(folder, name)
     aim = Aim()
-    ended = run(arena, folder, aim, *APPLY)
+    ended = run(arena, folder, aim, *_apply(scenario))
     assert ended.exit_code == 0, ended.output
     changes = planned_changes(arena, folder)
     assert changes == [], changes
@@ -80,7 +80,7 @@ def run_case(arena: Arena, case: Case, reference: Reference, name: str) -> Outco
     folder = _prepare(arena, case.scenario, name)
     case.scenario.write(folder, name)
     aim = Aim(case.fault, case.request, hold=LIMIT + 0.5)
-    first = run(arena, folder, aim, *APPLY, impatient=case.fault.answer is Answer.HOLD)
+    first = run(arena, folder, aim, *_apply(case.scenario), impatient=case.fault.answer is Answer.HOLD)
     arena.recover()
     if not aim.fired:
         return Outcome(case, fired=False, output=first.output)
@@ -98,6 +98,11 @@ def run_case(arena: Arena, case: Case, reference: Reference, name: str) -> Outco
         _check_success(arena, reference, outcome, folder, " in the end")
     shutil.rmtree(folder.parent)
     return outcome
+
+
+def _apply(scenario: Scenario) -> tuple[str, ...]:
+    """The command. An update calls a procedure, whose effects on the rows that are there can't be measured."""
+    return (*APPLY, "--allow", "destructive") if scenario.update else APPLY
 
 
 def _prepare(arena: Arena, scenario: Scenario, name: str) -> Path:
@@ -174,7 +179,7 @@ def _finish(arena: Arena, outcome: Outcome, folder: Path) -> None:
     """Runs the same command until it is done, and does what a run asks for."""
     allowed: tuple[str, ...] = ()
     for _ in range(_MOST_RUNS):
-        ended = run(arena, folder, Aim(), *APPLY, *allowed)
+        ended = run(arena, folder, Aim(), *_apply(outcome.case.scenario), *allowed)
         _note(outcome, ended)
         code = ended.error.get("code")
         if ended.exit_code == 0:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from mosaic_deploy.deploy.planning.hazards import Findings, find_hazards
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.existing import read_has_rows_from_before
 from mosaic_deploy.live.ledger.history import read_has_other_rows, read_versions_of_failed_deploys
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
@@ -18,6 +19,8 @@ from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.execution.split import ExecutionMode
 
+_UNMEASURED = "unmeasured"
+"""The rule about what runs outside a transaction: there is nothing to measure if no rows are from before."""
 _SUCCESSFUL = frozenset({"done", "partial", "baseline", "import"})
 
 
@@ -35,9 +38,18 @@ def find_new_hazards(api: Api, desired: Desired, live: LiveState, to_run: tuple[
     if _may_be_in_use(api, live, begun, waived):
         return found
     hazards = tuple(hazard for hazard in again.hazards if hazard.location.file in paths)
+    if any(hazard.code == _UNMEASURED for hazard in hazards) and not _has_rows_from_before(api, live):
+        hazards = tuple(hazard for hazard in hazards if hazard.code != _UNMEASURED)
     destroyed = {path: names for path, names in again.destroyed.items() if path in paths}
     writes = {path: steps for path, steps in again.writes.items() if path in paths}
     return replace(found, hazards=hazards, destroyed=destroyed, writes=writes)
+
+
+def _has_rows_from_before(api: Api, live: LiveState) -> bool:
+    try:
+        return read_has_rows_from_before(api, live.snapshot.project.id)
+    except ApiError:
+        return True
 
 
 def _may_be_in_use(

@@ -101,6 +101,23 @@ SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS wr
   (SELECT value FROM found)::text AS existing"""
 
 
+_CHAIN = f"""SELECT s.value, COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
+  FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
+  WHERE s.name = '{_EXISTING}' AND EXISTS (SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id
+    AND d.status IN ('failed', 'interrupted', 'running'))"""
+
+
+def read_has_rows_from_before(api: Api, project: str) -> bool:
+    """Whether a table holds rows that the failed run before, and those that it continued, didn't make. Raises ApiError.
+
+    True if the last run didn't fail, or ended before its first SQL. To be asked without another deploy running.
+    """
+    sql = f"""WITH before AS MATERIALIZED ({_CHAIN}), locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(())})
+SELECT (NOT EXISTS (SELECT FROM before) OR EXISTS (SELECT FROM tables))::text AS found"""
+    rows = api.sql(project, sql)
+    return not rows or rows[0].get("found") != "false"
+
+
 def existing_now_sql(protected: Collection[str]) -> str:
     """Reads what exists now. One row: `existing` as JSON."""
     return f"""WITH before AS (SELECT NULL::jsonb AS value, false AS is_noted, NULL::xid AS until),

@@ -86,3 +86,23 @@ def test_a_changed_file_counts_as_before(failed):
     """What is in the folder may not be what was applied, so it says nothing about what the table is."""
     failed.write("sql/1_old.sql", f"-- a comment\n{OLD}")
     assert to_confirm(failed) == ["drop_table"]
+
+
+@pytest.mark.parametrize("foreign", ["", "INSERT INTO kept VALUES (7);"])
+def test_a_procedure_may_be_called_again_after_a_first_deploy_failed(site, foreign: str) -> None:
+    """All rows are the failed deploy's own, so nothing is there that can't be measured, unless somebody added rows."""
+    site.write("sql/1_t.sql", "CREATE TABLE kept (id int); INSERT INTO kept VALUES (1);")
+    site.write("sql/2_fails.sql", "SELECT 1 / 0;")
+    site.write(
+        "sql/3_call.sql", "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\nCALL p();"
+    )
+    site.manifest(database={"migrations": "sql"})
+    assert not site.plan().plan.to_confirm
+    site.fails()
+    site.write("sql/2_fails.sql", "SELECT 1;")
+    if foreign:
+        site.sql(foreign)
+    assert bool(site.plan().plan.to_confirm) == bool(foreign)
+    site.apply()
+    site.write("sql/4_call.sql", "CALL p();")
+    assert site.plan().plan.to_confirm
