@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.diff.policy import destructive_hazards
 from mosaic_deploy.model.approval import DESTRUCTIVE, Approval, agent_approvals, required_approvals
+from mosaic_deploy.model.change import RunsSql
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
 
@@ -49,17 +50,28 @@ class Consent:
         approved = [(each, lenient and each.kind == DESTRUCTIVE) for each in needed]
         if self.confirmed == AGENT:
             approved += [(each, lenient) for each in agent_approvals(plan.changes, plan.live_counts)]
+        in_advance = []
+        if DESTRUCTIVE in self.allow and not any(each.kind == DESTRUCTIVE for each, _ in approved):
+            effect = "whatever the SQL is measured to destroy"
+            in_advance = [{"value": DESTRUCTIVE, "effect": effect, "by": "allow"}] if _runs_sql(plan) else []
         return {
             "confirmed": self.confirmed or None,
             "approved": [
-                {
-                    "value": each.allow,
-                    "effect": each.effect[:_MAX_EFFECT_LENGTH],
-                    "by": "policy" if by_policy else "allow" if each.allow in self.allow else "answer",
-                }
-                for each, by_policy in approved
+                *in_advance,
+                *(
+                    {
+                        "value": each.allow,
+                        "effect": each.effect[:_MAX_EFFECT_LENGTH],
+                        "by": "policy" if by_policy else "allow" if each.allow in self.allow else "answer",
+                    }
+                    for each, by_policy in approved
+                ),
             ],
         }
+
+
+def _runs_sql(plan: Plan) -> bool:
+    return any(isinstance(change, RunsSql) for change in plan.changes)
 
 
 def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[Approval, ...]:

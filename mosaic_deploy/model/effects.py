@@ -90,7 +90,11 @@ def parse_effects(found: object) -> Effects:
     try:
         facts: Any = found
         return Effects(
-            tuple(_parse_table(each) for each in facts.get("tables") or ()),
+            tuple(
+                table
+                for table in map(_parse_table, facts.get("tables") or ())
+                if table.kinds or table.inserted
+            ),
             tuple(str(each) for each in facts.get("objects") or ()),
         )
     except (AttributeError, LookupError, TypeError) as error:

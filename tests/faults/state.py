@@ -18,7 +18,7 @@ _LEDGER = {
     "migrations": "SELECT version, file, checksum, semantic_checksum, steps, steps_done, step_begun, md5(source) "
     "FROM mosaic_deploy.migrations ORDER BY version",
     "objects": "SELECT kind, path, sha256, size, state FROM mosaic_deploy.objects ORDER BY kind, path",
-    "settings": "SELECT name, value FROM mosaic_deploy.settings ORDER BY name",
+    "settings": "SELECT name, value FROM mosaic_deploy.settings WHERE name NOT LIKE 'effects.%' ORDER BY name",
     "lock": "SELECT holder FROM mosaic_deploy.lease",
     "last deploy": "SELECT status FROM mosaic_deploy.deploys ORDER BY serial DESC LIMIT 1",
     "running": "SELECT holder FROM mosaic_deploy.deploys WHERE status = 'running'",

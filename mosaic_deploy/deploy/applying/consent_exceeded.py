@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import (
     EffectsExceedConsent,
@@ -14,8 +16,11 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
+from mosaic_deploy.model.effects import Effects
+from mosaic_deploy.model.manifest import PolicySpec
 
 _MAX_NAMED = 3
+_CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
 
 def consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:
@@ -25,22 +30,44 @@ def consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str)
     """
     if failure.effects is None:
         return None
-    approve = NextAction(
-        "if that is meant, approve it", with_approvals(run.retry_command, [DESTRUCTIVE]), needs_person=True
-    )
+    denied = _denied_by_policy(run, failure.effects)
+    actions = () if denied or run.allows_destroying else (_approve(run),)
     if not failure.effects:
         return EffectsNotMeasured(
             f"what {file} destroys can't be measured: track_counts is off, or it resets the session's settings ({rolled_back})",
             location=Location(file),
             hint="turn track_counts on for the role or the database, leave out RESET ALL, or approve destroying data",
-            next_actions=[approve],
+            next_actions=actions,
         )
     texts = failure.effects.texts
     more = f"; and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
     return EffectsExceedConsent(
         f"{file} does more than the plan says: {'; '.join(texts[:_MAX_NAMED])}{more} ({rolled_back})",
         location=Location(file),
-        problems=[Problem(text, Location(file)) for text in texts],
-        hint="a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction",
-        next_actions=[approve],
+        problems=[Problem(text, Location(file)) for text in texts] if more else [],
+        hint=f"{_CAUSES}; {denied}" if denied else _CAUSES,
+        next_actions=actions,
     )
+
+
+def _approve(run: Run) -> NextAction:
+    command = with_approvals(run.retry_command, [DESTRUCTIVE])
+    return NextAction("if that is meant, approve it", command, needs_person=True)
+
+
+def _denied_by_policy(run: Run, effects: Effects) -> str:
+    """Why no option approves it; "" if one does."""
+    policy = run.planned.desired.manifest.policy or PolicySpec()
+    names = {listed[0]: listed for listed in run.existing().tables.values()}
+    protected = [
+        one.table.removeprefix("public.")
+        for one in effects.tables
+        if run.existing().protected.intersection(names.get(one.table, (one.table,)))
+    ]
+    if protected:
+        return f"policy.protected_tables forbids it for {_listed(protected)}, with any option"
+    return "policy.destructive is deny, which no option overrides" if policy.destructive == "deny" else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_NAMED]) + (" and more" if len(names) > _MAX_NAMED else "")

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.errors import MigrationFailed, MosaicError, ServerFailed, SqlFailed
+from mosaic_deploy.errors import (
+    EffectsExceedConsent,
+    EffectsNotMeasured,
+    MigrationFailed,
+    MosaicError,
+    ServerFailed,
+    SqlFailed,
+)
 from mosaic_deploy.live.ledger.schema_record import begin_schema_change_sql, record_schema_sql
 from mosaic_deploy.model.change import (
     ApplyMigration,
@@ -18,6 +25,7 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.event import Event, Noted
 from mosaic_deploy.model.plan import Note, Severity
 
+_REJECTED = (MigrationFailed, SqlFailed, EffectsExceedConsent, EffectsNotMeasured)
 _CHANGES_SCHEMA = (EnableExtension, ApplyMigration, RunSeed, RollBackMigration)
 
 
@@ -37,7 +45,7 @@ def record_schema(run: Run) -> Iterator[Event]:
     if not (_changes_schema(run) or _is_unrecorded(run)):
         return
     try:
-        run.write(_record_sql(run))
+        run.write(_record_sql(run, ends_sql=True))
     except (SqlFailed, ServerFailed) as error:
         message = (
             f"the schema couldn't be recorded ({error.message}), so drift isn't seen until the next apply"
@@ -47,7 +55,7 @@ def record_schema(run: Run) -> Iterator[Event]:
 
 def record_schema_after_failure(run: Run, error: MosaicError) -> None:
     """Best effort, if PostgreSQL rejected a statement: then nothing runs any more, and what is committed is known."""
-    rejected = isinstance(error, MigrationFailed | SqlFailed) and error.mutation_state != "unknown"
+    rejected = isinstance(error, _REJECTED) and error.mutation_state != "unknown"
     if rejected and _changes_schema(run):
         with suppress(MosaicError):
             run.write(_record_sql(run))
@@ -63,7 +71,9 @@ def _changes_schema(run: Run) -> bool:
     return any(isinstance(change, _CHANGES_SCHEMA) for change in run.changes)
 
 
-def _record_sql(run: Run) -> str:
+def _record_sql(run: Run, *, ends_sql: bool = False) -> str:
     """A manifest without migrations records its changes only if the schema is another one's to compare."""
     has_migrations = run.planned.desired.snapshot.migrations is not None
-    return record_schema_sql(run.claim.token, run.claim.deploy_id, only_again=not has_migrations)
+    return record_schema_sql(
+        run.claim.token, run.claim.deploy_id, only_again=not has_migrations, ends_sql=ends_sql
+    )

@@ -12,11 +12,10 @@ from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.live.ledger.rows import lease_held_cte
 from mosaic_deploy.sql.guard.agreement import Existing
-from mosaic_deploy.sql.guard.measure import UNTIL
+from mosaic_deploy.sql.guard.measure import EXISTING, UNTIL
 from mosaic_deploy.sql.guard.objects import OBJECTS_NOW
 from mosaic_deploy.sql.quote import json_literal, literal
 
-_EXISTING = "effects.existing"
 _CONTINUED = "('failed', 'interrupted')"
 _USED_AS_TYPE = (
     "EXISTS (SELECT FROM pg_catalog.pg_attribute u JOIN pg_catalog.pg_type y ON y.oid = u.atttypid "
@@ -88,13 +87,13 @@ def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:
 before AS MATERIALIZED (SELECT s.value, s.deploy_id = {deploy} AS is_own,
     COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
   FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
-  WHERE s.name = '{_EXISTING}' AND (s.deploy_id = {deploy} OR EXISTS (
+  WHERE s.name = '{EXISTING}' AND (s.deploy_id = {deploy} OR EXISTS (
     SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id AND d.status IN {_CONTINUED}))),
 locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
 found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), {_FOUND}) AS value FROM held),
 written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
   SELECT r.name, r.value, {deploy}, pg_catalog.clock_timestamp()
-  FROM found, LATERAL (VALUES ('{_EXISTING}', found.value), ('{UNTIL}', '0'::jsonb)) r(name, value)
+  FROM found, LATERAL (VALUES ('{EXISTING}', found.value), ('{UNTIL}', '0'::jsonb)) r(name, value)
   ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at
   WHERE s.deploy_id <> EXCLUDED.deploy_id RETURNING 1)
 SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written,
@@ -103,7 +102,7 @@ SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS wr
 
 _CHAIN = f"""SELECT s.value, COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
   FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
-  WHERE s.name = '{_EXISTING}' AND EXISTS (SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id
+  WHERE s.name = '{EXISTING}' AND EXISTS (SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id
     AND d.status IN ('failed', 'interrupted', 'running'))"""
 
 

@@ -22,6 +22,7 @@ from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.catalog.query import CATALOG_OBJECTS
 from mosaic_deploy.live.ledger.rows import lease_held_cte
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaObject, SchemaState
+from mosaic_deploy.sql.guard.measure import EXISTING
 from mosaic_deploy.sql.quote import literal
 
 RECORD, OBJECTS = "catalog", "catalog.objects"
@@ -99,18 +100,27 @@ SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS wr
 
 
 def record_schema_sql(
-    token: str, deploy_id: str, *, accepted: str | None = None, only_again: bool = False
+    token: str,
+    deploy_id: str,
+    *,
+    accepted: str | None = None,
+    only_again: bool = False,
+    ends_sql: bool = False,
 ) -> str:
     """Records the live schema. May be sent twice. Returns `held`, and `written`.
 
     With `accepted`, a digest, drift is accepted as it is: nothing is kept, and nothing written if the schema has another digest.
-    With `only_again`, nothing is written if nothing was recorded before.
+    With `only_again`, nothing is written if nothing was recorded before. With `ends_sql`, all SQL of the run is done, so what
+    existed when it began is forgotten: the next run doesn't continue it, even if this one fails later.
     """
     previous = f"(SELECT r.value->'kept' FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"
     kept = "'[]'::jsonb" if accepted is not None else f"({_still_kept(previous)})"
     shown = f" WHERE digest.value = {literal(accepted)}" if accepted is not None else ""
     if only_again:
         shown = f" WHERE EXISTS (SELECT FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"
+    ended = f""",
+ended AS (DELETE FROM mosaic_deploy.settings WHERE name = {literal(EXISTING)} AND EXISTS (SELECT FROM held))"""
+    ended = ended if ends_sql else ""
     return f"""WITH {lease_held_cte(token)}, {_LIVE},
 rows (name, value) AS (
   SELECT {literal(RECORD)}, pg_catalog.jsonb_build_object('digest', digest.value, 'server', {_SERVER}, 'kept', {kept})
@@ -120,7 +130,7 @@ rows (name, value) AS (
 written AS (INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_at)
   SELECT name, value, {literal(deploy_id)}, pg_catalog.clock_timestamp() FROM rows
   ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at
-  RETURNING 1)
+  RETURNING 1){ended}
 SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"""
 
 

@@ -21,6 +21,8 @@ from mosaic_deploy.sql.guard.objects import OBJECTS_GONE
 from mosaic_deploy.sql.marker import raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
 
+EXISTING = "effects.existing"
+"""The row of the settings table with what existed when a run began, until its SQL is done."""
 UNTIL = "effects.until"
 """The row of the settings table that NOTE_END writes."""
 VARIABLES = (

@@ -76,7 +76,7 @@ def _run_measured(
         if MULTIPLE_COMMANDS_ERROR in error.message:
             return None
         raise
-    _refuse_denied(effects, existing, policy)
+    _refuse_denied(review, effects, existing, policy)
     found = review.plan.to_confirm if review.plan else ()
     problems = (
         *(Problem(text, Location(review.name)) for text in effects.texts),
@@ -124,18 +124,19 @@ def _run(api: Api, project: str, text: str, existing: Existing, agreed: Agreemen
         raise _Exceeded(parse_effects(failure.effects)) from None
 
 
-def _refuse_denied(effects: Effects, existing: Existing, policy: PolicySpec) -> None:
+def _refuse_denied(review: SqlReview, effects: Effects, existing: Existing, policy: PolicySpec) -> None:
     """Raises PolicyDenied if the policy forbids these effects."""
     names = {listed[0]: frozenset(listed) for listed in existing.tables.values()}
     denied = [
         one for one in effects.tables if policy.destructive == "deny" or existing.protected & names[one.table]
     ]
-    texts = [one.text for one in denied]
+    why = "policy.destructive is deny" if policy.destructive == "deny" else "it is in policy.protected_tables"
+    texts = [f"{one.text}; {why}" for one in denied]
     if policy.destructive == "deny":
         texts += [f"drops {name}" for name in effects.objects]
     if texts:
         raise PolicyDenied(
             "the manifest's policy forbids this SQL; it was rolled back",
-            problems=[Problem(text, Location("policy")) for text in texts],
+            problems=[Problem(text, Location(review.name)) for text in texts],
             hint="change the SQL, or the policy in the manifest",
         )

@@ -33,7 +33,7 @@ def delete_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
     for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
         if rows is not None and (hit := touched_tables(scope, table, deletes=True)):
-            what = f"deletes {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
+            what = f"deletes {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}{_referring(hit)}"
             yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
@@ -43,8 +43,13 @@ def deletes_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
         hit = touched_tables(scope, table, deletes=True)
         if rows is None and hit and not scope.is_protected(*hit.all):
-            what = f"deletes the rows of {table}{hit.through_text}{scope.row_estimate(table)} that match its condition"
+            what = f"deletes the rows of {table}{hit.through_text}{scope.row_estimate(table)} that match its condition{_referring(hit)}"
             yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+
+
+def _referring(hit: TouchedTables) -> str:
+    """`, and changes rows of public.items`: what foreign keys, partitions and children add."""
+    return f", and changes rows of {', '.join(hit.cascades_to)}" if hit.table and hit.cascades_to else ""
 
 
 def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
