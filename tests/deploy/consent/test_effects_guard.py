@@ -297,3 +297,28 @@ def test_a_cursor_that_would_run_its_query_at_commit_is_closed(site):
     )
     site.run(without_rules(site))
     assert site.sql(KEPT) == before
+
+
+COUNTING = """CREATE TABLE kept (id int); INSERT INTO kept VALUES (1); CREATE TABLE inbox (id int);
+CREATE FUNCTION wiping() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM kept; RETURN NULL; END $$;
+CREATE TRIGGER t AFTER INSERT ON inbox EXECUTE FUNCTION wiping();"""
+
+
+def test_a_deploy_whose_checks_fail_is_not_continued_by_the_next(site):
+    """All of its SQL is done, so its rows are rows from before."""
+    site.write("sql/1_live.sql", COUNTING)
+    site.manifest(database={"migrations": "sql"}, verify={"sql": [{"query": "SELECT 1", "rows": 7}]})
+    assert site.fails().error.code == "verify_failed"
+    site.write("sql/2_more.sql", "INSERT INTO inbox VALUES (1);")
+    assert site.fails().error.code == "effects_exceed_consent"
+    assert site.sql("SELECT count(*) AS n FROM kept") == [{"n": 1}]
+
+
+def test_drift_is_still_compared_after_a_step_was_refused(site):
+    site.deploy_sql(COUNTING)
+    site.write("sql/2_more.sql", "INSERT INTO inbox VALUES (1);")
+    assert site.fails().error.code == "effects_exceed_consent"
+    site.sql("ALTER TABLE kept ADD by_hand int")
+    drift = site.plan().plan.drift
+    assert drift is not None
+    assert [str(change.object.name) for change in drift.changes] == ["by_hand"]
