@@ -69,7 +69,7 @@ def refuse_overwriting(path: Path) -> None:
     if not is_plan:
         raise FileExists(
             f"{path} already exists and isn't a saved plan; it wasn't overwritten",
-            hint="choose another name, or delete it first; --output json prints the plan",
+            hint="choose another name; --output json prints the plan",
         )
 
 

@@ -9,6 +9,7 @@ from mosaic_deploy.errors import Location
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.source.migrations.files import ParsedFile, offset_location, statement_location
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
+from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.scripts.copy_batches import CopyBatch
 from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, turn_on_hint
@@ -31,12 +32,13 @@ class FailureFacts(TypedDict):
 def failure_facts(failure: StepFailed, parsed: ParsedFile) -> FailureFacts:
     """The error's facts. Its location is as exact as PostgreSQL reported it."""
     frames = _frames(failure)
+    is_check = failure.sqlstate == CHECK_FAILED
     return {
         "location": _failure_location(failure, parsed, frames),
-        "sqlstate": failure.sqlstate,
+        "sqlstate": None if is_check else failure.sqlstate,
         "detail": failure.detail,
         "pg_hint": None if failure.message == OFF_IN_DATABASE else failure.hint,
-        "calls": tuple(frame.text for frame in frames),
+        "calls": () if is_check else tuple(frame.text for frame in frames),
         "notices": tuple(f"{notice.severity}: {notice.message}" for notice in failure.notices),
     }
 

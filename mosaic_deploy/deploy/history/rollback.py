@@ -123,7 +123,10 @@ def _entries_to_roll_back(context: HistoryContext, to: str | None, steps: int) -
     if to is None:
         return newest_first[:steps]
     if int(to) and to not in {entry.migration.version for entry in context.ledger.entries}:
-        raise RollbackRefused(f"version {to} is not applied", hint="--to 0 rolls back every migration")
+        raise RollbackRefused(
+            f"version {to} is not applied",
+            hint="`mosaic-deploy migrate status` lists what is applied; --to 0 rolls back every migration",
+        )
     return [entry for entry in newest_first if entry.migration.order > int(to)]
 
 

@@ -12,7 +12,9 @@ from mosaic_deploy.sql.tree import walk
 
 CHECK_FAILED = "MD002"
 """The SQLSTATE that a check raises."""
-_COMMENT = re.compile(r"^[ \t]*--[ \t]*mosaic-check\b[ \t]*:?[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
+_COMMENT = re.compile(
+    r"^[ \t]*--[ \t]*mosaic-checks?\b[ \t]*:?[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE
+)
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "LockingClause"})
 _EXAMPLE = "write -- mosaic-check: SELECT NOT EXISTS (SELECT FROM …); and what to do if it isn't true"
 
@@ -46,7 +48,7 @@ class DataCheck:
 
 def data_checks(text: str, statements: Sequence[Statement]) -> tuple[DataCheck, ...]:
     """The checks between a file's statements, in order. Raises CheckInvalid."""
-    if "mosaic-check" not in text:
+    if "mosaic-check" not in text.lower():
         return ()
     return tuple(
         _read_check(found.group(1), found.start(1))

@@ -11,7 +11,7 @@ from mosaic_deploy.sql.parse import parse
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, NULL);"
 FAILING = (
     "-- mosaic-check: SELECT NOT EXISTS (SELECT FROM t WHERE v IS NULL); every v; needs a value\nALTER TABLE t ADD w int;",
-    "-- mosaic-check: SELECT NULL::bool\nALTER TABLE t ADD w int;",
+    "-- Mosaic-Checks: SELECT NULL::bool\nALTER TABLE t ADD w int;",
     "-- mosaic-check: SELECT false WHERE false; none\nALTER TABLE t ADD w int;",
     "ALTER TABLE t ADD w int;\n-- mosaic-check: select count(*) > 1 from t; two\nALTER TABLE t ADD x int;",
     "BEGIN ISOLATION LEVEL SERIALIZABLE;\n-- mosaic-check: SELECT 'a;b' = ';'; odd\nALTER TABLE t ADD w int; COMMIT;",
@@ -27,11 +27,14 @@ def test_a_migration_does_not_run_unless_its_checks_hold(site, text: str) -> Non
     assert error.code == "migration_failed"
     assert error.message.startswith("check failed: ")
     assert error.location is not None
-    assert "mosaic-check" in (error.location.text or "")
+    assert "mosaic-check" in (error.location.text or "").lower()
+    assert (error.sqlstate, error.calls) == (None, ())
     assert site.sql("SELECT count(*) AS n FROM information_schema.columns WHERE table_name = 't'") == [
         {"n": 2}
     ]
-    site.write("sql/2_more.sql", text.replace("mosaic-check:", "no check:"))
+    site.write(
+        "sql/2_more.sql", text.replace("mosaic-check:", "no check:").replace("Mosaic-Checks:", "no check:")
+    )
     site.apply()
 
 
