@@ -37,15 +37,16 @@ _NAMES = (
 """The table's name and those of its parents, as `schema.name`."""
 _LOCKED = "SELECT k.relation FROM pg_catalog.pg_locks k WHERE k.mode = 'AccessExclusiveLock' AND k.granted AND k.relation IS NOT NULL"
 _HOLDS_ROWS = (
-    "CASE WHEN t.relkind <> 'r' THEN true "
+    "CASE WHEN t.relkind <> 'r' OR t.oid IN (SELECT relation FROM locked) THEN true "
     f"WHEN pg_catalog.pg_relation_size(t.oid) = 0 THEN {_USED_AS_TYPE} "
     "WHEN pg_catalog.pg_stat_get_live_tuples(t.oid) > 0 OR pg_catalog.pg_relation_size(t.oid) > 8388608 "
     "OR NOT pg_catalog.has_table_privilege(t.oid, 'SELECT') OR pg_catalog.row_security_active(t.oid) "
-    "OR t.oid IN (SELECT relation FROM locked) THEN true "
+    "THEN true "
     "ELSE pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 AS found FROM ONLY %I.%I LIMIT 1', n.nspname, t.relname), "
     "false, false, '')::text LIKE '%<found>%' END"
 )
-"""Whether table `t` in schema `n` may hold rows. It waits for no lock, and reads at most 8 MB of each table."""
+"""Whether table `t` in schema `n` may hold rows. It reads at most 8 MB of each table, and waits for no lock:
+asking for the size of a locked one would."""
 _FOREIGN_ROWS = (
     "pg_catalog.query_to_xml(pg_catalog.format('SELECT 1 AS found FROM ONLY %I.%I WHERE pg_catalog.age(xmin) < %s LIMIT 1', "
     "n.nspname, t.relname, pg_catalog.age(before.until)), false, false, '')::text LIKE '%<found>%'"
@@ -60,7 +61,7 @@ def _tables(protected: Collection[str]) -> str:
   LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names OFFSET 0) o
   WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
     OR {_HOLDS_ROWS} AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
-      OR t.relkind = 'f' OR pg_catalog.row_security_active(t.oid) THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
+      OR t.relkind = 'f' OR pg_catalog.row_security_active(t.oid) OR t.oid IN (SELECT relation FROM locked) THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
       ELSE {_FOREIGN_ROWS} END)"""
 
 
