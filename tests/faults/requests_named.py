@@ -64,7 +64,7 @@ def _sql_name(body: bytes) -> str:
     for pattern, name in _SQL:
         if re.search(pattern, query):
             return name
-    return " ".join(query.split())[:40]
+    return " ".join(query.split())[:40].partition(" ; ")[0]
 
 
 _WRAPPED = re.compile(
