@@ -58,12 +58,8 @@ def _approve(run: Run) -> NextAction:
 def _denied_by_policy(run: Run, effects: Effects) -> str:
     """Why no option approves it; "" if one does."""
     policy = run.planned.desired.manifest.policy or PolicySpec()
-    names = {listed[0]: listed for listed in run.existing().tables.values()}
-    protected = [
-        one.table.removeprefix("public.")
-        for one in effects.tables
-        if run.existing().protected.intersection(names.get(one.table, (one.table,)))
-    ]
+    existing = run.existing()
+    protected = [one.table.removeprefix("public.") for one in effects.tables if existing.protects(one.table)]
     if protected:
         return f"policy.protected_tables forbids it for {_listed(protected)}, with any option"
     return "policy.destructive is deny, which no option overrides" if policy.destructive == "deny" else ""

@@ -16,7 +16,6 @@ from mosaic_deploy.sql.guard.measure import EXISTING, UNTIL
 from mosaic_deploy.sql.guard.objects import OBJECTS_NOW
 from mosaic_deploy.sql.quote import json_literal, literal
 
-_CONTINUED = "('failed', 'interrupted')"
 _USED_AS_TYPE = (
     "EXISTS (SELECT FROM pg_catalog.pg_attribute u JOIN pg_catalog.pg_type y ON y.oid = u.atttypid "
     "LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typelem LEFT JOIN pg_catalog.pg_type b "
@@ -61,7 +60,8 @@ def _tables(protected: Collection[str]) -> str:
   LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names OFFSET 0) o
   WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
     OR {_HOLDS_ROWS} AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
-      OR t.relkind = 'f' OR pg_catalog.row_security_active(t.oid) OR t.oid IN (SELECT relation FROM locked) THEN true WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
+      OR t.relkind = 'f' OR pg_catalog.row_security_active(t.oid) OR t.oid IN (SELECT relation FROM locked) THEN true
+      WHEN t.relkind = 'c' THEN pg_catalog.age(t.xmin) < pg_catalog.age(before.until)
       ELSE {_FOREIGN_ROWS} END)"""
 
 
@@ -77,6 +77,17 @@ _FOUND = f"""pg_catalog.jsonb_build_object(
     'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{{}}') FROM objects))"""
 
 
+def _failed_run(own: str) -> str:
+    """A SELECT of what existed before the run that failed last, or before the run `own` if it has recorded that already.
+
+    `running` is a run that was killed, until the next one takes the lock.
+    """
+    return f"""SELECT s.value, s.deploy_id = {own} AS is_own, COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
+  FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
+  WHERE s.name = '{EXISTING}' AND EXISTS (SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id
+    AND d.status IN ('failed', 'interrupted', 'running'))"""
+
+
 def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:
     """Reads and records what existed before this run, or before the failed run that this one continues. May be sent twice.
 
@@ -85,11 +96,7 @@ def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:
     """
     deploy = literal(deploy_id)
     return f"""WITH {lease_held_cte(token)},
-before AS MATERIALIZED (SELECT s.value, s.deploy_id = {deploy} AS is_own,
-    COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
-  FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
-  WHERE s.name = '{EXISTING}' AND (s.deploy_id = {deploy} OR EXISTS (
-    SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id AND d.status IN {_CONTINUED}))),
+before AS MATERIALIZED ({_failed_run(deploy)}),
 locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
 found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), {_FOUND}) AS value FROM held),
 written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
@@ -101,18 +108,12 @@ SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS wr
   (SELECT value FROM found)::text AS existing"""
 
 
-_CHAIN = f"""SELECT s.value, COALESCE(u.deploy_id = s.deploy_id, false) AS is_noted, u.xmin AS until
-  FROM mosaic_deploy.settings s LEFT JOIN mosaic_deploy.settings u ON u.name = '{UNTIL}'
-  WHERE s.name = '{EXISTING}' AND EXISTS (SELECT FROM mosaic_deploy.deploys d WHERE d.id = s.deploy_id
-    AND d.status IN ('failed', 'interrupted', 'running'))"""
-
-
 def read_has_rows_from_before(api: Api, project: str) -> bool:
     """Whether a table holds rows that the failed run before, and those that it continued, didn't make. Raises ApiError.
 
     True if the last run didn't fail, or ended before its first SQL. To be asked without another deploy running.
     """
-    sql = f"""WITH before AS MATERIALIZED ({_CHAIN}), locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(())})
+    sql = f"""WITH before AS MATERIALIZED ({_failed_run("''")}), locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(())})
 SELECT (NOT EXISTS (SELECT FROM before) OR EXISTS (SELECT FROM tables))::text AS found"""
     rows = api.sql(project, sql)
     return not rows or rows[0].get("found") != "false"

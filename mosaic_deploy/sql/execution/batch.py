@@ -96,10 +96,35 @@ def _guard_variables(session: SqlSession) -> str:
 
 def _execute_loop(steps: Sequence[Step], *, measured: bool) -> str:
     """PL/pgSQL that EXECUTEs a step's statements in one subtransaction, or each in its own if some can't be in one."""
-    loop = _LOOP_WITH_BARE if any(_bare_statement_numbers(step) for step in steps) else _LOOP
-    if not measured or not any(rewriting(step.sql.statements) for step in steps):
-        return loop.replace(_EXECUTE, "EXECUTE sql;")
-    return loop.replace(_EXECUTE, _EXECUTE_REWRITING)
+    rewrites = measured and any(rewriting(step.sql.statements) for step in steps)
+    execute = _EXECUTE_REWRITING if rewrites else "EXECUTE sql;"
+    return (_loop_with_bare if any(_bare_statement_numbers(step) for step in steps) else _loop)(execute)
+
+
+def _loop(execute: str) -> str:
+    return f"""    BEGIN
+{_FOR_EACH_STATEMENT}      {execute}
+      {_COUNT_ROWS}
+      {REFUSE_OFF}
+    END LOOP;
+    {_RERAISE}    END;
+"""
+
+
+def _loop_with_bare(execute: str) -> str:
+    """Statements in `bare` have no handler, so no subtransaction."""
+    return f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_catalog.->) 'bare') OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(step), false) THEN
+        EXECUTE sql;
+        {_COUNT_ROWS}
+      ELSE
+        BEGIN
+        {execute}
+        {_COUNT_ROWS}
+        {REFUSE_OFF}
+        {_RERAISE}        END;
+      END IF;
+    END LOOP;
+"""
 
 
 def _bare_statement_numbers(step: Step) -> list[int]:
@@ -179,32 +204,12 @@ _REPORT_MEASURED = report_sql(
 )
 _BEGIN_MEASURE = begin_measure_sql(_STEP_FACTS, "(one -> 'agreed')")
 _COMPARE = compare_sql("(one -> 'agreed')", _STEP_FACTS)
-_EXECUTE = "EXECUTE sql; /* one */"
 _EXECUTE_REWRITING = f"""target := one OPERATOR(pg_catalog.->) 'rewrites' OPERATOR(pg_catalog.->>) step::pg_catalog.text;
       IF target IS NULL THEN EXECUTE sql; ELSE
       {BEFORE_REWRITE}      EXECUTE sql;
       {AFTER_REWRITE}      END IF;"""
 _FOR_EACH_STATEMENT = """    FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'sql')) LOOP
       step := step OPERATOR(pg_catalog.+) 1;
-"""
-_LOOP = f"""    BEGIN
-{_FOR_EACH_STATEMENT}      {_EXECUTE}
-      {_COUNT_ROWS}
-      {REFUSE_OFF}
-    END LOOP;
-    {_RERAISE}    END;
-"""
-_LOOP_WITH_BARE = f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_catalog.->) 'bare') OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(step), false) THEN
-        EXECUTE sql;
-        {_COUNT_ROWS}
-      ELSE
-        BEGIN
-        {_EXECUTE}
-        {_COUNT_ROWS}
-        {REFUSE_OFF}
-        {_RERAISE}        END;
-      END IF;
-    END LOOP;
 """
 _SET_SESSION = f"""    BEGIN
     FOREACH sql IN ARRAY ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'session')) LOOP

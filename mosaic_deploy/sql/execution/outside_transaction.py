@@ -16,14 +16,13 @@ from mosaic_deploy.sql.execution.own_session import (
     DECLARE_OWN,
     KEEP_OWN,
     RESTORE_OWN,
-    check_carried_sql,
-    compared_settings,
+    next_session_check_sql,
 )
 from mosaic_deploy.sql.execution.records import guard_sql, record_sql, upsert_migration_sql
 from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.quote import dollar_quote, index_name, json_literal, literal
+from mosaic_deploy.sql.quote import dollar_quote, index_name, literal
 
 
 def is_wrapped(step: Step) -> bool:
@@ -50,23 +49,14 @@ def compile_outside_transaction(step: Step) -> str:
         raise ValueError("a DO block that can't be nested")  # `sql/uncarried.py` refuses it
     execute = "".join(f"  EXECUTE {dollar_quote(one, 'mosaic_set')};\n" for one in settings)
     declared = f"{CARRIED_VARIABLES}{DECLARE_OWN}" if step.next_session else DECLARE_OWN
+    # What the procedure committed itself stays if the check fails; the step counts as failed, and the next one doesn't run.
     # Restored also without settings: a procedure may have some of its own.
     before = f"DECLARE {declared}BEGIN {RESTORE_OWN}{KEEP_OWN}{_begun_check(step)}{execute}"
     # On one line, so the line numbers in PostgreSQL's errors are those of the file's block.
     return "DO " + dollar_quote(
-        f"{before.replace(chr(10), ' ')}{inner}\n{_carried_check(step)}{RESTORE_OWN}END\n", "mosaic_outside"
+        f"{before.replace(chr(10), ' ')}{inner}\n{next_session_check_sql(step)}{RESTORE_OWN}END\n",
+        "mosaic_outside",
     )
-
-
-def _carried_check(step: Step) -> str:
-    """PL/pgSQL that raises if the procedure or block leaves other settings than the file's next step begins with.
-
-    What it committed itself stays; the rest is rolled back, so the step counts as failed and the next one doesn't run.
-    """
-    if step.next_session is None:
-        return ""
-    names = f"{json_literal(compared_settings(step))}::pg_catalog.jsonb"
-    return check_carried_sql(names, f"{json_literal(list(step.next_session.statements))}::pg_catalog.jsonb")
 
 
 def _begun_check(step: Step) -> str:

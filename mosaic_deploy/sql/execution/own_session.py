@@ -11,7 +11,7 @@ shows.
 from __future__ import annotations
 
 from mosaic_deploy.sql.execution.step import Step
-from mosaic_deploy.sql.quote import literal
+from mosaic_deploy.sql.quote import json_literal, literal
 from mosaic_deploy.sql.session.assignments import assignments
 
 _OWN = "mosaic_deploy.own"
@@ -88,3 +88,13 @@ def check_carried_sql(names: str, statements: str) -> str:
       HINT = 'set it in the file, with SET';
   END IF;
 """
+
+
+def next_session_check_sql(step: Step) -> str:
+    """`check_carried_sql` of a step and the file's next one; "" for the last."""
+    if step.next_session is None:
+        return ""
+    return check_carried_sql(
+        f"{json_literal(compared_settings(step))}::pg_catalog.jsonb",
+        f"{json_literal(list(step.next_session.statements))}::pg_catalog.jsonb",
+    )

@@ -16,8 +16,7 @@ from mosaic_deploy.sql.execution.own_session import (
     DECLARE_OWN,
     KEEP_OWN,
     RESTORE_OWN,
-    check_carried_sql,
-    compared_settings,
+    next_session_check_sql,
 )
 from mosaic_deploy.sql.execution.records import LOCK_LEDGER_SQL, guard_sql, record_sql
 from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
@@ -108,7 +107,7 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         if step is steps[-1]:
             compiled.add(_traced_do_block(CHECK_CONSTRAINTS_SQL, step, 0))
         if step.next_session is not None:
-            compiled.add(_carried_check(step, step.next_session, held))
+            compiled.add(_carried_check(step, held))
         compiled.add(*leftovers(step.sql.statements))
         ended = f"{held.load}{RESTORE_OWN}{held.measure}{'' if session.existing is None else NOTE_END}"
         compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"))
@@ -157,16 +156,12 @@ def _session_statements(state: SessionState, held: _HeldState) -> tuple[str, ...
     return (_do_block(f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{body}END\n", "mosaic_session"),)
 
 
-def _carried_check(step: Step, following: SessionState, held: _HeldState) -> str:
-    check = check_carried_sql(
-        f"{json_literal(compared_settings(step))}::pg_catalog.jsonb",
-        f"{json_literal(list(following.statements))}::pg_catalog.jsonb",
-    )
+def _carried_check(step: Step, held: _HeldState) -> str:
     which = f"'version', '{step.version}', 'step', {step.number}, 'statement', 0"
     return _do_block(
         f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}{held.declare}BEGIN\n{held.load}BEGIN\n"
         # The check resets the session, and what is kept of the connection's own is one of its settings.
-        f"{check}{KEEP_OWN}{reraise_handler_sql(which)}END;\n{held.keep}END\n",
+        f"{next_session_check_sql(step)}{KEEP_OWN}{reraise_handler_sql(which)}END;\n{held.keep}END\n",
         "mosaic_carried",
     )
 

@@ -12,9 +12,6 @@ from mosaic_deploy.model.effects import EffectKind, Effects
 EXCEEDED = "effects_exceed_consent"
 NOT_MEASURED = "effects_not_measured"
 ANY_EFFECT = "".join(EffectKind)
-ANY_TABLE = "*"
-
-
 _KIND = re.compile(r"^(?:materialized view|composite type|[a-z]+) ")
 
 
@@ -27,8 +24,9 @@ def object_key(name: str) -> str:
 class Agreement:
     """What a step may do to what existed before.
 
-    `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s. `anything`: whatever it is, except to a
-    protected table. `most` is for tables the largest number of rows to delete and update, if that was agreed to.
+    `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s.
+    `anything`: whatever it is, except to a protected table. `most` has for tables the largest number of rows to delete and
+    update, if that was agreed to.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +69,11 @@ class Existing:
 
     def __bool__(self) -> bool:
         return bool(self.tables or self.objects)
+
+    def protects(self, table: str) -> bool:
+        """Whether the table, or one that it is a partition or child of, is protected."""
+        names = next((names for names in self.tables.values() if names[0] == table), (table,))
+        return not self.protected.isdisjoint(names)
 
     def as_json(self) -> str:
         facts = {"tables": self.tables, "objects": self.objects, "protected": sorted(self.protected)}

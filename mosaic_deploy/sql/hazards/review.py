@@ -63,7 +63,7 @@ def review(
     hazards = [hazard for each in reviews for hazard in each.all_hazards(unused=not all_pending)]
     dropped = tuple(destroyed.of_script(number) for number in range(len(scripts)))
     unknown = tuple(one for each in reviews for one in each.unknown)
-    writes = tuple(each.expected.by_step() for each in reviews)
+    writes = tuple(each.expected.by_step for each in reviews)
     return Review(tuple(hazards), frozenset(scope.lookups), dropped, writes, unknown)
 
 

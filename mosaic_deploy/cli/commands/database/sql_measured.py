@@ -126,10 +126,7 @@ def _run(api: Api, project: str, text: str, existing: Existing, agreed: Agreemen
 
 def _refuse_denied(review: SqlReview, effects: Effects, existing: Existing, policy: PolicySpec) -> None:
     """Raises PolicyDenied if the policy forbids these effects."""
-    names = {listed[0]: frozenset(listed) for listed in existing.tables.values()}
-    denied = [
-        one for one in effects.tables if policy.destructive == "deny" or existing.protected & names[one.table]
-    ]
+    denied = [one for one in effects.tables if policy.destructive == "deny" or existing.protects(one.table)]
     why = "policy.destructive is deny" if policy.destructive == "deny" else "it is in policy.protected_tables"
     texts = [f"{one.text}; {why}" for one in denied]
     if policy.destructive == "deny":

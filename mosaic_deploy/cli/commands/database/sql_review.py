@@ -69,10 +69,7 @@ class SqlReview:
         }
         updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
         meant = StepWrites(
-            updates,
-            writes.retypes - destroyed,
-            rewrites=writes.rewrites - destroyed,
-            moves=writes.moves - destroyed,
+            updates, writes.moves - destroyed, writes.retypes - destroyed, writes.rewrites - destroyed
         )
         return agreement(meant, (), anything=anything)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.model.effects import EffectKind
@@ -10,6 +10,7 @@ from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.sql.guard.agreement import ANY_EFFECT, Agreement, object_key
 from mosaic_deploy.sql.guard.rewrites import REWRITING
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
@@ -18,65 +19,57 @@ from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
 _CHANGES_VALUES = ("AT_AlterColumnType", "AT_SetExpression", "AT_AlterColumnGenericOptions")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StepWrites:
-    """`updates` are the live tables whose rows a step updates, with `(≈2 k rows)` after the name; `retypes` those with a column of
-    another type afterwards, `rewrites` those that a block alters, so that they may get another file, `moves` those whose rows an update may move
-    to another partition; `drops` the objects that it drops, as `object_key` writes them."""
+    """What one step is expected to do to live tables, named as in Hazard."""
 
-    updates: Mapping[str, str] = field(default_factory=dict)
-    retypes: frozenset[str] = frozenset()
-    drops: frozenset[str] = frozenset()
-    rewrites: frozenset[str] = frozenset()
-    moves: frozenset[str] = frozenset()
+    updates: dict[str, str] = field(default_factory=dict)
+    """Tables whose rows it updates, with `(≈2 k rows)` for how many there are."""
+    moves: set[str] = field(default_factory=set)
+    """Those whose rows an update may move to another partition, which deletes them in one."""
+    retypes: set[str] = field(default_factory=set)
+    """Tables with a column of another type afterwards."""
+    rewrites: set[str] = field(default_factory=set)
+    """Tables that get another file in a statement that isn't watched itself: a block, or the only statement."""
+    drops: set[str] = field(default_factory=set)
+    """Objects that it drops, as `object_key` writes them."""
 
 
 @dataclass(slots=True)
 class ExpectedWrites:
-    """Collects them for one file, by the number of the step from 1. `alone`: it is one statement."""
+    """Collects them for one file, by the number of the step from 1. `alone`: the file is one statement."""
 
     alone: bool = False
-    _updates: dict[int, dict[str, str]] = field(default_factory=dict)
-    _retypes: dict[int, set[str]] = field(default_factory=dict)
-    _drops: dict[int, set[str]] = field(default_factory=dict)
-    _rewrites: dict[int, set[str]] = field(default_factory=dict)
-    _moves: dict[int, set[str]] = field(default_factory=dict)
+    by_step: dict[int, StepWrites] = field(default_factory=dict)
 
     def record(self, effect: Effect, scope: Scope, step: int) -> None:
         """Records what `effect` does. To be called before it changes the scope."""
         if effect.happens_later:
             return
-        for table in _updated_tables(effect):
-            hit = touched_tables(scope, table)
-            found = self._updates.setdefault(step, {})
-            for name in (one for one in hit.all if one not in scope.empty_tables):
-                found.setdefault(name, scope.row_estimate(table) if name == hit.table else "")
-            if (scope.facts_of(table) or ObjectFacts()).relation_kind == "p":
-                self._moves.setdefault(step, set()).update(hit.all)
-        in_block = effect.source is None or effect.source.kind not in REWRITING
-        if effect.kind in REWRITING and "relation" in effect.node and (in_block or self.alone):
-            altered = touched_tables(scope, range_name(effect.node["relation"])).all
-            self._rewrites.setdefault(step, set()).update(altered)
+        for table, events in written_tables(effect):
+            if "UPDATE" in events:
+                self._record_update(table, scope, step)
+        if "relation" not in effect.node or effect.kind not in REWRITING:
+            return
+        altered = touched_tables(scope, range_name(effect.node["relation"])).all
+        if self.alone or effect.source is None or effect.source.kind not in REWRITING:
+            self._of(step).rewrites.update(altered)
         if any(alter_commands(effect, *_CHANGES_VALUES)):
-            table = range_name(effect.node["relation"])
-            self._retypes.setdefault(step, set()).update(touched_tables(scope, table).all)
+            self._of(step).retypes.update(altered)
 
     def record_drop(self, text: str, step: int) -> None:
         """Records that the step drops an object: `view public.v`."""
-        self._drops.setdefault(step, set()).add(object_key(text))
+        self._of(step).drops.add(object_key(text))
 
-    def by_step(self) -> dict[int, StepWrites]:
-        steps = {*self._updates, *self._retypes, *self._drops, *self._rewrites}
-        return {
-            step: StepWrites(
-                self._updates.get(step, {}),
-                frozenset(self._retypes.get(step, ())),
-                frozenset(self._drops.get(step, ())),
-                frozenset(self._rewrites.get(step, ())),
-                frozenset(self._moves.get(step, ())),
-            )
-            for step in steps
-        }
+    def _record_update(self, table: Name, scope: Scope, step: int) -> None:
+        hit, found = touched_tables(scope, table), self._of(step)
+        for name in (one for one in hit.all if one not in scope.empty_tables):
+            found.updates.setdefault(name, scope.row_estimate(table) if name == hit.table else "")
+        if (scope.facts_of(table) or ObjectFacts()).relation_kind == "p":
+            found.moves.update(hit.all)
+
+    def _of(self, step: int) -> StepWrites:
+        return self.by_step.setdefault(step, StepWrites())
 
 
 def agreement(writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool) -> Agreement:
@@ -100,17 +93,3 @@ def agreement(writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool) 
     )
     tables = {table: "".join(sorted(found)) for table, found in letters.items()}
     return Agreement(tables, tuple(sorted(writes.drops)), everything)
-
-
-def _updated_tables(effect: Effect) -> Iterator[Name]:
-    """The tables of which the effect updates rows."""
-    node = effect.node
-    if effect.kind == "UpdateStmt":
-        yield range_name(node["relation"])
-    elif effect.kind == "InsertStmt":
-        if node.get("onConflictClause", {}).get("action") == "ONCONFLICT_UPDATE":
-            yield range_name(node["relation"])
-    elif effect.kind == "MergeStmt":
-        clauses = (item["MergeWhenClause"] for item in node.get("mergeWhenClauses", []))
-        if any(clause.get("commandType") == "CMD_UPDATE" for clause in clauses):
-            yield range_name(node["relation"])

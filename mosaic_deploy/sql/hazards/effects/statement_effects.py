@@ -284,6 +284,6 @@ def _write_events(effect: Effect) -> frozenset[str]:
     if effect.kind == "MergeStmt":
         found = [item["MergeWhenClause"].get("commandType", "") for item in effect.node["mergeWhenClauses"]]
         return frozenset(str(one).removeprefix("CMD_") for one in found)
-    if effect.kind == "InsertStmt" and "onConflictClause" in effect.node:
+    if effect.node.get("onConflictClause", {}).get("action") == "ONCONFLICT_UPDATE":
         return frozenset({"INSERT", "UPDATE"})
     return frozenset({"INSERT" if effect.kind == "CopyStmt" else effect.kind.removesuffix("Stmt").upper()})
