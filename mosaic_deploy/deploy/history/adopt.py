@@ -142,7 +142,7 @@ def _recorded_earlier(context: HistoryContext, files: Sequence[MigrationFile]) -
         raise HistoryImportRefused(
             "this database already has a migration history",
             problems=problems,
-            hint="to record single files, use `mosaic-deploy migrate repair`",
+            hint="to record a file as applied without running it, use `mosaic-deploy migrate repair --applied VERSION:STEP`",
             next_actions=[NextAction("see the history", "mosaic-deploy migrate status")],
         )
     return {entry.migration.version for entry in context.ledger.entries}
