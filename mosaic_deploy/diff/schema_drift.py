@@ -32,18 +32,18 @@ def _message(found: SchemaComparison, *, deploying: bool) -> str:
     recorded, now = found.servers
     match found.state:
         case SchemaState.NOT_RECORDED:
-            return "no deploy has recorded the schema yet; `mosaic-deploy apply` does"
+            return "no deploy has recorded the schema yet; the next apply does"
         case SchemaState.UNFINISHED if deploying:
             return "schema drift wasn't checked: a deploy is running"
         case SchemaState.UNFINISHED:
             return (
                 f"schema drift wasn't checked: deploy {found.open_by} ended before it recorded the schema; "
-                "`mosaic-deploy apply` records it"
+                "the next apply records it"
             )
         case SchemaState.SERVER_CHANGED:
             return (
                 f"schema drift wasn't checked: PostgreSQL {recorded} recorded the schema, and this is {now}; "
-                "`mosaic-deploy apply` records it again"
+                "the next apply records it again"
             )
         case SchemaState.UNREADABLE:
             return f"schema drift wasn't checked: {found.reason}"
