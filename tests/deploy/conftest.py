@@ -60,7 +60,7 @@ class Site:
     def apply(self, **options: object) -> ApplyDone:
         """Applies, and asserts that the next plan is empty."""
         last = self.run(**options)[-1]
-        assert isinstance(last, ApplyDone), last
+        assert isinstance(last, ApplyDone), getattr(last, "error", last)
         again = self.plan()
         assert again.plan.changes == ()
         return last

@@ -54,9 +54,9 @@ _FOREIGN_ROWS = (
 
 
 def _tables(protected: Collection[str]) -> str:
-    """A SELECT of `oid` and `names`, given the CTEs `before` and `locked`."""
+    """A SELECT of `oid`, `names` and the number of the last column, given the CTEs `before` and `locked`."""
     names = json_literal(sorted(map(_with_schema, protected)))
-    return f"""SELECT t.oid, o.names FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+    return f"""SELECT t.oid, o.names, t.relnatts FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
   LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names OFFSET 0) o
   WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
     OR {_HOLDS_ROWS} AND CASE WHEN before.value IS NULL OR before.value->'tables' ? t.oid::text OR NOT before.is_noted
@@ -68,12 +68,13 @@ def _tables(protected: Collection[str]) -> str:
 _OBJECTS = f"""SELECT o.key, o.name FROM ({OBJECTS_NOW}) o LEFT JOIN before ON true
   WHERE before.value IS NULL OR before.value->'objects' ? o.key OR NOT before.is_noted
     OR pg_catalog.age(o.written) < pg_catalog.age(before.until)"""
-_LARGE_OBJECTS = """SELECT 2995::pg_catalog.oid AS oid, '["large objects"]'::jsonb AS names
+_LARGE_OBJECTS = """SELECT 2995::pg_catalog.oid AS oid, '["large objects"]'::jsonb AS names, 0 AS relnatts
   WHERE EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)
-  UNION ALL SELECT 2613, '["data of large objects"]' WHERE EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)"""
+  UNION ALL SELECT 2613, '["data of large objects"]', 0 WHERE EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)"""
 """Their two system catalogs, which are locked only for a moment."""
 _FOUND = f"""pg_catalog.jsonb_build_object(
     'tables', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, names), '{{}}') FROM (SELECT * FROM tables UNION ALL {_LARGE_OBJECTS}) t),
+    'columns', (SELECT COALESCE(pg_catalog.jsonb_object_agg(oid, relnatts), '{{}}') FROM tables),
     'objects', (SELECT COALESCE(pg_catalog.jsonb_object_agg(key, name), '{{}}') FROM objects))"""
 
 
@@ -148,6 +149,7 @@ def _parse(rows: list[Row], protected: Collection[str]) -> Existing:
         facts: Any = json.loads(rows[0]["existing"])
         tables = {str(oid): tuple(map(str, names)) for oid, names in facts["tables"].items()}
         objects = {str(key): str(name) for key, name in facts["objects"].items()}
-        return Existing(tables, objects, frozenset(map(_with_schema, protected)))
+        columns = {str(oid): int(number) for oid, number in facts["columns"].items()}
+        return Existing(tables, objects, columns, frozenset(map(_with_schema, protected)))
     except (AttributeError, LookupError, TypeError, ValueError):
         raise ResponseInvalid("the SQL endpoint returned the catalog in an unexpected format") from None

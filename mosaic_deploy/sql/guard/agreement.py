@@ -60,11 +60,12 @@ class Existing:
     """What existed before the run: OIDs of tables that held rows, with their names and those of their parents, and of objects
     that hold none.
 
-    `protected` are tables of `policy.protected_tables`, with rows or without.
+    `columns` has for tables the number of their last column. `protected` are tables of `policy.protected_tables`, with rows or without.
     """
 
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
     objects: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, int] = field(default_factory=dict)
     protected: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
@@ -76,5 +77,10 @@ class Existing:
         return not self.protected.isdisjoint(names)
 
     def as_json(self) -> str:
-        facts = {"tables": self.tables, "objects": self.objects, "protected": sorted(self.protected)}
+        facts = {
+            "tables": self.tables,
+            "objects": self.objects,
+            "columns": self.columns,
+            "protected": sorted(self.protected),
+        }
         return json.dumps(facts, ensure_ascii=False, separators=(",", ":"))

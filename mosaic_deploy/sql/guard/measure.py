@@ -28,7 +28,8 @@ UNTIL = "effects.until"
 VARIABLES = (
     "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; touched pg_catalog.jsonb; "
     "tables_now pg_catalog.jsonb; emptied pg_catalog.jsonb; rewritten pg_catalog.jsonb; effects pg_catalog.jsonb; "
-    "excess pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8;\n"
+    "excess pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8; "
+    "gone pg_catalog.jsonb;\n"
 )
 
 
@@ -72,8 +73,8 @@ _UNCOUNTED = raise_with_facts_sql(
 )
 
 
-_FORGET_GONE = f"""SELECT pg_catalog.jsonb_set(existing, '{{objects}}',
-      (existing -> 'objects') - COALESCE(pg_catalog.array_agg(g.key), '{{}}')) INTO existing FROM ({OBJECTS_GONE}) g;"""
+_FORGET_GONE = f"""gone := gone || (
+      SELECT COALESCE(pg_catalog.jsonb_object_agg(g.key, 1), '{{}}') FROM ({OBJECTS_GONE}) g);"""
 """What an earlier step has dropped, as agreed, isn't told again."""
 
 
@@ -81,6 +82,7 @@ def begin_measure_sql(which: str, agreed: str) -> str:
     """PL/pgSQL before a step. `which` are arguments for json_build_object: version and step; `agreed` as for `compare_sql`."""
     return f"""{_OWN_PATH}    IF pg_catalog.current_setting('track_counts') <> 'on' AND NOT {_anything(agreed)} THEN
       {_UNCOUNTED.format(which=which)} END IF;
+    gone := COALESCE(gone, '{{}}');
     IF tables IS NULL AND existing -> 'objects' <> '{{}}' THEN {_FORGET_GONE} END IF;
     tables := COALESCE(tables, {_tables_of("existing -> 'tables'")});
     counted := COALESCE(counted, {_counters_of("existing -> 'tables'")});
@@ -93,7 +95,9 @@ def _anything(agreed: str) -> str:
     return f"COALESCE(({agreed} ->> 'anything')::pg_catalog.bool, false)"
 
 
-_EFFECTS = """(
+_COLUMNS_BEFORE = "(existing -> 'columns' ->> t.key)::pg_catalog.int4"
+"""The number of the last column that the table had before the run. The run's own columns hold nothing from before."""
+_EFFECTS = f"""(
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('oid', key, 'table', names ->> 0,
         'names', names, 'inserted', NULLIF(GREATEST(i, 0), 0), 'updated', NULLIF(GREATEST(u, 0), 0),
         'deleted', NULLIF(GREATEST(d, 0), 0), 'emptied', NULLIF(is_emptied, false), 'dropped', NULLIF(now IS NULL, false),
@@ -105,9 +109,10 @@ _EFFECTS = """(
       SELECT t.key, t.value AS names, o.value AS now, r.i, r.u, r.d,
         w.value ->> 'file' <> (o.value ->> 'file') OR emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_emptied,
         CASE WHEN o.value IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
-          WHERE NOT o.value -> 'columns' ? a.key) END AS lost,
+          WHERE NOT o.value -> 'columns' ? a.key AND a.key::pg_catalog.int4 <= {_COLUMNS_BEFORE}) END AS lost,
         (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
-          JOIN pg_catalog.jsonb_each(o.value -> 'columns') b USING (key) WHERE a.value -> 1 <> b.value -> 1) AS retyped
+          JOIN pg_catalog.jsonb_each(o.value -> 'columns') b USING (key)
+          WHERE a.value -> 1 <> b.value -> 1 AND a.key::pg_catalog.int4 <= {_COLUMNS_BEFORE}) AS retyped
       FROM pg_catalog.jsonb_each(touched) t,
       LATERAL (SELECT tables -> t.key AS value) w, LATERAL (SELECT tables_now -> t.key AS value) o,
       LATERAL (SELECT counting -> t.key AS value) c, LATERAL (SELECT counted -> t.key AS value) b,
@@ -159,7 +164,7 @@ def compare_sql(agreed: str, which: str) -> str:
 
 
 _STATE = "mosaic_deploy.measured"
-_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten")
+_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten", "gone")
 STATE = "pg_catalog.jsonb_build_object(" + ", ".join(f"'{name}', {name}" for name in _FIELDS) + ")"
 """The variables as one value."""
 KEEP_STATE = f"    PERFORM pg_catalog.set_config('{_STATE}', {STATE}::pg_catalog.text, true);\n"

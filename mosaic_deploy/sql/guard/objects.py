@@ -51,10 +51,11 @@ OBJECTS_NOW = " UNION ALL ".join(
 )  # fmt: skip
 """Rows of `key`, `name` (`function public.f(integer)`) and `written`, the transaction that wrote the object's row."""
 OBJECTS_GONE = (
-    "SELECT o.key, o.value AS name FROM pg_catalog.jsonb_each_text(existing -> 'objects') o "
+    "SELECT o.key, o.value AS name FROM pg_catalog.jsonb_each_text((existing -> 'objects')"
+    " - ARRAY(SELECT pg_catalog.jsonb_object_keys(gone))) o "
     f"LEFT JOIN ({OBJECTS_NOW}) k ON k.key = o.key LEFT JOIN ({OBJECTS_NOW}) m ON m.name = o.value "
     "WHERE k.key IS NULL AND m.name IS NULL AND (o.key NOT LIKE 'pg\\_policy:%' OR EXISTS (SELECT FROM pg_catalog.pg_class t "
     "WHERE t.oid = pg_catalog.split_part(o.key, ':', 3)::pg_catalog.oid))"
 )
-"""The names of objects in the PL/pgSQL variable `existing` that are gone, and that no other object has now. A policy goes with its
-table."""
+"""The names of objects in the PL/pgSQL variable `existing` that are gone, and that no other object has now; without those in the
+variable `gone`. A policy goes with its table."""

@@ -148,8 +148,8 @@ class _ScriptReview:
     def _review_effect(self, place: _Place, *, done: bool) -> None:
         effect = place.effect
         if not effect.happens_later and not done:
-            for text in self.destroyed.record(effect, self.scope, self.number):
-                self.expected.record_drop(text, place.step)
+            for text, live in self.destroyed.record(effect, self.scope, self.number):
+                self.expected.record_drop(live, place.step)
                 self._dropped.append((text, place))
         if not done:
             self.expected.record(effect, self.scope, place.step)

@@ -322,3 +322,67 @@ def test_drift_is_still_compared_after_a_step_was_refused(site):
     drift = site.plan().plan.drift
     assert drift is not None
     assert [str(change.object.name) for change in drift.changes] == ["by_hand"]
+
+
+IN_SEVERAL_FILES = {
+    "a view anew, then dropped": ("DROP VIEW big; CREATE VIEW big AS SELECT 1 AS x;", "DROP VIEW big;"),
+    "a type anew, then dropped": ("DROP TYPE mood; CREATE TYPE mood AS ENUM ('x');", "DROP TYPE mood;"),
+    "a function anew, then dropped": (
+        "DROP FUNCTION wipe(); CREATE FUNCTION wipe() RETURNS text LANGUAGE sql AS 'SELECT 1::text';",
+        "DROP FUNCTION wipe();",
+    ),
+    "a policy anew, then dropped": (
+        "DROP POLICY own ON notes; CREATE POLICY own ON notes USING (false);", "DROP POLICY own ON notes;",
+    ),
+    "a renamed view": ("ALTER VIEW big RENAME TO v;", "DROP VIEW v;"),
+    "a moved view": ("ALTER VIEW big SET SCHEMA app;", "DROP VIEW app.big;"),
+    "a renamed materialized view": ("ALTER MATERIALIZED VIEW sums RENAME TO v;", "DROP MATERIALIZED VIEW IF EXISTS v;"),
+    "a renamed type": ("ALTER TYPE mood RENAME TO feeling;", "DROP TYPE feeling;"),
+    "a moved type": ("ALTER TYPE mood SET SCHEMA app;", "DROP TYPE app.mood;"),
+    "a renamed domain": ("ALTER DOMAIN positive RENAME TO plus;", "DROP DOMAIN IF EXISTS plus;"),
+    "a renamed function": ("ALTER FUNCTION wipe() RENAME TO w;", "DROP FUNCTION w;"),
+    "a moved function": ("ALTER FUNCTION wipe() SET SCHEMA app;", "DROP FUNCTION app.wipe();"),
+    "a renamed procedure": ("ALTER PROCEDURE clean() RENAME TO c;", "DROP PROCEDURE c;"),
+    "a renamed aggregate": ("ALTER AGGREGATE wipe_all(int) RENAME TO c;", "DROP AGGREGATE c(int);"),
+    "a renamed policy": ("ALTER POLICY own ON notes RENAME TO mine;", "DROP POLICY mine ON notes;"),
+    "a policy of a renamed table": ("ALTER TABLE notes RENAME TO n;", "DROP POLICY own ON n;"),
+    "a renamed table": ("ALTER TABLE items RENAME TO things;", "DROP TABLE things;"),
+    "a renamed schema": ("ALTER SCHEMA app RENAME TO web;", "DROP SCHEMA web CASCADE;"),
+    "a renamed column": ("ALTER TABLE orders RENAME extra TO more;", "ALTER TABLE orders DROP more;"),
+    "a function, then a step sent plainly": ("DROP FUNCTION deleting();", "SAVEPOINT a; DROP FUNCTION wipe(); RELEASE a;"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("texts", IN_SEVERAL_FILES.values(), ids=IN_SEVERAL_FILES)
+def test_what_several_statements_drop_in_the_end_is_listed(site, texts, together):
+    site.deploy_sql(LIVE)
+    for number, text in enumerate(["\n".join(texts)] if together else texts, 2):
+        site.write(f"sql/{number}_more.sql", text)
+    planned = site.plan()
+    assert planned.plan.to_confirm
+    assert isinstance(last := site.run(planned)[-1], ApplyDone), last
+
+
+@pytest.mark.parametrize("between", ["", "SAVEPOINT a; SELECT 1; RELEASE a;"])
+def test_columns_that_the_run_adds_are_not_from_before(site, between):
+    site.deploy_sql(LIVE)
+    site.write("sql/2_add.sql", "ALTER TABLE orders ADD more int; UPDATE orders SET more = total;")
+    site.write("sql/3_more.sql", f"{between} ALTER TABLE orders ALTER more TYPE smallint;")
+    site.write("sql/4_drop.sql", "ALTER TABLE orders DROP more; DROP FUNCTION IF EXISTS nothing();")
+    planned = site.plan()
+    assert not planned.plan.to_confirm
+    assert isinstance(last := site.run(planned)[-1], ApplyDone), last
+
+
+def test_a_column_that_a_failed_run_added_is_from_before(site):
+    site.deploy_sql(LIVE)
+    site.write("sql/2_add.sql", "ALTER TABLE orders ADD more int DEFAULT 1;")
+    site.write("sql/3_fail.sql", "SELECT 1 / 0;")
+    site.fails()
+    site.sql("UPDATE orders SET more = 7 WHERE id = 1")
+    site.write("sql/3_fail.sql", "ALTER TABLE orders DROP more;")
+    assert site.plan().plan.to_confirm
+    last = site.run(without_rules(site))[-1]
+    assert isinstance(last, ApplyFailed), last
+    assert last.error.code == "effects_exceed_consent"

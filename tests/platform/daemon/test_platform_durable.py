@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from mosaic_deploy.platform.postgres import server_log
-from mosaic_deploy.platform.postgres.control_database import fetch
 from mosaic_deploy.platform.postgres.server_log import rotate_log
 from mosaic_deploy.platform.storage import object_store
 
@@ -63,16 +62,6 @@ def test_concurrent_puts_and_deletions(tmp_path) -> None:
 
     asyncio.run(all_of_them())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-def test_postgres_is_durable(platform) -> None:
-    from behind_the_api import with_control_pool
-
-    query = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes')"
-    rows = with_control_pool(platform, lambda pool: fetch(pool, query))
-    assert {row["name"]: row["setting"] for row in rows} == dict.fromkeys(
-        ("fsync", "synchronous_commit", "full_page_writes"), "on"
-    )
 
 
 def test_the_postgres_log_is_rotated_while_in_use(tmp_path, monkeypatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mosaic_deploy.sql.hazards.effects.dropped import DroppedObject, dropped_objects, live_facts
+from mosaic_deploy.sql.hazards.effects.dropped import DroppedObject, dropped_objects, live_facts, live_text
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, quote_if_needed, range_name
@@ -46,14 +46,20 @@ class DestroyedObjects:
     """
 
     _found: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    _again: set[str] = field(default_factory=set)
+    """Live objects without data that the files dropped and created again."""
 
-    def record(self, effect: Effect, scope: Scope, script: int) -> Iterator[str]:
-        """Records what `effect` in the file with number `script` drops and creates. Yields the live objects that it drops."""
+    def record(self, effect: Effect, scope: Scope, script: int) -> Iterator[tuple[str, str]]:
+        """Records what `effect` in the file with number `script` drops and creates.
+
+        Yields the live objects that it drops: as `of_script` names them, and by the name that they had before the files.
+        """
         for dropped in dropped_objects(effect):
             yield from self._record_dropped(dropped, scope, script)
         for created in _created(effect, scope):
             if not self._found.get(created, (0, True))[1]:
                 del self._found[created]
+                self._again.add(created)
 
     def of_script(self, script: int) -> tuple[str, ...]:
         """`table old`, `column books.fax`, `policy p on orders`."""
@@ -65,17 +71,18 @@ class DestroyedObjects:
         """Whether the object that holds no data, by its text from `record`, is gone after the files."""
         return text in self._found and text.startswith(_NEEDS_CONSENT)
 
-    def _record_dropped(self, dropped: DroppedObject, scope: Scope, script: int) -> Iterator[str]:
+    def _record_dropped(self, dropped: DroppedObject, scope: Scope, script: int) -> Iterator[tuple[str, str]]:
         facts = live_facts(scope, dropped)
-        if not _existed_before(dropped, scope) or (facts is None and not _must_exist(dropped)):
+        text = dropped.text(_with_schema(dropped.name, dropped.lookup_kind, scope))
+        is_live = _existed_before(dropped, scope) and (facts is not None or _must_exist(dropped))
+        if not is_live and text not in self._again:
             return
-        name = _with_schema(dropped.name, dropped.lookup_kind, scope)
-        self._found.setdefault(dropped.text(name), (script, dropped.holds_data))
-        yield dropped.text(name)
+        self._found.setdefault(text, (script, dropped.holds_data))
+        yield text, live_text(scope, dropped)
         for one in facts.dependents if facts else ():
             text = f"{one.kind.removeprefix('table ')} {one.name.partition('(')[0]}"
             self._found.setdefault(text, (script, bool(one.table)))
-            yield text
+            yield text, text
 
 
 def _existed_before(dropped: DroppedObject, scope: Scope) -> bool:

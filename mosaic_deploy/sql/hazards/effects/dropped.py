@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.live_objects import Dependent, ObjectFacts, ObjectKind
@@ -100,8 +100,21 @@ def dependents(scope: Scope, dropped: DroppedObject) -> tuple[Dependent, ...] | 
 
 def live_facts(scope: Scope, dropped: DroppedObject) -> ObjectFacts | None:
     """The facts about the live object; None if it isn't live or nothing is known."""
-    kind = dropped.lookup_kind
-    return scope.dropped_facts(dropped.name, kind, dropped.lookup, cascade=dropped.cascade)
+    kind, part = dropped.lookup_kind, _live_part(scope, dropped)
+    lookup = f"{dropped.kind}:{part}" if dropped.kind == "policy" else dropped.lookup
+    return scope.dropped_facts(dropped.name, kind, lookup, cascade=dropped.cascade)
+
+
+def live_text(scope: Scope, dropped: DroppedObject) -> str:
+    """The object's `text` by the name that it has in the live database, before these files renamed or moved it."""
+    origin = scope.origin(dropped.name, dropped.lookup_kind)
+    live = replace(dropped, part=_live_part(scope, dropped))
+    return live.text(Name(origin.schema or None, origin.name))
+
+
+def _live_part(scope: Scope, dropped: DroppedObject) -> str:
+    renamed = scope.relation(dropped.name).renamed_policies if dropped.kind == "policy" else {}
+    return renamed.get(dropped.part, dropped.part)
 
 
 def tables_of(found: Sequence[Dependent]) -> tuple[str, ...]:

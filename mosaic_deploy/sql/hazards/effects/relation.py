@@ -63,6 +63,8 @@ class Relation:
     policies: set[str] = field(default_factory=set)
     """The row-level security policies that the files create."""
     dropped_policies: set[str] = field(default_factory=set)
+    renamed_policies: dict[str, str] = field(default_factory=dict)
+    """Policies that the files rename, with their live name."""
     created: bool = False
     """Whether the files create it, so that they say everything about it."""
 

@@ -17,6 +17,7 @@ from mosaic_deploy.sql.hazards.effects.table_facts import (
     record_row_security,
     record_written_tables,
     rename_column,
+    rename_policy,
 )
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
@@ -185,7 +186,8 @@ _DROPPED = {
     "OBJECT_EXTENSION": ObjectKind.EXTENSION,
 }
 
-_ROUTINES = frozenset({"OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE"})
+# Not certain to be moved: another one with other arguments may keep the name.
+_ROUTINES = frozenset({"OBJECT_FUNCTION", "OBJECT_PROCEDURE", "OBJECT_ROUTINE", "OBJECT_AGGREGATE"})
 
 
 def _drop(effect: Effect, scope: Scope) -> None:
@@ -209,18 +211,21 @@ def _rename(effect: Effect, scope: Scope) -> None:
         rename_column(scope, range_name(node["relation"]), str(node.get("subname")), to.name)
     elif kind in _ROUTINES:
         scope.routines.rename(object_name(node.get("object")).name, to.name)
+        scope.move(object_name(node.get("object")), to, ObjectKind.FUNCTION, certain=False)
+    elif kind == "OBJECT_POLICY":
+        rename_policy(scope, range_name(node["relation"]), str(node.get("subname")), to.name)
     elif kind in _DROPPED and "relation" in node:
         scope.move(range_name(node["relation"]), to, certain=effect.certain)
 
 
 def _set_schema(effect: Effect, scope: Scope) -> None:
-    schema = str(effect.node.get("newschema", ""))
+    schema, kind = str(effect.node.get("newschema", "")), effect.node.get("objectType")
     if "relation" in effect.node:
         name = range_name(effect.node["relation"])
         scope.move(name, Name(schema, name.name), certain=effect.certain)
-    elif effect.node.get("objectType") in ("OBJECT_TYPE", "OBJECT_DOMAIN"):
-        name = object_name(effect.node.get("object"))
-        scope.move(name, Name(schema, name.name), ObjectKind.TYPE, certain=effect.certain)
+    elif kind in ("OBJECT_TYPE", "OBJECT_DOMAIN", *_ROUTINES):
+        name, found = object_name(effect.node.get("object")), _DROPPED.get(kind, ObjectKind.FUNCTION)
+        scope.move(name, Name(schema, name.name), found, certain=effect.certain and kind not in _ROUTINES)
 
 
 def _alter_table(effect: Effect, scope: Scope) -> None:

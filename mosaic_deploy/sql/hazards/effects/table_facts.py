@@ -140,3 +140,9 @@ def rename_column(scope: Scope, table: Name, old: str, new: str) -> None:
         if old in names:
             names.remove(old)
             names.add(new)
+
+
+def rename_policy(scope: Scope, table: Name, old: str, new: str) -> None:
+    """Records that a policy is renamed."""
+    renamed = scope.relation(table).renamed_policies
+    renamed[new] = renamed.pop(old, old)
