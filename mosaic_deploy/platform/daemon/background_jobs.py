@@ -14,7 +14,7 @@ import psycopg
 from obstore.exceptions import BaseError
 
 from mosaic_deploy.platform.postgres import clones
-from mosaic_deploy.platform.projects import drafts, provisioning
+from mosaic_deploy.platform.projects import drafts, provisioning, rehearsals
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import orphans
 
@@ -42,6 +42,7 @@ async def run_background_jobs(platform: Platform) -> None:
             if platform.local:
                 await drafts.drop_expired(platform)
                 await clones.drop_retired_clones(platform.server)
+                await rehearsals.drop_unused(platform)
             while await platform.may_delete_objects() and await orphans.sweep(platform.pool, platform.store):
                 pass
 

@@ -1,0 +1,126 @@
+"""Makes a rehearsal: a base as the live history makes it, compared with the live schema; then the plan's migrations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.rehearsal.base import BaseNotBuilt, drop, open_base
+from mosaic_deploy.deploy.rehearsal.pending import run_pending
+from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, read_recorded
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.errors import ApiError
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.catalog.read import read_catalog
+from mosaic_deploy.live.database.clones import RehearsalDatabase
+from mosaic_deploy.live.ledger.history import read_live_database
+from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaChange, SchemaObject
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.sql.quote import identifier
+
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+NOT_THE_FILES = "the recorded files don't make the live schema"
+
+
+def has_pending_migrations(planned: PreparedPlan) -> bool:
+    """Whether there is anything to rehearse."""
+    return any(isinstance(change, ApplyMigration) for change in planned.plan.changes)
+
+
+def not_rehearsed(planned: PreparedPlan, why: str) -> PreparedPlan:
+    """The plan that says why it wasn't rehearsed."""
+    return _with_rehearsal(planned, Rehearsal(not_rehearsed=why))
+
+
+def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> PreparedPlan:
+    """The plan with the result of its rehearsal on the embedded platform `stage`, or why that wasn't possible.
+
+    On `live` it only reads. `retry_command` makes the same plan. Raises RehearsalFailed for a statement that PostgreSQL
+    rejects, and nothing else.
+    """
+    try:
+        return _with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
+    except BaseNotBuilt as error:
+        return not_rehearsed(planned, str(error))
+    except ApiError as error:
+        return not_rehearsed(planned, error.message)
+
+
+def _with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal) -> PreparedPlan:
+    return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
+
+
+def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> Rehearsal:
+    history = read_recorded(live, planned)
+    with ThreadPoolExecutor(1) as pool:
+        live_catalog = pool.submit(_read_live_catalog, live, history)
+        with _open(stage, history) as database:
+            base = read_catalog(database.api, database.project)
+            there = read_live_database(database.api, database.project, ledger_exists=False)
+            found = Rehearsal(server=there.server, live_server=history.database.server)
+            as_live = _with_owner(base, database.owner, history.database.owner)
+            differences = schema_changes(as_live, live_catalog.result() or as_live)
+            if serious := tuple(each for each in differences if not _is_version(each)):
+                return replace(found, not_rehearsed=NOT_THE_FILES, differences=serious)
+            done, after = run_pending(database, planned, base, retry_command)
+            return replace(
+                found,
+                done=done,
+                base=_digest(base),
+                result=_digest(after),
+                remarks=tuple(_remarks(found, differences)),
+            )
+
+
+@contextmanager
+def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
+    database = open_base(stage, history)
+    try:
+        yield database
+    finally:
+        drop(database)
+
+
+def _read_live_catalog(live: Api, history: RecordedHistory) -> Catalog | None:
+    """None without a live database."""
+    return read_catalog(live, history.project) if history.project else None
+
+
+def _is_version(change: SchemaChange) -> bool:
+    """Whether it is only another version of an extension: the hosted platform and the embedded one bring their own."""
+    return change.object.kind == "extension" and change.action == "change"
+
+
+def _remarks(found: Rehearsal, differences: tuple[SchemaChange, ...]) -> Iterator[str]:
+    here, live = (version.partition(".")[0] for version in (found.server, found.live_server))
+    if live and here != live:
+        yield f"rehearsed on PostgreSQL {found.server}; the live database runs {found.live_server}"
+    for change in differences:
+        yield f"rehearsed with {change.object.name} {change.before}; the live database has {change.after}"
+
+
+def _with_owner(catalog: Catalog, owner: str, live_owner: str) -> Catalog:
+    """The catalog with the live name of the role that owns the database, which grants and default privileges mention."""
+    if not live_owner or owner == live_owner:
+        return catalog
+    shown = live_owner if _PLAIN_NAME.fullmatch(live_owner) else identifier(live_owner)
+    named = re.compile(rf"\b{re.escape(owner)}\b")
+
+    def renamed(text: str) -> str:
+        return named.sub(lambda _: shown, text)
+
+    return {
+        SchemaObject(item.kind, renamed(item.name), renamed(item.parent)): renamed(definition)
+        for item, definition in catalog.items()
+    }
+
+
+def _digest(catalog: Catalog) -> str:
+    facts = sorted([item.kind, item.parent, item.name, definition] for item, definition in catalog.items())
+    return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
