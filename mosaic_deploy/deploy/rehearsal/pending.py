@@ -49,9 +49,9 @@ def run_pending(
     ApiError.
     """
     manifest = planned.desired.manifest
-    create_extensions(
-        database, [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
-    )
+    if new := [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]:
+        create_extensions(database, new)
+        before = read_catalog(database.api, database.project)
     single = bool(manifest.database and manifest.database.single_transaction)
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
     done = []

@@ -45,10 +45,15 @@ class RecordedHistory:
         return read_applied_sources(self.api, self.project, wanted) if wanted else {}
 
 
+def live_project(planned: PreparedPlan) -> str:
+    """The ID of the live project; empty if it has no database yet."""
+    project = planned.live.snapshot.project
+    return "" if project.status in ("absent", "provisioning") else project.id
+
+
 def read_recorded(api: Api, planned: PreparedPlan) -> RecordedHistory:
     """One request to the live API; none if there is no live database. Raises ApiError."""
-    live = planned.live.snapshot
-    project = "" if live.project.status in ("absent", "provisioning") else live.project.id
+    live, project = planned.live.snapshot, live_project(planned)
     database = (
         read_live_database(api, project, ledger_exists=planned.live.ledger_exists)
         if project

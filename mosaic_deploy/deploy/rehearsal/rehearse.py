@@ -13,13 +13,12 @@ from dataclasses import replace
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import BaseNotBuilt, drop, open_base
 from mosaic_deploy.deploy.rehearsal.pending import run_pending
-from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, read_recorded
+from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, live_project, read_recorded
 from mosaic_deploy.diff.schema import schema_changes
-from mosaic_deploy.errors import ApiError
+from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
-from mosaic_deploy.live.ledger.history import read_live_database
 from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaChange, SchemaObject
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.sql.quote import identifier
@@ -46,9 +45,11 @@ def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -
     """
     try:
         return _with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
+    except RehearsalFailed:
+        raise
     except BaseNotBuilt as error:
         return not_rehearsed(planned, str(error))
-    except ApiError as error:
+    except MosaicError as error:
         return not_rehearsed(planned, error.message)
 
 
@@ -57,15 +58,16 @@ def _with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal) -> PreparedPlan
 
 
 def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> Rehearsal:
-    history = read_recorded(live, planned)
+    project = live_project(planned)
     with ThreadPoolExecutor(1) as pool:
-        live_catalog = pool.submit(_read_live_catalog, live, history)
+        reading = pool.submit(read_catalog, live, project) if project else None
+        history = read_recorded(live, planned)
         with _open(stage, history) as database:
             base = read_catalog(database.api, database.project)
-            there = read_live_database(database.api, database.project, ledger_exists=False)
-            found = Rehearsal(server=there.server, live_server=history.database.server)
             as_live = _with_owner(base, database.owner, history.database.owner)
-            differences = schema_changes(as_live, live_catalog.result() or as_live)
+            live_catalog = reading.result() if reading else as_live
+            differences = schema_changes(as_live, live_catalog)
+            found = Rehearsal(server=database.server, live_server=history.database.server)
             if serious := tuple(each for each in differences if not _is_version(each)):
                 return replace(found, not_rehearsed=NOT_THE_FILES, differences=serious)
             done, after = run_pending(database, planned, base, retry_command)
@@ -85,11 +87,6 @@ def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
         yield database
     finally:
         drop(database)
-
-
-def _read_live_catalog(live: Api, history: RecordedHistory) -> Catalog | None:
-    """None without a live database."""
-    return read_catalog(live, history.project) if history.project else None
 
 
 def _is_version(change: SchemaChange) -> bool:

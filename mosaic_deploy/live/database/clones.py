@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mosaic_deploy.errors import DraftBlocked, RequestRefused, ResponseInvalid
+from mosaic_deploy.errors import DraftBlocked, NotFound, OperationUnknown, RequestRefused, ResponseInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.sql.quote import literal
 
 _CONFLICT = 409
+_REHEARSALS = "/rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class RehearsalDatabase:
     """A database to rehearse on, until `keep` or `drop`. Methods raise ApiError.
 
     `api` sends SQL to it, as that of `project`, whose role is `owner`. `base` is the digest of the base that it was copied
-    from; None if it was new.
+    from; None if it was new. `server` is PostgreSQL's version.
     """
 
     api: Api
@@ -87,6 +88,7 @@ class RehearsalDatabase:
     owner: str
     name: str
     base: str | None
+    server: str
 
     def keep(self, digest: str) -> None:
         """Makes it the base of this digest, which ends its use."""
@@ -99,7 +101,7 @@ class RehearsalDatabase:
 def open_rehearsal(api: Api, bases: Sequence[str]) -> RehearsalDatabase:
     """A new database on the embedded platform: a copy of the first of `bases` that exists there, or an empty one.
 
-    Raises ApiError; NotFound if the platform is older than rehearsals.
+    Raises ApiError; OperationUnknown if the platform is older than rehearsals.
     """
     name = secrets.token_hex(8)
     found = _update_rehearsal(api, "open", name, bases=list(bases))
@@ -110,12 +112,19 @@ def open_rehearsal(api: Api, bases: Sequence[str]) -> RehearsalDatabase:
         str(found["owner"]),
         name,
         None if base is None else str(base),
+        str(found["server_version"]).partition(" ")[0],
     )
 
 
 def _update_rehearsal(api: Api, step: str, name: str, **fields: object) -> dict[str, object]:
-    found = api.call_embedded("rehearsal", "POST", "/rehearsal", {"step": step, "name": name, **fields})
-    if not isinstance(found, dict) or not {"project_id", "owner", "base"} <= found.keys():
+    try:
+        found = api.call_embedded("rehearsal", "POST", _REHEARSALS, {"step": step, "name": name, **fields})
+    except NotFound as error:
+        raise OperationUnknown(
+            "the embedded platform is older than this mosaic-deploy and can't rehearse; restart it with "
+            "`mosaic-deploy local stop`"
+        ) from error
+    if not isinstance(found, dict) or not {"project_id", "owner", "base", "server_version"} <= found.keys():
         raise ResponseInvalid("the embedded platform's response to a rehearsal has an unexpected format")
     return found
 

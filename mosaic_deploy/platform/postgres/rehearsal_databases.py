@@ -30,8 +30,8 @@ def _base_database(project_id: str, digest: str) -> str:
     return f"{database_name(project_id)}_base_{digest[:_DIGEST_DIGITS]}"
 
 
-async def create(server: Server, project_id: str, name: str, bases: Sequence[str]) -> str | None:
-    """Create a rehearsal's database as a copy of the first of `bases` that exists, which is returned.
+async def create(server: Server, project_id: str, name: str, bases: Sequence[str]) -> tuple[str | None, str]:
+    """Create a rehearsal's database as a copy of the first of `bases` that exists. Returns that and PostgreSQL's version.
 
     Without one it is a copy of the project's own database. The caller holds the project's lock.
     """
@@ -42,7 +42,8 @@ async def create(server: Server, project_id: str, name: str, bases: Sequence[str
         source = next((each for each in names if each in existing), owner)
         copy = rehearsal_database(project_id, name)
         await copy_database(server, connection, source, copy, owner=owner)
-        return names.get(source)
+        row = await (await connection.execute("SHOW server_version")).fetchone()
+        return names.get(source), str(row[0] if row else "")
 
 
 async def keep(server: Server, project_id: str, name: str, digest: str) -> None:

@@ -45,16 +45,18 @@ async def update_rehearsal(platform: Platform, request: Request) -> Response:
     project = await ensure_hidden_project(platform)
     if project["status"] != "running":
         await provision_now(platform, project["id"])
-    base = None
+    base, version = None, ""
     if step == "open":
-        base = await _open(platform, project, name, document)
+        base, version = await _open(platform, project, name, document)
     elif step == "keep":
         digest = _checked(_DIGEST, "base", request_body.required_text(document, "base"))
         await _keep(platform, project, name, digest)
     else:
         await _end(platform, project, name)
     owner = databases.database_name(project["id"])
-    return JsonResponse({"project_id": project["id"], "owner": owner, "base": base})
+    return JsonResponse(
+        {"project_id": project["id"], "owner": owner, "base": base, "server_version": version}
+    )
 
 
 def database_in_use(platform: Platform, project_id: str, name: str) -> str:
@@ -73,7 +75,9 @@ async def drop_unused(platform: Platform) -> None:
     await rehearsal_databases.drop_all_but(platform.server, platform.rehearsals)
 
 
-async def _open(platform: Platform, project: DictRow, name: str, document: Mapping[str, Any]) -> str | None:
+async def _open(
+    platform: Platform, project: DictRow, name: str, document: Mapping[str, Any]
+) -> tuple[str | None, str]:
     bases = document.get("bases", [])
     if not isinstance(bases, list) or len(bases) > _MAX_BASES:
         raise Fault(400, "field_invalid", f"`bases` must be an array of at most {_MAX_BASES} digests")
