@@ -204,6 +204,16 @@ def out_of_order(command: F) -> F:
     )(command)
 
 
+def rehearse(command: F) -> F:
+    """`--rehearse` and `--no-rehearse`."""
+    return click.option(
+        "--rehearse/--no-rehearse",
+        default=None,
+        help="Run pending migrations on a copy of the schema first (default: if the `local` extra is installed; also: "
+        "MOSAIC_REHEARSE).",
+    )(command)
+
+
 def detailed_exitcode(command: F) -> F:
     """`--detailed-exitcode`."""
     return click.option(

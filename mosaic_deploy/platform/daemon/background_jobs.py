@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import signal
+import time
 from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
@@ -88,3 +91,17 @@ async def maintain_connections(platform: Platform) -> None:
             with contextlib.suppress(psycopg.Error):
                 async with platform.pool.connection(timeout=1):
                     pass
+
+
+async def stop_when_idle(platform: Platform, seconds: float) -> None:
+    """Ends the platform as SIGTERM does, once there was no request for this long. With 0 it never does."""
+    requests, since = -1, time.monotonic()
+    while seconds:
+        await asyncio.sleep(min(1.0, seconds / 4))
+        counted = sum(platform.journal.counts.values())
+        if counted != requests or platform.journal.in_flight:
+            requests, since = counted, time.monotonic()
+        elif time.monotonic() - since > seconds:
+            log.info("no request for %.0f seconds; stopping", seconds)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
