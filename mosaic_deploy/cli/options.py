@@ -206,12 +206,8 @@ def out_of_order(command: F) -> F:
 
 def rehearse(command: F) -> F:
     """`--rehearse` and `--no-rehearse`."""
-    return click.option(
-        "--rehearse/--no-rehearse",
-        default=None,
-        help="Run pending migrations on a copy of the schema first (default: if the `local` extra is installed; also: "
-        "MOSAIC_REHEARSE).",
-    )(command)
+    text = "Run pending migrations on a copy of the live schema first (default with the `local` extra)."
+    return click.option("--rehearse/--no-rehearse", default=None, help=text)(command)
 
 
 def detailed_exitcode(command: F) -> F:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -47,11 +48,15 @@ def rehearse_plan(
         return rehearsal.not_rehearsed(planned, why)
     try:
         with _stage(session) as stage:
-            return rehearsal.rehearse(session.api, stage, planned, command_line())
+            return rehearsal.rehearse(session.api, stage, planned, _command_without_option())
     except RehearsalFailed:
         raise
     except MosaicError as error:
         return rehearsal.not_rehearsed(planned, error.message)
+
+
+def _command_without_option() -> str:
+    return shlex.join(word for word in shlex.split(command_line()) if word != "--rehearse")
 
 
 def _from_variable() -> bool | None:

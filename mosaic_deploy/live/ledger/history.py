@@ -296,36 +296,3 @@ def _decompress(packed: bytes) -> str | None:
         return zlib.decompress(packed).decode()
     except (ValueError, zlib.error):
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class LiveDatabase:
-    """What a copy of the database must know about it.
-
-    `versions`: its migrations in the order in which they were applied; `owner`: the role that owns the database; `server`:
-    PostgreSQL's version, such as `18.1`.
-    """
-
-    versions: tuple[str, ...]
-    owner: str
-    server: str
-
-
-def read_live_database(api: Api, project: str, *, ledger_exists: bool) -> LiveDatabase:
-    """One request, which reads only. Raises ResponseInvalid."""
-    order = (
-        "SELECT pg_catalog.json_agg(version::text ORDER BY applied_at, version) FROM mosaic_deploy.migrations"
-    )
-    query = (
-        f"SELECT pg_catalog.json_build_object('versions', {f'({order})' if ledger_exists else 'NULL'}, "
-        "'owner', (SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database "
-        "WHERE datname = pg_catalog.current_database()), "
-        "'server', pg_catalog.current_setting('server_version'))::text AS facts"
-    )
-    rows = api.sql(project, query)
-    try:
-        facts: Any = json.loads(rows[0]["facts"])
-        versions = tuple(map(str, facts["versions"] or ()))
-        return LiveDatabase(versions, str(facts["owner"]), str(facts["server"]).split()[0])
-    except (LookupError, TypeError, ValueError):
-        raise ResponseInvalid("the SQL endpoint returned the history in an unexpected format") from None

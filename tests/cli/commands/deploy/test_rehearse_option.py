@@ -79,6 +79,7 @@ def test_a_failing_migration_fails_the_plan(run, shop, command):
     assert "nothing live was changed" in shown.stderr
     assert f"mosaic-deploy {' '.join(command)} --local --no-rehearse" in shown.stderr
     code = 0 if "plan" in command else 1
+    assert "--local --no-rehearse" in run(*command, "--local", "--rehearse").stderr
     assert run(*command, "--local", "--no-rehearse", env=ON).returncode == code
 
 
