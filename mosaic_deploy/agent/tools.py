@@ -66,7 +66,8 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
 def plan(target: ToolTarget) -> Document:
     """The plan, with the fingerprint that `apply` needs."""
     with target.open("plan") as session:
-        return plan_document(_make_plan(session).plan)
+        planned = session.rehearse(_make_plan(session), None, command=session.scope.command("plan"))
+        return plan_document(planned.plan)
 
 
 def apply(target: ToolTarget, fingerprint: str) -> Document:

@@ -27,13 +27,18 @@ _VALUES = {"1": True, "0": False, "": None}
 
 
 def rehearse_plan(
-    session: Session, planned: PreparedPlan, wanted: bool | None, *, always: bool = False
+    session: Session,
+    planned: PreparedPlan,
+    wanted: bool | None,
+    *,
+    always: bool = False,
+    command: str | None = None,
 ) -> PreparedPlan:
     """The plan with the result of its rehearsal, or why there is none; unchanged if none is wanted or nothing is pending.
 
     `wanted` is the option's value, None without it: then the variable decides, else all are rehearsed but the first deploy to
-    the embedded platform, which would run the same files twice on the same server. `always`: also that one. Raises
-    RehearsalFailed, UsageInvalid.
+    the embedded platform, which would run the same files twice on the same server. `always`: also that one.
+    `command` makes this plan; by default it is the command line. Raises RehearsalFailed, UsageInvalid.
     """
     from mosaic_deploy.deploy import rehearsal
 
@@ -48,7 +53,7 @@ def rehearse_plan(
         return rehearsal.not_rehearsed(planned, why)
     try:
         with _stage(session) as stage:
-            return rehearsal.rehearse(session.api, stage, planned, _command_without_option())
+            return rehearsal.rehearse(session.api, stage, planned, command or _command_without_option())
     except RehearsalFailed:
         raise
     except MosaicError as error:

@@ -26,14 +26,14 @@ _MOST_DIGESTS = 200
 """Prefixes of a long history that are looked for as a base."""
 
 
-class BaseNotBuilt(Exception):
-    """The recorded history can't be run on the embedded platform. The text says why."""
+class NotRehearsed(Exception):
+    """The plan can't be rehearsed, which says nothing about its files. The text says why."""
 
 
 def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
     """A database as the recorded history makes it, ready to run steps in. The base is built or extended if it is missing.
 
-    Raises BaseNotBuilt, ApiError.
+    Raises NotRehearsed, ApiError.
     """
     digests = history.digests
     wanted = list(reversed(digests))[:_MOST_DIGESTS]
@@ -71,26 +71,32 @@ def _build(database: RehearsalDatabase, history: RecordedHistory, found: int | N
             continue
     except StepFailed as failure:
         place = failure_facts(failure, by_version[failure.step.version])["location"]
-        raise BaseNotBuilt(f"{place}, as recorded, fails there: {failure.message}") from None
+        raise NotRehearsed(f"{place}, as recorded, fails there: {failure.message}") from None
     except OutcomeUnknown as unknown:
-        raise BaseNotBuilt(f"the outcome of {unknown.step.file} there isn't known") from None
+        raise NotRehearsed(f"the outcome of {unknown.step.file} there isn't known") from None
 
 
 def create_extensions(database: RehearsalDatabase, names: Sequence[str]) -> None:
-    """Raises BaseNotBuilt for one that the embedded platform doesn't have."""
+    """Raises NotRehearsed for one that the embedded platform doesn't have."""
+    if missing := missing_extensions(database, names):
+        raise NotRehearsed(f"the embedded platform doesn't have extension {missing[0]}")
+
+
+def missing_extensions(database: RehearsalDatabase, names: Sequence[str]) -> list[str]:
+    """Creates the extensions. Returns those that the embedded platform doesn't have."""
+    missing = []
     for name in names:
         try:
             database.api.sql(database.project, f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}")
-        except SqlFailed as error:
-            raise BaseNotBuilt(
-                f"the embedded platform can't enable extension {name}: {error.message}"
-            ) from None
+        except SqlFailed:
+            missing.append(name)
+    return missing
 
 
 def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedFile, ...]:
     """The recorded files, split into the steps in which they were committed."""
     if lost := [row.file for row in rows if row.version not in texts]:
-        raise BaseNotBuilt(f"the history has no readable text of {lost[0]}")
+        raise NotRehearsed(f"the history has no readable text of {lost[0]}")
     files = [
         MigrationFile(Migration(row.version, row.file, row.checksum, ""), row.file, texts[row.version])
         for row in rows
@@ -98,7 +104,7 @@ def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedF
     try:
         return parse_migrations(files, rows)
     except MigrationInvalid as error:
-        raise BaseNotBuilt(f"a recorded file can't be read: {error.problems[0]}") from None
+        raise NotRehearsed(f"a recorded file can't be read: {error.problems[0]}") from None
 
 
 def _committed_steps(row: Migration, parsed: ParsedFile) -> Iterator[Step]:

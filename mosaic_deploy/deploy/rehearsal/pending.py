@@ -10,7 +10,7 @@ from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, BaseNotBuilt, create_extensions
+from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, NotRehearsed, create_extensions
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.catalog.read import read_catalog
@@ -21,12 +21,17 @@ from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.catalog import Catalog, RehearsedChange, SchemaChange
 from mosaic_deploy.model.change import ApplyMigration, Change, EnableExtension, RunSeed
 from mosaic_deploy.model.event import StepReport
+from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.split import EMPTY_STEP
 from mosaic_deploy.sql.execution.step import Purpose, Step
 
 _MAX_CATALOGS = 40
 """Reads of the catalog. Of more migrations, several are reported together."""
+_ONLY_LIVE = {"42501": "", "42704": 'role "', "0A000": 'extension "', "58P01": "extension"}
+"""SQLSTATE → a word of the message, for errors that another server can cause: it has other roles, privileges, extensions."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Larger files are dumps, which take as long in a rehearsal as in an apply."""
 _ABOUT_ROWS = ("02", "21", "23", "P0")
 """Classes of SQLSTATEs that missing rows can cause: no data, cardinality, constraints, and what PL/pgSQL raises."""
 
@@ -45,8 +50,8 @@ def run_pending(
 ) -> tuple[tuple[RehearsedChange, ...], Catalog]:
     """The results in order, and the schema afterwards. `before` is the schema of the database.
 
-    Raises RehearsalFailed for a statement that PostgreSQL rejects, BaseNotBuilt for an extension that isn't available,
-    ApiError.
+    Raises RehearsalFailed for a statement that PostgreSQL rejects, ApiError, and NotRehearsed for what the embedded platform
+    doesn't have, but the live server may.
     """
     manifest = planned.desired.manifest
     if new := [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]:
@@ -56,6 +61,8 @@ def run_pending(
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
     done = []
     migrations, seeds = _migrations(planned), _seeds(planned)
+    if (size := sum(each.parsed.file.size for each in (*migrations, *seeds))) > MAX_BYTES:
+        raise NotRehearsed(f"the pending files have {size_text(size)}, more than {size_text(MAX_BYTES)}")
     for group in (*_groups(migrations, single_transaction=single), *([each] for each in seeds)):
         is_seed = isinstance(group[0].change, RunSeed)
         runner = Runner(database.api, database.project, session, single_transaction=single and not is_seed)
@@ -119,10 +126,13 @@ def _run(runner: Runner, group: Sequence[_Pending], retry_command: str) -> None:
         for _ in runner.run([step for each in group for step in each.steps]):
             continue
     except StepFailed as failure:
+        if _ONLY_LIVE.get(str(failure.sqlstate), failure.message + "\0") in failure.message:
+            place = failure_facts(failure, by_version[failure.step.version])["location"]
+            raise NotRehearsed(f"{place} fails on the embedded platform: {failure.message}") from None
         raise _failed(failure, by_version[failure.step.version], retry_command) from None
     except OutcomeUnknown as unknown:
         message = f"step {unknown.step.number} of {unknown.step.file} was sent, but its outcome is unknown"
-        raise BaseNotBuilt(message) from None
+        raise NotRehearsed(message) from None
 
 
 def _result(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import BaseNotBuilt, drop, open_base
+from mosaic_deploy.deploy.rehearsal.base import NotRehearsed, drop, missing_extensions, open_base
 from mosaic_deploy.deploy.rehearsal.pending import run_pending
 from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, live_project, read_recorded
 from mosaic_deploy.diff.schema import schema_changes
@@ -47,7 +47,7 @@ def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -
         return _with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
     except RehearsalFailed:
         raise
-    except BaseNotBuilt as error:
+    except NotRehearsed as error:
         return not_rehearsed(planned, str(error))
     except MosaicError as error:
         return not_rehearsed(planned, error.message)
@@ -68,15 +68,18 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
             live_catalog = reading.result() if reading else as_live
             differences = schema_changes(as_live, live_catalog)
             found = Rehearsal(server=database.server, live_server=history.database.server)
-            if serious := tuple(each for each in differences if not _is_version(each)):
+            if serious := tuple(each for each in differences if each.object.kind != "extension"):
                 return replace(found, not_rehearsed=NOT_THE_FILES, differences=serious)
+            remarks = tuple(_remarks(found, differences, database))
+            if differences:
+                base = read_catalog(database.api, database.project)
             done, after = run_pending(database, planned, base, retry_command)
             return replace(
                 found,
                 done=done,
                 base=_digest(base),
                 result=_digest(after),
-                remarks=tuple(_remarks(found, differences)),
+                remarks=remarks,
             )
 
 
@@ -89,17 +92,23 @@ def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
         drop(database)
 
 
-def _is_version(change: SchemaChange) -> bool:
-    """Whether it is only another version of an extension: the hosted platform and the embedded one bring their own."""
-    return change.object.kind == "extension" and change.action == "change"
+def _remarks(
+    found: Rehearsal, differences: tuple[SchemaChange, ...], database: RehearsalDatabase
+) -> Iterator[str]:
+    """How the embedded platform differs: its PostgreSQL, and its extensions, of which the missing ones are created if possible.
 
-
-def _remarks(found: Rehearsal, differences: tuple[SchemaChange, ...]) -> Iterator[str]:
+    `differences` are only of extensions: the hosted platform and the embedded one bring their own.
+    """
     here, live = (version.partition(".")[0] for version in (found.server, found.live_server))
     if live and here != live:
         yield f"rehearsed on PostgreSQL {found.server}; the live database runs {found.live_server}"
     for change in differences:
-        yield f"rehearsed with {change.object.name} {change.before}; the live database has {change.after}"
+        name = change.object.name
+        if change.action == "change":
+            yield f"rehearsed with {name} {change.before}; the live database has {change.after}"
+        elif change.action == "drop" or missing_extensions(database, [name]):
+            where = "live database" if change.action == "drop" else "embedded platform"
+            yield f"the {where} doesn't have extension {name}"
 
 
 def _with_owner(catalog: Catalog, owner: str, live_owner: str) -> Catalog:

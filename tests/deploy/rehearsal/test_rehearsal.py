@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mosaic_deploy.deploy.rehearsal import pending
 from mosaic_deploy.live.catalog.read import read_catalog
 from tests.deploy.rehearsal.conftest import Rehearser
 
@@ -144,6 +145,39 @@ def test_an_extension_of_the_manifest_is_enabled_first(rehearser):
     site.apply()
     site.write("sql/3_ci.sql", "ALTER TABLE customers ADD other citext;")
     assert rehearser.changes() == [["add column customers.other citext"]]
+
+
+def test_what_only_the_live_server_may_have_does_not_fail_the_plan(rehearser):
+    with_orders(rehearser)
+    for text, why in (
+        (
+            "GRANT SELECT ON orders TO only_live;",
+            'sql/2_x.sql:1:27 fails on the embedded platform: role "only_live"',
+        ),
+        ("SELECT 1;\nCREATE ROLE x;", "sql/2_x.sql:2:1 fails on the embedded platform: permission denied"),
+        (
+            "CREATE EXTENSION only_live;",
+            'sql/2_x.sql:1:18 fails on the embedded platform: extension "only_live"',
+        ),
+    ):
+        rehearser.site.write("sql/2_x.sql", text)
+        assert rehearser.rehearsal().not_rehearsed.startswith(why)
+
+
+def test_large_files_are_not_rehearsed(rehearser, monkeypatch):
+    with_orders(rehearser)
+    rehearser.site.write("sql/2_x.sql", "CREATE TABLE x (n int);")
+    monkeypatch.setattr(pending, "MAX_BYTES", 20)
+    assert rehearser.rehearsal().not_rehearsed == "the pending files have 23 B, more than 20 B"
+
+
+def test_an_extension_that_only_the_live_database_has(rehearser):
+    with_orders(rehearser)
+    rehearser.site.sql("CREATE EXTENSION citext")
+    rehearser.site.write("sql/2_x.sql", "ALTER TABLE orders ADD email citext;")
+    assert rehearser.changes() == [["add column orders.email citext"]]
+    rehearser.site.sql("DROP EXTENSION pgcrypto")
+    assert rehearser.rehearsal().remarks == ("the live database doesn't have extension pgcrypto",)
 
 
 def test_a_new_project(rehearser):

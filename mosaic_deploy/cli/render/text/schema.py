@@ -67,8 +67,9 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         ]
         if more := len(rehearsal.differences) - len(shown):
             shown.append(f"and {more} more")
+        severity = Severity.WARNING if shown else Severity.INFO
         details = f": {'; '.join(shown)}" if shown else ""
-        yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", Severity.WARNING)
+        yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", severity)
         return
     seconds = sum(each.seconds for each in rehearsal.done)
     files = count_text(sum(len(each.addresses) for each in rehearsal.done), "file")
