@@ -32,6 +32,7 @@ _ONLY_LIVE = {"42501": "", "42704": 'role "', "0A000": 'extension "', "58P01": "
 """SQLSTATE → a word of the message, for errors that another server can cause: it has other roles, privileges, extensions."""
 MAX_BYTES = 64 * 1024 * 1024
 """Larger files are dumps, which take as long in a rehearsal as in an apply."""
+_QUERY_CANCELED = "57014"
 _ABOUT_ROWS = ("02", "21", "23", "P0")
 """Classes of SQLSTATEs that missing rows can cause: no data, cardinality, constraints, and what PL/pgSQL raises."""
 
@@ -126,8 +127,10 @@ def _run(runner: Runner, group: Sequence[_Pending], retry_command: str) -> None:
         for _ in runner.run([step for each in group for step in each.steps]):
             continue
     except StepFailed as failure:
+        place = failure_facts(failure, by_version[failure.step.version])["location"]
+        if failure.sqlstate == _QUERY_CANCELED:
+            raise NotRehearsed(f"{place} was stopped by a time limit: {failure.message}") from None
         if _ONLY_LIVE.get(str(failure.sqlstate), failure.message + "\0") in failure.message:
-            place = failure_facts(failure, by_version[failure.step.version])["location"]
             raise NotRehearsed(f"{place} fails on the embedded platform: {failure.message}") from None
         raise _failed(failure, by_version[failure.step.version], retry_command) from None
     except OutcomeUnknown as unknown:

@@ -164,6 +164,15 @@ def test_what_only_the_live_server_may_have_does_not_fail_the_plan(rehearser):
         assert rehearser.rehearsal().not_rehearsed.startswith(why)
 
 
+def test_a_time_limit_does_not_fail_the_plan(rehearser):
+    with_orders(rehearser)
+    rehearser.site.write(
+        "sql/2_x.sql", "SELECT 1;\nSET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(5);"
+    )
+    why = rehearser.rehearsal().not_rehearsed
+    assert why.startswith("sql/2_x.sql:2:39 was stopped by a time limit: canceling statement"), why
+
+
 def test_large_files_are_not_rehearsed(rehearser, monkeypatch):
     with_orders(rehearser)
     rehearser.site.write("sql/2_x.sql", "CREATE TABLE x (n int);")
