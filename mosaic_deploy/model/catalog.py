@@ -169,6 +169,3 @@ class Rehearsal:
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""
         return next((each for each in self.done if each.addresses[-1] == address), None)
-
-    def covers(self, address: str) -> bool:
-        return any(address in each.addresses for each in self.done)
