@@ -47,7 +47,11 @@ def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
         raise
     # Only now can others find it: one that was left half-built has no digest.
     database.keep(digests[-1])
-    return open_rehearsal(stage, wanted)
+    copy = open_rehearsal(stage, wanted)
+    if copy.base != digests[-1]:
+        drop(copy)
+        raise NotRehearsed("many rehearsals at once pushed this one's base out; plan again")
+    return copy
 
 
 def drop(database: RehearsalDatabase) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
@@ -13,7 +13,6 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, NotRehearsed, create_extensions
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
-from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
@@ -47,9 +46,13 @@ class _Pending:
 
 
 def run_pending(
-    database: RehearsalDatabase, planned: PreparedPlan, before: Catalog, retry_command: str
+    database: RehearsalDatabase,
+    planned: PreparedPlan,
+    read_schema: Callable[[], Catalog],
+    before: Catalog,
+    retry_command: str,
 ) -> tuple[tuple[RehearsedChange, ...], Catalog]:
-    """The results in order, and the schema afterwards. `before` is the schema of the database.
+    """The results in order, and the schema afterwards. `read_schema` reads that of the database, which is `before` now.
 
     Raises RehearsalFailed for a statement that PostgreSQL rejects, ApiError, and NotRehearsed for what the embedded platform
     doesn't have, but the live server may.
@@ -57,7 +60,7 @@ def run_pending(
     manifest = planned.desired.manifest
     if new := [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]:
         create_extensions(database, new)
-        before = read_catalog(database.api, database.project)
+        before = read_schema()
     single = bool(manifest.database and manifest.database.single_transaction)
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
     done = []
@@ -70,7 +73,7 @@ def run_pending(
         began = time.monotonic()
         _run(runner, group, retry_command)
         seconds = time.monotonic() - began
-        after = read_catalog(database.api, database.project)
+        after = read_schema()
         done.append(_result(runner, group, schema_changes(before, after), seconds))
         before = after
     return tuple(done), before
@@ -128,6 +131,8 @@ def _run(runner: Runner, group: Sequence[_Pending], retry_command: str) -> None:
             continue
     except StepFailed as failure:
         place = failure_facts(failure, by_version[failure.step.version])["location"]
+        if failure.too_large:
+            raise NotRehearsed(f"{place} is too large for the embedded platform") from None
         if failure.sqlstate == _QUERY_CANCELED:
             raise NotRehearsed(f"{place} was stopped by a time limit: {failure.message}") from None
         if _ONLY_LIVE.get(str(failure.sqlstate), failure.message + "\0") in failure.message:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import NotRehearsed, drop, missing_extensions, open_base
@@ -63,17 +64,16 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
         reading = pool.submit(read_catalog, live, project) if project else None
         history = read_recorded(live, planned)
         with _open(stage, history) as database:
-            base = read_catalog(database.api, database.project)
-            as_live = _with_owner(base, database.owner, history.database.owner)
-            live_catalog = reading.result() if reading else as_live
-            differences = schema_changes(as_live, live_catalog)
+            read_schema = partial(_read_schema, database, history.database.owner)
+            base = read_schema()
+            differences = schema_changes(base, reading.result() if reading else base)
             found = Rehearsal(server=database.server, live_server=history.database.server)
             if serious := tuple(each for each in differences if each.object.kind != "extension"):
                 return replace(found, not_rehearsed=NOT_THE_FILES, differences=serious)
             remarks = tuple(_remarks(found, differences, database))
             if differences:
-                base = read_catalog(database.api, database.project)
-            done, after = run_pending(database, planned, base, retry_command)
+                base = read_schema()
+            done, after = run_pending(database, planned, read_schema, base, retry_command)
             return replace(
                 found,
                 done=done,
@@ -111,12 +111,13 @@ def _remarks(
             yield f"the {where} doesn't have extension {name}"
 
 
-def _with_owner(catalog: Catalog, owner: str, live_owner: str) -> Catalog:
-    """The catalog with the live name of the role that owns the database, which grants and default privileges mention."""
-    if not live_owner or owner == live_owner:
+def _read_schema(database: RehearsalDatabase, live_owner: str) -> Catalog:
+    """The schema with the live name of the role that owns the database, which grants and default privileges mention."""
+    catalog = read_catalog(database.api, database.project)
+    if not live_owner:
         return catalog
     shown = live_owner if _PLAIN_NAME.fullmatch(live_owner) else identifier(live_owner)
-    named = re.compile(rf"\b{re.escape(owner)}\b")
+    named = re.compile(rf"\b{re.escape(database.owner)}\b")
 
     def renamed(text: str) -> str:
         return named.sub(lambda _: shown, text)

@@ -158,6 +158,26 @@ def test_another_version_of_an_extension_is_only_remarked(rehearser, monkeypatch
     assert remarks[1].startswith("rehearsed with ")
 
 
+def test_the_result_is_the_schema_after_the_apply(rehearser):
+    with_history(rehearser, "digests")
+    rehearser.site.write(
+        "sql/2_c.sql",
+        "ALTER TABLE digests ADD c int; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;",
+    )
+    result = rehearser.rehearsal().result
+    rehearser.site.apply()
+    rehearser.site.write("sql/3_d.sql", "SELECT 1;")
+    again = rehearser.rehearsal()
+    assert again.base == result == again.result
+
+
+def test_a_base_that_is_pushed_out_at_once(rehearser, monkeypatch):
+    with_history(rehearser, "pushed_out")
+    rehearser.site.write("sql/2_c.sql", "ALTER TABLE pushed_out ADD c int;")
+    monkeypatch.setattr(bases.RehearsalDatabase, "keep", lambda self, _: self.drop())
+    assert "pushed this one's base out" in rehearser.rehearsal().not_rehearsed
+
+
 def test_a_platform_that_cannot_rehearse(rehearser, monkeypatch):
     with_history(rehearser, "older")
     rehearser.site.write("sql/2_c.sql", "ALTER TABLE older ADD c int;")

@@ -202,3 +202,6 @@ def test_the_owner_of_the_live_database_has_another_name(rehearser):
     )
     rehearser.site.write("sql/2_u.sql", "CREATE TABLE u (n int);")
     assert rehearser.changes() == [["add table u (n integer)", "add grant to public on u SELECT"]]
+    rehearser.site.write("sql/2_u.sql", "ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO PUBLIC;")
+    role = "tenant_" + rehearser.site.project_id.replace("-", "_")
+    assert rehearser.changes() == [[f"add default privileges on sequences of {role} for public USAGE"]]
