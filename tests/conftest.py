@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from started_platform import RunningPlatform, create_project, run_platform, write_without_waiting
+from started_platform import RunningPlatform, create_project, hide_projects, prepare_for_tests, run_platform
 
 from mosaic_deploy.platform.machine.ports import free_port
 
@@ -36,15 +36,34 @@ settings.load_profile("no_deadline")
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Several processes for the whole suite or a folder, whose tests mostly wait; one process for named files or tests."""
-    folders = config.args_source is not pytest.Config.ArgsSource.ARGS or any(map(os.path.isdir, config.args))
-    return (os.cpu_count() or 1) + 1 if folders else 0
+    return (os.cpu_count() or 1) + 1 if _runs_folders(config) else 0
+
+
+def _runs_folders(config: pytest.Config) -> bool:
+    return config.args_source is not pytest.Config.ArgsSource.ARGS or any(map(os.path.isdir, config.args))
 
 
 # Inherited by the processes that run the tests.
 _SHARED_PLATFORMS = "MOSAIC_TEST_PLATFORMS"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--exhaustive", action="store_true", help="run all cases of each kind, not a sample of them"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the cases marked `exhaustive`, except with the option and in files and tests that are named."""
+    if config.getoption("--exhaustive") or not _runs_folders(config):
+        return
+    left_out = [item for item in items if item.get_closest_marker("exhaustive")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "exhaustive: one of many cases of a kind (tests/sampling.py)")
     if not hasattr(config, "workerinput"):
         os.environ[_SHARED_PLATFORMS] = tempfile.mkdtemp(prefix="mosaic-tests-")
 
@@ -68,7 +87,7 @@ def platform_with() -> Callable[[str], RunningPlatform]:
             patch.setenv("MOSAIC_LOCAL_SQL", sql_modes)
             document = run_platform(home, "start", "--port", str(free_port()))
         assert document["exit_code"] == 0, document
-        write_without_waiting(home)
+        prepare_for_tests(home)
         return RunningPlatform(document["url"], document["api_key"], home)
 
     return start
@@ -79,10 +98,22 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     home = tmp_path_factory.mktemp("mosaic home")
     document = run_platform(home, "start", "--port", str(free_port()))
     assert document["exit_code"] == 0, document
-    write_without_waiting(home)
-    yield RunningPlatform(document["url"], document["api_key"], home)
+    prepare_for_tests(home)
+    running = RunningPlatform(document["url"], document["api_key"], home)
+    _OWN_PLATFORM.append(running)
+    yield running
     # Reset stops it, and deletes what is outside the temporary folder if root runs the tests.
     assert run_platform(home, "reset")["exit_code"] == 0
+
+
+_OWN_PLATFORM: list[RunningPlatform] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def projects_of_other_modules() -> None:
+    """There are none on this process's own platform."""
+    for running in _OWN_PLATFORM:
+        hide_projects(running.home)
 
 
 @pytest.fixture(scope="session", autouse=True)

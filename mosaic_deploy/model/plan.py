@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import Any
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
@@ -124,7 +125,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """Identifies exactly this plan: these changes between these two states."""
-        facts = [self.desired, self.live, [change_facts(c) for c in self.changes]]
+        facts = [self.desired, self.live, [without_estimates(change_facts(c)) for c in self.changes]]
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -143,7 +144,7 @@ class Plan:
         """Identifies what the approvals are about, whatever else the plan does."""
         hazards = [[hazard.code, hazard.object, str(hazard.location)] for hazard in self.to_confirm]
         harmful = [
-            change_facts(change)
+            without_estimates(change_facts(change))
             for change in self.changes
             if isinstance(change, Delete | LoosenPolicy)
             or getattr(change, "overwrites", False)
@@ -164,3 +165,9 @@ def change_facts(change: Change) -> dict[str, object]:
     }
     # Not `asdict`: its deep copies are slow for thousands of files.
     return {**{field.name: getattr(change, field.name) for field in fields(change)}, **common}
+
+
+def without_estimates(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The `change_facts` without the numbers of rows, which change while the plan stays the same."""
+    updates = [table.partition(" (")[0] for table in facts.get("updates", ())]
+    return {**facts, "updates": updates} if updates else dict(facts)

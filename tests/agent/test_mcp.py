@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import jsonschema
-import pytest
 from mcp import Client
 
 from mosaic_deploy.live.api.api_key import ApiKey
@@ -101,25 +100,24 @@ def test_destructive_changes_are_refused(session, folder: Path) -> None:
     session(conversation)
 
 
-@pytest.mark.parametrize(
-    ("sql", "code"),
-    [
-        ("delete from t", "sql_not_read_only"),
-        ("select 1; select 2", "sql_not_read_only"),
-        ("select 1 into u", "sql_not_read_only"),
-        ("explain analyze select 1", "sql_not_read_only"),
-        ("selec", "sql_invalid"),
-        ("select writes()", "sql_failed"),
-        ("with d as (delete from t returning *) select * from d", "sql_not_read_only"),
-        ("select folded()", "sql_failed"),
-        ("explain select folded()", "sql_failed"),
-        ("values (folded())", "sql_failed"),
-        ("select 1 limit folded()", "sql_failed"),
-        ("select * from t for update", "sql_failed"),
-        ("select set_config('transaction_read_only', 'off', true), writes()", "sql_failed"),
-    ],
-)
-def test_a_query_cannot_write(session, folder: Path, sql: str, code: str) -> None:
+WRITING = [
+    ("delete from t", "sql_not_read_only"),
+    ("select 1; select 2", "sql_not_read_only"),
+    ("select 1 into u", "sql_not_read_only"),
+    ("explain analyze select 1", "sql_not_read_only"),
+    ("selec", "sql_invalid"),
+    ("select writes()", "sql_failed"),
+    ("with d as (delete from t returning *) select * from d", "sql_not_read_only"),
+    ("select folded()", "sql_failed"),
+    ("explain select folded()", "sql_failed"),
+    ("values (folded())", "sql_failed"),
+    ("select 1 limit folded()", "sql_failed"),
+    ("select * from t for update", "sql_failed"),
+    ("select set_config('transaction_read_only', 'off', true), writes()", "sql_failed"),
+]
+
+
+def test_a_query_cannot_write(session, folder: Path) -> None:
     (folder / "sql/2_f.sql").write_text(
         "create function writes() returns bigint language sql as 'insert into t values (4) returning id';\n"
         "create function folded() returns bigint language plpgsql immutable as 'begin return writes(); end';"
@@ -128,12 +126,13 @@ def test_a_query_cannot_write(session, folder: Path, sql: str, code: str) -> Non
     async def conversation(client: Client) -> None:
         planned = await call(client, "plan", local=True)
         await call(client, "apply", local=True, fingerprint=planned["fingerprint"])
-        refused = await call(client, "query", local=True, sql=sql)
-        assert refused["error"]["code"] == code
-        if code == "sql_failed" and "set_config" not in sql:
-            assert refused["error"]["sqlstate"] == "25006"
-        rows = await call(client, "query", local=True, sql="select count(*) as n from t")
-        assert rows["rows"] == [{"n": 3}]
+        for sql, code in WRITING:
+            refused = await call(client, "query", local=True, sql=sql)
+            assert refused["error"]["code"] == code, sql
+            if code == "sql_failed" and "set_config" not in sql:
+                assert refused["error"]["sqlstate"] == "25006", sql
+            rows = await call(client, "query", local=True, sql="select count(*) as n from t")
+            assert rows["rows"] == [{"n": 3}], sql
 
     session(conversation)
 

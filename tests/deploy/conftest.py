@@ -15,6 +15,7 @@ from mosaic_deploy import deploy
 from mosaic_deploy.deploy import ApplyOptions, PlanOptions, PreparedPlan, Target
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.projects import read_projects
 from mosaic_deploy.live.api.transport import loopback_target
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
 from mosaic_deploy.source.manifest.read import read_manifest
@@ -79,7 +80,9 @@ class Site:
 
     @property
     def project_id(self) -> str:
-        return self.plan().plan.project.id
+        """Looked up by the name each time, because tests also delete the project and make it again."""
+        [found] = [one.id for one in read_projects(self.api) if one.name == self.name]
+        return found
 
     def sql(self, query: str) -> list[dict[str, object]]:
         return self.api.sql(self.project_id, query)

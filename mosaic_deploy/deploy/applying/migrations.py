@@ -241,8 +241,8 @@ def _migration_failed(
     elif first and failure.sqlstate in _ALREADY_EXISTS:
         hint = (
             f"if another tool has applied {file.relative_path}, import its history with `mosaic-deploy migrate import "
-            f"dbmate` (or flyway, prisma, …), or run `mosaic-deploy migrate baseline {step.version}` if it has none; "
-            f"otherwise {hint}"
+            "dbmate` (or flyway, prisma, …); if it has none, run `mosaic-deploy migrate baseline VERSION` with the last one "
+            f"that the database contains, as `mosaic-deploy plan` suggests; otherwise {hint}"
         )
     return MigrationFailed(
         f"{failure.message} ({committed})",

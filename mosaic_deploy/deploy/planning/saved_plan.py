@@ -13,7 +13,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.plan import Plan, change_facts
+from mosaic_deploy.model.plan import Plan, change_facts, without_estimates
 from mosaic_deploy.model.snapshot import Snapshot, objects_digest
 from mosaic_deploy.model.variable_value import VariableValue
 
@@ -215,10 +215,11 @@ def _new_hazards(then: list[str], now: list[str]) -> Iterator[str]:
 
 def _plan_changes(document: Mapping[str, Any], planned: PreparedPlan) -> list[str]:
     """If nothing else explains it: the changes of the plan that differ."""
-    now = json.loads(json.dumps([change_facts(change) for change in planned.plan.changes]))
-    if document["fingerprint"] == planned.plan.fingerprint and document["changes"] == now:
+    now = json.loads(json.dumps([without_estimates(change_facts(one)) for one in planned.plan.changes]))
+    shown = [without_estimates(one) for one in document["changes"]]
+    if document["fingerprint"] == planned.plan.fingerprint and shown == now:
         return []
-    then = {change["address"]: change for change in document["changes"]}
+    then = {change["address"]: change for change in shown}
     others = sorted(
         {c["address"] for c in now if then.get(c["address"]) != c}
         | (then.keys() - {c["address"] for c in now})

@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
 from mosaic_deploy.errors import Interrupted
+from tests.sampling import sampled
 
 
 def interrupted_while_it_ends() -> Iterator[str]:
@@ -56,14 +58,15 @@ def test_a_second_signal_at_once_does_not_cut_off_the_end() -> None:
 BURSTS = [(signal.SIGINT, signal.SIGINT), (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)]
 
 
-@pytest.mark.parametrize("burst", BURSTS)
-@pytest.mark.parametrize("command", [["plan"], ["apply", "--yes"], ["watch", "--yes"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("burst", "command"), sampled(product(BURSTS, ["plan", "apply --yes", "watch --yes"]), 4)
+)
 def test_signals_that_follow_each_other_are_one_interrupt(folder, environment, command, burst) -> None:
     """An API that accepts a connection and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         api = {"MOSAIC_API_URL": f"http://127.0.0.1:{silent.getsockname()[1]}", "MOSAIC_API_KEY": "mk_mine"}
         with subprocess.Popen(
-            [sys.executable, "-m", "mosaic_deploy", *command], cwd=folder, env={**environment, **api},
+            [sys.executable, "-m", "mosaic_deploy", *command.split()], cwd=folder, env={**environment, **api},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         ) as process:  # fmt: skip
             silent.settimeout(60)

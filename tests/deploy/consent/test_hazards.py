@@ -15,6 +15,7 @@ from mosaic_deploy.sql.hazards.syntax import types
 from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
 from mosaic_deploy.sql.quote import recordset
 from tests.deploy.conftest import Site
+from tests.sampling import sampled
 
 CASES = Path(__file__).parents[2] / "cases" / "lint"
 CODES = sorted(path.name for path in CASES.iterdir() if path.is_dir())
@@ -49,11 +50,16 @@ def write_case(site: Site, text: str) -> None:
     site.manifest(database={"migrations": "sql"}, policy=policy)
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", sampled(CODES, 4))
 def test_cases_without_hazards_can_be_applied(shop: Site, code: str) -> None:
     write_case(shop, (CASES / code / "good.sql").read_text())
-    assert hazards(shop) == []
     shop.apply()
+
+
+def test_cases_without_hazards_have_none(shop: Site) -> None:
+    for code in CODES:
+        write_case(shop, (CASES / code / "good.sql").read_text())
+        assert hazards(shop) == [], code
 
 
 def test_cases_with_hazards_are_found(shop: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from mosaic_deploy.errors import MigrationFailed
@@ -9,6 +11,7 @@ from mosaic_deploy.model.event import ChangeDone
 from mosaic_deploy.sql.scripts import copy_batches
 from tests.deploy.conftest import Site
 from tests.deploy.histories import sql
+from tests.sampling import sampled
 
 CARRIERS = {"batch": {}, "plain": {"statement_timeout": "20s"}, "one transaction": {"transaction": "all"}}
 
@@ -43,8 +46,7 @@ CONSTRAINTS = {
 }
 
 
-@pytest.mark.parametrize("constraint", CONSTRAINTS)
-@pytest.mark.parametrize("columns", ["", "(a, b)"])
+@pytest.mark.parametrize(("columns", "constraint"), sampled(product(["", "(a, b)"], CONSTRAINTS), 3))
 def test_a_row_that_breaks_a_constraint_is_located(site, columns, constraint):
     """PostgreSQL reports no place, only the values."""
     text = "x" * 70
@@ -71,8 +73,7 @@ DUPLICATES = {
 }
 
 
-@pytest.mark.parametrize("columns", ["", " (n, v)", " (v, n)"])
-@pytest.mark.parametrize("case", DUPLICATES)
+@pytest.mark.parametrize(("columns", "case"), sampled(product(["", " (n, v)", " (v, n)"], DUPLICATES), 4))
 def test_a_duplicate_is_located_at_the_row_that_was_refused(site, carrier, columns, case):
     before, rows, expected = DUPLICATES[case]
     if columns == " (v, n)":
@@ -119,7 +120,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("case", VALUES)
+@pytest.mark.parametrize("case", sampled(VALUES, 2))
 def test_an_invalid_value_is_located(site, carrier, case):
     columns, rows, expected = VALUES[case]
     deploy(

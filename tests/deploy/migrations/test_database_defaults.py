@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import httpx
 import psycopg
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from mosaic_deploy.errors import MigrationFailed, MigrationInvalid, SqlFailed
 from mosaic_deploy.live.api import endpoints
 from tests.deploy.histories import history, pending, tables
+from tests.sampling import sampled
 
 SLOW = "create table t{0} (id int);\nselect pg_sleep({1});"
 
@@ -119,8 +122,7 @@ AROUND = {
 }
 
 
-@pytest.mark.parametrize("around", AROUND)
-@pytest.mark.parametrize("turn_off", TURN_OFF)
+@pytest.mark.parametrize(("around", "turn_off"), sampled(product(AROUND, TURN_OFF), 4))
 def test_a_statement_that_turns_strings_over_fails(site, around, turn_off):
     """However it names the setting: what comes after it would be read otherwise than it was checked."""
     history(site, m1_a="create table t1 (v text); create table t2 (id int); insert into t2 values (1);")
@@ -151,8 +153,7 @@ CHANGE_PATH = {
 }
 
 
-@pytest.mark.parametrize("plain", [False, True])
-@pytest.mark.parametrize("change", CHANGE_PATH)
+@pytest.mark.parametrize(("plain", "change"), sampled(product([False, True], CHANGE_PATH), 3))
 def test_a_step_may_not_need_what_only_the_session_knows(site, change, plain):
     """psql would create t3 in schema a. Each step has its own session, and the text doesn't say what it begins with."""
     history(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from mosaic_deploy.source.incremental import index_files, reread_files
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.source.snapshot import Desired, read_desired
 from tests.deploy.conftest import OPTIONS
+from tests.sampling import sampled
 
 NAMES = ("a.css", "b/index.html", "b/c d.js", "index.html", "é 😀.txt")
 
@@ -72,8 +74,7 @@ EDITS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("prune", [False, True])
-@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize(("name", "prune"), sampled(product(EDITS, [False, True]), 3))
 def test_the_plan_after_an_edit_equals_a_full_plan(site, name: str, prune: bool) -> None:
     fill(site, prune=prune)
     followed = following(site)

@@ -10,6 +10,7 @@ from mosaic_deploy.live.ledger.schema_record import OBJECTS, RECORD
 from mosaic_deploy.model.catalog import SchemaState
 from tests.deploy.conftest import Site
 from tests.deploy.migrations.test_database_defaults import set_default
+from tests.sampling import sampled
 
 SCHEMA = """
 CREATE SCHEMA app;
@@ -136,7 +137,7 @@ def state(site: Site) -> SchemaState | None:
     return found.state if found else None
 
 
-@pytest.mark.parametrize("name", HAND_MADE)
+@pytest.mark.parametrize("name", sampled(HAND_MADE, 3))
 def test_a_change_that_no_deploy_made_is_drift(deployed: Site, name: str) -> None:
     statement, expected = HAND_MADE[name]
     deployed.sql(statement)

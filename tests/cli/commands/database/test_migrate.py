@@ -227,7 +227,7 @@ def test_commands_in_hints_select_the_same_project(run, folder):
     refused = run("migrate", "repair", "--forget", "1", *scope)
     assert f"`mosaic-deploy migrate rollback --to 0 {flags}`" in refused.stderr
     again = run("migrate", "baseline", "1", *scope)
-    assert f"`mosaic-deploy migrate repair {flags}`" in again.stderr
+    assert f"`mosaic-deploy migrate repair --applied VERSION:STEP {flags}`" in again.stderr
     (folder / "sql/1_t.sql").unlink()
     gone = run("plan", *scope)
     assert f"mosaic-deploy migrate repair --forget 1 {flags}\n" in gone.stderr
@@ -303,8 +303,8 @@ def test_an_existing_schema_suggests_baseline_and_import(run, folder: Path) -> N
     planned = run("plan", "--local")
     failed = run("apply", "--local", "--yes")
     assert failed.returncode == 1
-    for text in (planned.stdout, failed.stderr):
+    for text, version in ((planned.stdout, "1"), (failed.stderr, "VERSION")):
         assert "`mosaic-deploy migrate import dbmate --local`" in text
-        assert "`mosaic-deploy migrate baseline 1 --local`" in text
+        assert f"`mosaic-deploy migrate baseline {version} --local`" in text
     assert run("migrate", "baseline", "1", "--local", "--yes").returncode == 0
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0

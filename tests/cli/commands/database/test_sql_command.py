@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import read_json
+from tests.sampling import sampled
 
 HERE = ("--local",)
 
@@ -144,7 +145,7 @@ DESTRUCTIVE = [
 ]
 
 
-@pytest.mark.parametrize("query", DESTRUCTIVE)
+@pytest.mark.parametrize("query", sampled(DESTRUCTIVE, 3))
 def test_sql_that_destroys_data_needs_approval(run, deployed: Path, query: str) -> None:
     run("sql", *HERE, "insert into t values (1)")
     refused = run("sql", *HERE, query)
@@ -159,18 +160,19 @@ def test_sql_that_destroys_data_needs_approval(run, deployed: Path, query: str) 
 
 
 @pytest.mark.parametrize(
-    ("policy", "query"),
-    [("{destructive: deny}", query) for query in DESTRUCTIVE] + [("{protected_tables: [t]}", "drop table t")],
+    ("policy", "queries"),
+    [("{destructive: deny}", DESTRUCTIVE), ("{protected_tables: [t]}", ["drop table t"])],
 )
 def test_no_option_lets_sql_through_that_the_policy_denies(
-    run, deployed: Path, policy: str, query: str
+    run, deployed: Path, policy: str, queries: list[str]
 ) -> None:
     run("sql", *HERE, "insert into t values (1)")
     manifest = deployed / "mosaic.yaml"
     manifest.write_text(f"{manifest.read_text()}policy: {policy}\n")
-    refused = run("sql", *HERE, "--allow", "destructive", query)
-    assert refused.returncode != 0
-    assert "error[policy_denied]: the manifest's policy forbids" in refused.stderr
+    for query in queries:
+        refused = run("sql", *HERE, "--allow", "destructive", query)
+        assert refused.returncode != 0, query
+        assert "error[policy_denied]: the manifest's policy forbids" in refused.stderr, query
     assert read_json(run("sql", *HERE, "-o", "json", "select count(*) as n from t"))["rows"] == [{"n": 1}]
 
 
@@ -208,7 +210,7 @@ UNSEEN = (
 )
 
 
-@pytest.mark.parametrize("query", UNSEEN)
+@pytest.mark.parametrize("query", sampled(UNSEEN, 2))
 def test_sql_is_measured_and_asks_with_the_real_numbers(run, deployed: Path, query: str) -> None:
     setup = """insert into t select generate_series(1, 3); create table v (id int); create view seen as select 1 as one;
         create function wiping() returns trigger language plpgsql as $$ begin delete from t; return null; end $$;
