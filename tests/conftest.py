@@ -26,6 +26,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# A rehearsal takes longer than a plan. Tests about it ask for it.
+os.environ["MOSAIC_REHEARSE"] = "0"
+
 # Few examples and no deadline, for busy machines.
 settings.register_profile("no_deadline", deadline=None, max_examples=60)
 settings.load_profile("no_deadline")

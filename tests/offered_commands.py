@@ -40,7 +40,9 @@ def _reject_repeated(command: click.Command, words: list[str]) -> None:
     """Click itself silently takes the last one."""
     for option in command.params:
         if isinstance(option, click.Option) and not option.multiple:
-            given = [word for word in words if word.partition("=")[0] in option.opts]
+            given = [
+                word for word in words if word.partition("=")[0] in (*option.opts, *option.secondary_opts)
+            ]
             if len(given) > 1:
                 raise click.UsageError(f"{given[0]} is given {len(given)} times")
 

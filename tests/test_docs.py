@@ -110,7 +110,7 @@ def test_cli_md_documents_every_command_and_option(name: str) -> None:
     text = documentation_of(name)
     for parameter in COMMANDS[name].params:
         words = (
-            parameter.opts
+            [*parameter.opts, *parameter.secondary_opts]
             if isinstance(parameter, click.Option)
             else [parameter.metavar or parameter.name.upper()]
         )
@@ -141,7 +141,8 @@ def test_cli_md_has_no_unknown_commands() -> None:
 @pytest.mark.parametrize("name", [each for each in COMMANDS if each != "mosaic-deploy"])
 def test_cli_md_has_no_unknown_options(name: str) -> None:
     rows = re.findall(r"^\| (`-.*?) \|", sections(CLI)[name], re.MULTILINE)
-    known = {word for parameter in COMMANDS[name].params for word in parameter.opts} | {"--help", "-h"}
+    known = {word for each in COMMANDS[name].params for word in (*each.opts, *each.secondary_opts)}
+    known |= {"--help", "-h"}
     assert {word.split()[0] for row in rows for word in re.findall(r"`(-[^`]+)`", row)} <= known
     assert common_options(name) - {"PATH"} <= known
 

@@ -17,7 +17,8 @@ from mosaic_deploy.agent import tools
 from mosaic_deploy.agent.account import ToolTarget
 from mosaic_deploy.agent.arguments import invalid_arguments, refuse_unknown, unknown_tool
 from mosaic_deploy.agent.http import serve_http
-from mosaic_deploy.cli.render.json_documents import Document, error_document
+from mosaic_deploy.cli.render.json_documents import error_document
+from mosaic_deploy.cli.render.schema_documents import Document
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.git import repository_root
 from mosaic_deploy.schema_files import read_schema_text

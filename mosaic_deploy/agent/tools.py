@@ -18,12 +18,12 @@ from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_r
 from mosaic_deploy.cli.commands.deploy.validate import check_manifest
 from mosaic_deploy.cli.commands.inspect.explain import require_explanation
 from mosaic_deploy.cli.render.json_documents import (
-    Document,
     apply_document,
     plan_document,
     status_document,
     validate_document,
 )
+from mosaic_deploy.cli.render.schema_documents import Document
 from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
 from mosaic_deploy.cli.target.identity import holder, local_processes
@@ -66,7 +66,8 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
 def plan(target: ToolTarget) -> Document:
     """The plan, with the fingerprint that `apply` needs."""
     with target.open("plan") as session:
-        return plan_document(_make_plan(session).plan)
+        planned = session.rehearse(_make_plan(session), None, command=session.scope.command("plan"))
+        return plan_document(planned.plan)
 
 
 def apply(target: ToolTarget, fingerprint: str) -> Document:

@@ -204,6 +204,12 @@ def out_of_order(command: F) -> F:
     )(command)
 
 
+def rehearse(command: F) -> F:
+    """`--rehearse` and `--no-rehearse`."""
+    text = "Run pending migrations on a copy of the live schema first (default with the `local` extra)."
+    return click.option("--rehearse/--no-rehearse", default=None, help=text)(command)
+
+
 def detailed_exitcode(command: F) -> F:
     """`--detailed-exitcode`."""
     return click.option(

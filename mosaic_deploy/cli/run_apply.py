@@ -44,6 +44,8 @@ class DeployOptions:
     dry_run: bool = False
     lock_timeout: float = 60.0
     force_unlock: bool = False
+    rehearse: bool | None = None
+    """The option; see `rehearse_plan`. A saved plan isn't rehearsed again: it is applied only if nothing has changed since."""
     question: str = "Apply these changes?"
     superseded: Callable[[], bool] = lambda: False
     """Whether another deploy follows at once; see ApplyOptions."""
@@ -75,6 +77,7 @@ def plan_and_apply(
     def once(last: bool) -> int:
         with heading("Plan"):
             planned, final = _make_plan(screen, session, deploy_options)
+            planned = _rehearse(session, deploy_options, planned)
             last_plan[:] = [planned.plan]
             _show_plan(screen, session, deploy_options, planned, final=final)
         asked = False
@@ -84,7 +87,9 @@ def plan_and_apply(
             shown = planned.plan
             planned, final = _make_plan(screen, session, deploy_options)
             if planned.plan.consent_digest == shown.consent_digest:
+                planned = replace(planned, plan=replace(planned.plan, rehearsal=shown.rehearsal))
                 break
+            planned = _rehearse(session, deploy_options, planned)
             last_plan[:] = [planned.plan]
             screen.print_notice([CHANGED_MEANWHILE])
             _show_plan(screen, session, deploy_options, planned, final=final)
@@ -164,6 +169,10 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
     )
     already_applied = saved_plan is not None and not saved_plan.refuse_changed(planned)
     return planned, already_applied or deploy_options.dry_run or not planned.has_work
+
+
+def _rehearse(session: Session, deploy_options: DeployOptions, planned: PreparedPlan) -> PreparedPlan:
+    return planned if deploy_options.saved_plan else session.rehearse(planned, deploy_options.rehearse)
 
 
 def _apply_events(

@@ -6,26 +6,27 @@ The real database isn't changed: `clone` is an API whose SQL goes to the clone.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
-from mosaic_deploy.deploy.applying.migrations import timeout_text
+from mosaic_deploy.deploy.applying.migrations import migration_steps
+from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import DraftFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
+from mosaic_deploy.live.database.clones import hold_lease
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
 from mosaic_deploy.live.database.runner import Runner
-from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.model.catalog import SchemaChange
+from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.quote import literal
 
 HOLDER = "a draft (this is a copy of the database)"
 """Holder of the clone's lease, which never expires: a deploy to the clone by mistake is refused."""
@@ -48,7 +49,7 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
     session = _lock_clone(clone, project, planned)
     version = _unused_version(planned)
     try:
-        for _ in Runner(clone, project, session).run(_steps(draft, version)):
+        for _ in Runner(clone, project, session).run([*_steps(draft, version)]):
             continue
     except StepFailed as failure:
         raise _draft_failed(failure, draft) from None
@@ -65,18 +66,8 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
 def _lock_clone(clone: Api, project: str, planned: PreparedPlan) -> SqlSession:
     """Takes the clone's lease for good, so the draft can run as a migration does and deploys are refused."""
     token = secrets.token_hex(16)
-    clone.sql(project, ledger_tables.install_sql())
-    clone.sql(
-        project,
-        "INSERT INTO mosaic_deploy.lease (holder, token, acquired_at, expires_at) "
-        f"VALUES ({literal(HOLDER)}, {literal(token)}, pg_catalog.clock_timestamp(), 'infinity') "
-        "ON CONFLICT (one) DO UPDATE SET holder = EXCLUDED.holder, token = EXCLUDED.token, "
-        "acquired_at = EXCLUDED.acquired_at, expires_at = EXCLUDED.expires_at",
-    )
-    database = planned.desired.manifest.database
-    lock = database.lock_timeout if database else None
-    statement = database.statement_timeout if database else None
-    return SqlSession(token, "draft", timeout_text(lock), timeout_text(statement))
+    hold_lease(clone, project, HOLDER, token)
+    return migration_session(planned.desired.manifest, token, "draft")
 
 
 def _unused_version(planned: PreparedPlan) -> str:
@@ -85,21 +76,12 @@ def _unused_version(planned: PreparedPlan) -> str:
     return str(max((int(migration.version) for migration in known), default=0) + 1)
 
 
-def _steps(draft: ParsedFile, version: str) -> Sequence[Step]:
-    return [
-        Step(
-            version=version,
-            file=draft.file.migration.file,
-            checksum=draft.file.migration.checksum,
-            semantic=draft.prefix_checksums[number - 1],
-            semantic_before=draft.prefix_checksums[number - 2] if number > 1 else "",
-            source=draft.file.text,
-            number=number,
-            steps=len(draft.steps),
-            sql=step,
-        )
-        for number, step in enumerate(draft.steps, 1)
-    ]
+def _steps(draft: ParsedFile, version: str) -> Iterator[Step]:
+    migration = draft.file.migration
+    change = ApplyMigration(
+        version, migration.file, migration.checksum, draft.semantic, steps=len(draft.steps)
+    )
+    return migration_steps(change, draft)
 
 
 def _draft_failed(failure: StepFailed, draft: ParsedFile) -> DraftFailed:

@@ -138,6 +138,12 @@ class DraftFailed(StatementFailed):
     code = "draft_failed"
 
 
+class RehearsalFailed(StatementFailed):
+    """PostgreSQL rejected a statement of a pending migration in the rehearsal of the plan. Nothing live was changed."""
+
+    code = "rehearsal_failed"
+
+
 class RepairRefused(MigrationError):
     """This repair of the migration history is ambiguous, not needed, or contradicts the database."""
 

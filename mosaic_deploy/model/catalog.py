@@ -1,4 +1,4 @@
-"""Objects of a database schema, as read from PostgreSQL's catalogs, their differences, and drift from what was recorded."""
+"""Objects of a database schema, as read from PostgreSQL's catalogs, their differences, drift, and what a rehearsal changed."""
 
 from __future__ import annotations
 
@@ -132,3 +132,40 @@ class SchemaDrift:
     def facts(self) -> Mapping[str, object]:
         """What identifies the drift: equal for equal differences."""
         return {str(change.object): [change.before, change.after] for change in self.changes}
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsedChange:
+    """What the plan's changes `addresses` did in the rehearsal: usually one migration or seed.
+
+    They are several if they are one transaction, or if there are very many. `notices` are what PostgreSQL reported, such as
+    `NOTICE: table "old" does not exist, skipping`.
+    """
+
+    addresses: tuple[str, ...]
+    changes: tuple[SchemaChange, ...]
+    notices: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A plan's migrations, run on a database that the live history makes and that holds no live rows.
+
+    `not_rehearsed` says why that wasn't possible; then `differences` may be how the live schema differs from what the recorded
+    files make. `base` and `result` identify the schema before and after. `server` and `live_server` are versions of PostgreSQL.
+    `remarks` are differences that may matter.
+    """
+
+    done: tuple[RehearsedChange, ...] = ()
+    base: str = ""
+    result: str = ""
+    server: str = ""
+    live_server: str = ""
+    remarks: tuple[str, ...] = ()
+    not_rehearsed: str = ""
+    differences: tuple[SchemaChange, ...] = ()
+
+    def of(self, address: str) -> RehearsedChange | None:
+        """The result that ends with this change of the plan; None for one that is reported with a later one."""
+        return next((each for each in self.done if each.addresses[-1] == address), None)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
-from mosaic_deploy.model.catalog import SchemaDrift
+from mosaic_deploy.model.catalog import Rehearsal, SchemaDrift
 from mosaic_deploy.model.change import Action, Change, Delete, LoosenPolicy, RollBackMigration, RunsSql
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.snapshot import Project
@@ -76,6 +76,9 @@ class Plan:
     """By kind, the live files that the manifest controls: those it wants, and those it would delete."""
     drift: SchemaDrift | None = None
     """How the live schema differs from the recorded one; None if the manifest has no migrations, or nothing is deployed."""
+
+    rehearsal: Rehearsal | None = None
+    """What the pending migrations did in a rehearsal; None if none was made or wanted."""
 
     @property
     def partial(self) -> bool:

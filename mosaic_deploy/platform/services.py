@@ -43,6 +43,8 @@ class Platform:
     dev: DevSessions
     drafts: DraftSessions
     health: DatabaseHealth
+    # By name: when the database of a rehearsal was last used.
+    rehearsals: dict[str, float] = field(default_factory=dict)
     # Dashboard and inbox, which show keys and emails, are served only to this machine's user.
     local: bool = True
     # If None, emails stay in the local inbox.

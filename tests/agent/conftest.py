@@ -38,18 +38,18 @@ def _environ(platform) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("MOSAIC_", "GITHUB_", "CI"))
     }
-    return {**kept, "MOSAIC_HOME": str(platform.home)}
+    return {**kept, "MOSAIC_HOME": str(platform.home), "MOSAIC_REHEARSE": "0"}
 
 
 @pytest.fixture
 def session(folder: Path, platform) -> Callable[..., Any]:
     """Runs one conversation of a client with `mosaic-deploy mcp` (and these options) in the project's folder."""
 
-    def converse(conversation: Callable[[Client], Awaitable[Any]], *options: str) -> Any:
+    def converse(conversation: Callable[[Client], Awaitable[Any]], *options: str, rehearse: str = "0") -> Any:
         server = StdioServerParameters(
             command=sys.executable,
             args=["-m", "mosaic_deploy", "mcp", *options],
-            env=_environ(platform),
+            env={**_environ(platform), "MOSAIC_REHEARSE": rehearse},
             cwd=folder,
         )
 

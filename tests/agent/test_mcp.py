@@ -65,6 +65,24 @@ def test_a_plan_shows_what_was_changed_by_hand(session, folder: Path, platform) 
     session(conversation)
 
 
+def test_a_plan_is_rehearsed(session, folder: Path) -> None:
+    async def conversation(client: Client) -> None:
+        first = await call(client, "plan", local=True)
+        assert first["rehearsal"] is None
+        await call(client, "apply", local=True, fingerprint=first["fingerprint"])
+        (folder / "sql/2_c.sql").write_text("alter table t add c int;")
+        [done] = (await call(client, "plan", local=True))["rehearsal"]["done"]
+        assert [change["name"] for change in done["changes"]] == ["c"]
+        (folder / "sql/2_c.sql").write_text("select nothing();")
+        failed = (await call(client, "plan", local=True))["error"]
+        assert failed["code"] == "rehearsal_failed"
+        [action] = failed["next_actions"]
+        assert action["command"] == f"mosaic-deploy plan --local {folder} --no-rehearse"
+        assert action["needs_person"]
+
+    session(conversation, rehearse="")
+
+
 def test_destructive_changes_are_refused(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         first = await call(client, "plan", local=True)

@@ -36,6 +36,7 @@ def environment(tmp_path: Path, platform) -> dict[str, str]:
     return {
         **kept,
         "MOSAIC_HOME": str(platform.home),
+        "MOSAIC_REHEARSE": "0",
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "XDG_CONFIG_HOME": str(tmp_path / "no keys"),
         "NO_COLOR": "1",

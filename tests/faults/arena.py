@@ -89,6 +89,7 @@ class Arena:
             "MOSAIC_API_URL": f"http://127.0.0.1:{self.proxy.port}",
             "MOSAIC_API_KEY": self.api_key,
             "MOSAIC_HOME": str(self.home),
+            "MOSAIC_REHEARSE": "0",
             "XDG_CACHE_HOME": str(folder / "cache"),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "PYTHONPATH": str(ROOT),

@@ -7,11 +7,11 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.render.schema_documents import Document, drift_document, rehearsal_document
 from mosaic_deploy.diff.schema_drift import schema_drift
 from mosaic_deploy.errors import Location, MosaicError, NextAction, Problem
-from mosaic_deploy.model.catalog import SchemaChange, SchemaDrift
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
     from mosaic_deploy.source.snapshot import Desired
 
-Document = dict[str, Any]
 FORMAT = 1
 """The version of these documents; raised by changes that could break a reader."""
 _LOCATION = re.compile(r"(.*?)(?::(\d+))?(?::(\d+))?", re.DOTALL)
@@ -51,6 +50,7 @@ def plan_document(plan: Plan) -> Document:
             "to_overwrite": plan.overwrite_count,
         },
         "drift": drift_document(plan.drift, bodies=False),
+        "rehearsal": rehearsal_document(plan.rehearsal),
         "selection": _selection(plan),
         "fingerprint": plan.fingerprint,
     }
@@ -61,33 +61,6 @@ def _selection(plan: Plan) -> Document | None:
     if not (plan.only or plan.excluded):
         return None
     return {"only": list(plan.only), "except": list(plan.excluded), "left_out": list(plan.left_out)}
-
-
-def drift_document(drift: SchemaDrift | None, *, bodies: bool = True) -> Document | None:
-    """The differences of the live schema. Without `bodies`, definitions of several lines are left out."""
-    if drift is None:
-        return None
-    return {
-        "state": str(drift.state),
-        "message": drift.message or None,
-        "changes": [schema_change_document(change, bodies=bodies) for change in drift.changes],
-        "truncated": drift.truncated,
-        "recorded_by": drift.deploy_id or None,
-        "recorded_at": drift.recorded_at or None,
-    }
-
-
-def schema_change_document(change: SchemaChange, *, bodies: bool = True) -> Document:
-    part = change.object
-    shown = bodies or "\n" not in f"{change.before or ''}{change.after or ''}"
-    return {
-        "action": change.action,
-        "kind": part.kind,
-        "name": part.name,
-        "of": part.parent or None,
-        "before": change.before if shown else None,
-        "after": change.after if shown else None,
-    }
 
 
 def hazard_document(hazard: Hazard) -> Document:

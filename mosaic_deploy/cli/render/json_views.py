@@ -12,7 +12,6 @@ from typing import Any
 
 from mosaic_deploy.cli.render.json_documents import (
     FORMAT,
-    Document,
     apply_document,
     error_document,
     event_document,
@@ -24,6 +23,7 @@ from mosaic_deploy.cli.render.json_documents import (
     stdout_needs_ascii,
     validate_document,
 )
+from mosaic_deploy.cli.render.schema_documents import Document
 from mosaic_deploy.cli.visible_text import safe_json
 from mosaic_deploy.errors import MosaicError, NextAction
 from mosaic_deploy.live.snapshot import LiveState

@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,8 @@ from mosaic_deploy.errors import (
     SourceUnreadable,
     WriteFailed,
 )
+from mosaic_deploy.user_cache import cache_folder
+from mosaic_deploy.version import __version__
 
 _REQUIRED_PACKAGES = ("jinja2", "obstore", "pg0", "psycopg", "psycopg_pool", "starlette", "uvicorn")
 _START_TIMEOUT = 180.0
@@ -86,10 +89,41 @@ def platform_home() -> Path:
 
 def ensure_started() -> EmbeddedPlatform:
     """The running platform, started if needed. Raises PlatformFailed and the errors of `run_platform_command`."""
-    found = _find_running()
+    found = _find_running(platform_home())
     if found is None:
         found = run_platform_command("start")
     return EmbeddedPlatform(str(found["url"]), str(found["api_key"]), str(found.get("port_changed") or ""))
+
+
+def ensure_rehearsals_started() -> EmbeddedPlatform:
+    """The platform on which plans for other platforms are rehearsed. It stops itself when it isn't used.
+
+    It has a home of its own in the cache, so a rehearsal never touches the projects of the user's platform. Raises as
+    `ensure_started`.
+    """
+    home = cache_folder() / "rehearsals"
+    environment = {
+        "MOSAIC_HOME": str(home),
+        "MOSAIC_LOCAL_IDLE": _REHEARSALS_IDLE_SECONDS,
+        **dict.fromkeys(("MOSAIC_LOCAL_SQL", "MOSAIC_SMTP_URL"), ""),
+    }
+    found = _find_running(home)
+    if found is not None and found.get("version") != __version__:
+        run_platform_command("stop", environment=environment)
+        found = None
+    if found is None:
+        # Not the usual port, which the user's own platform prefers.
+        found = run_platform_command("start", "--port", str(_free_port()), environment=environment)
+    return EmbeddedPlatform(str(found["url"]), str(found["api_key"]))
+
+
+_REHEARSALS_IDLE_SECONDS = "600"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def read_inbox() -> list[dict[str, Any]]:
@@ -97,7 +131,7 @@ def read_inbox() -> list[dict[str, Any]]:
 
     Raises PlatformNotRunning, PlatformFailed.
     """
-    found = _find_running()
+    found = _find_running(platform_home())
     if found is None:
         raise PlatformNotRunning(
             "the embedded platform isn't running",
@@ -210,10 +244,10 @@ def _parse_document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return document
 
 
-def _find_running() -> dict[str, Any] | None:
+def _find_running(home: Path) -> dict[str, Any] | None:
     """The `platform.json` of the platform that runs for this home; starts no process."""
     try:
-        document = json.loads((platform_home() / "platform.json").read_text())
+        document = json.loads((home / "platform.json").read_text())
         with _direct_opener().open(f"{document['url']}/healthz", timeout=2) as response:
             health = json.load(response)
     except (OSError, ValueError, KeyError):
@@ -238,7 +272,7 @@ def _direct_opener() -> urllib.request.OpenerDirector:
 
 def running_url() -> str | None:
     """The URL of the running platform, None if it isn't running."""
-    found = _find_running()
+    found = _find_running(platform_home())
     return str(found["url"]) if found else None
 
 

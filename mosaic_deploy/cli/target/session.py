@@ -97,6 +97,19 @@ class Session:
         planned = deploy.plan(self.api, self.manifest, self.target, options)
         return replace(planned, plan=self._complete_notes(planned.plan))
 
+    def rehearse(
+        self,
+        planned: PreparedPlan,
+        wanted: bool | None,
+        *,
+        always: bool = False,
+        command: str | None = None,
+    ) -> PreparedPlan:
+        """As `rehearse_plan`."""
+        from mosaic_deploy.cli.target.rehearsal import rehearse_plan
+
+        return rehearse_plan(self, planned, wanted, always=always, command=command)
+
     def _complete_notes(self, plan: Plan) -> Plan:
         notes = (
             replace(note, message=self.scope.add_scope_to_text(note.message) or "") for note in plan.notes

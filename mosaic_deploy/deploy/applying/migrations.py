@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.consent_exceeded import consent_exceeded
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
-from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.applying.run import Run, migration_session
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
@@ -110,17 +111,8 @@ def apply_migrations(run: Run) -> Iterator[Event]:
 
 def run_session(run: Run) -> SqlSession:
     """The session of this run, with the manifest's timeouts."""
-    database = run.planned.desired.manifest.database
-    lock = database.lock_timeout if database else None
-    statement = database.statement_timeout if database else None
-    return SqlSession(
-        run.claim.token, run.claim.deploy_id, timeout_text(lock), timeout_text(statement), run.existing()
-    )
-
-
-def timeout_text(seconds: float | None) -> str | None:
-    """A timeout in PostgreSQL's format."""
-    return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
+    manifest, claim = run.planned.desired.manifest, run.claim
+    return replace(migration_session(manifest, claim.token, claim.deploy_id), existing=run.existing())
 
 
 def checked_step(
@@ -158,13 +150,28 @@ def _offset(text: str, location: Location) -> int:
 
 
 def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
-    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger.
+    """The steps that aren't committed yet, with the checks and the agreement of the plan.
 
-    Only the first one carries the file's text, and none if the ledger has it already: a text can be large.
+    None carries the file's text if the ledger has it already: a text can be large.
     """
     rows = run.planned.live.snapshot.migrations or ()
     recorded = any(row.version == change.version and row.checksum == change.checksum for row in rows)
     hazards = run.planned.plan.hazards
+    for step in migration_steps(change, parsed):
+        checks = parsed.checks if step.number == 1 else ()
+        yield replace(
+            step,
+            source=None if recorded else step.source,
+            sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
+            agreed=agreed_effects(run, parsed.file, step.number),
+        )
+
+
+def migration_steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:
+    """The steps that aren't committed yet. A file without statements is one empty step, for its row in the ledger.
+
+    Only the first one carries the file's text.
+    """
     steps = parsed.steps or (EMPTY_STEP,)
     for number, step in enumerate(steps, 1):
         if number > change.steps_done:
@@ -174,11 +181,10 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
                 checksum=change.checksum,
                 semantic=parsed.prefix_checksums[number - 1],
                 semantic_before=parsed.prefix_checksums[number - 2] if number > 1 else "",
-                source=None if recorded or number > change.steps_done + 1 else parsed.recorded_text,
+                source=None if number > change.steps_done + 1 else parsed.recorded_text,
                 number=number,
                 steps=change.steps,
-                sql=checked_step(step, number, parsed.file, hazards, parsed.checks if number == 1 else ()),
-                agreed=agreed_effects(run, parsed.file, number),
+                sql=step,
                 next_session=steps[number].session if number < len(steps) else None,
             )
 

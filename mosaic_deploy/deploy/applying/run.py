@@ -18,8 +18,9 @@ from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import StillRunning
-from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.sql.execution.step import SqlSession
 from mosaic_deploy.sql.guard.agreement import Existing
 
 
@@ -109,3 +110,16 @@ class Run:
         if rows and "held" in rows[0] and int(rows[0]["held"]) == 0:
             raise lease_lost_error()
         return int(rows[0].get("written") or 0) if rows else 0
+
+
+def migration_session(manifest: Manifest, token: str, deploy_id: str) -> SqlSession:
+    """A session with the manifest's timeouts, whose steps aren't measured."""
+    database = manifest.database
+    lock = database.lock_timeout if database else None
+    statement = database.statement_timeout if database else None
+    return SqlSession(token, deploy_id, _timeout_text(lock), _timeout_text(statement))
+
+
+def _timeout_text(seconds: float | None) -> str | None:
+    """A timeout in PostgreSQL's format."""
+    return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"

@@ -16,9 +16,9 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.version import __version__
 
 _TOTALS = """
-SELECT (SELECT count(*) FROM project WHERE status = 'running') AS running,
-       (SELECT count(*) FROM project WHERE status = 'provisioning') AS provisioning,
-       (SELECT count(*) FROM project WHERE status = 'deleting') AS deleting,
+SELECT (SELECT count(*) FROM project WHERE status = 'running' AND NOT hidden) AS running,
+       (SELECT count(*) FROM project WHERE status = 'provisioning' AND NOT hidden) AS provisioning,
+       (SELECT count(*) FROM project WHERE status = 'deleting' AND NOT hidden) AS deleting,
        (SELECT count(*) FROM static_file) AS static_files,
        (SELECT coalesce(sum(size), 0)::bigint FROM static_file) AS static_bytes,
        (SELECT count(*) FROM stored_file) AS stored_files,

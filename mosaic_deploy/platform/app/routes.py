@@ -19,7 +19,7 @@ from mosaic_deploy.platform.dashboard.access import browser_session_required
 from mosaic_deploy.platform.hosting import live_reload, static
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
-from mosaic_deploy.platform.projects import drafts, projects, tickets
+from mosaic_deploy.platform.projects import drafts, projects, rehearsals, tickets
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import endpoint as sql_endpoint
 from mosaic_deploy.platform.storage import storage
@@ -197,6 +197,7 @@ LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("POST", "/leave", False, browser_session_required(access.end_browser_session)),
     ("GET", "/metrics", False, metrics.show_metrics),
     ("POST", "/key/rotate", True, local_key.rotate_now),
+    ("POST", "/rehearsal", True, rehearsals.update_rehearsal),
     ("POST", "/dev/{project_id}", True, live_reload.update_session),
     ("POST", "/dev/{project_id}/draft", True, drafts.update_session),
     ("GET", "/healthz", False, page.health),

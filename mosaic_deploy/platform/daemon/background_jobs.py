@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import signal
+import time
 from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
@@ -14,7 +17,7 @@ import psycopg
 from obstore.exceptions import BaseError
 
 from mosaic_deploy.platform.postgres import clones
-from mosaic_deploy.platform.projects import drafts, provisioning
+from mosaic_deploy.platform.projects import drafts, provisioning, rehearsals
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.storage import orphans
 
@@ -42,6 +45,7 @@ async def run_background_jobs(platform: Platform) -> None:
             if platform.local:
                 await drafts.drop_expired(platform)
                 await clones.drop_retired_clones(platform.server)
+                await rehearsals.drop_unused(platform)
             while await platform.may_delete_objects() and await orphans.sweep(platform.pool, platform.store):
                 pass
 
@@ -87,3 +91,17 @@ async def maintain_connections(platform: Platform) -> None:
             with contextlib.suppress(psycopg.Error):
                 async with platform.pool.connection(timeout=1):
                     pass
+
+
+async def stop_when_idle(platform: Platform, seconds: float) -> None:
+    """Ends the platform as SIGTERM does, once there was no request for this long. With 0 it never does."""
+    requests, since = -1, time.monotonic()
+    while seconds:
+        await asyncio.sleep(min(1.0, seconds / 4))
+        counted = sum(platform.journal.counts.values())
+        if counted != requests or platform.journal.in_flight:
+            requests, since = counted, time.monotonic()
+        elif time.monotonic() - since > seconds:
+            log.info("no request for %.0f seconds; stopping", seconds)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return

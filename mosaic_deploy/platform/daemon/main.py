@@ -40,7 +40,7 @@ from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.postgres.server_log import rotate_log
 from mosaic_deploy.platform.postgres.server_process import Postgres
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
-from mosaic_deploy.platform.projects.limits import local_limits
+from mosaic_deploy.platform.projects.limits import idle_seconds, local_limits
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
 from mosaic_deploy.platform.storage.object_store import folder_store
@@ -111,6 +111,7 @@ async def _open_platform(
     folder: Path, state: PlatformState, installation: Installation
 ) -> AsyncIterator[Platform]:
     sql_modes, limits = sql_modes_from_environment(), local_limits(os.environ)
+    idle_seconds(os.environ)  # an invalid value is reported before anything starts
     mailer = smtp.mailer_from_url(os.environ.get(smtp.SMTP_URL_VARIABLE))
     server = Server.embedded(state.postgres_port, state.postgres_password)
     await databases.prepare_server(server, installation)
@@ -168,6 +169,7 @@ async def _run_background(platform: Platform, postgres: Postgres) -> None:
         background_jobs.run_background_jobs(platform),
         background_jobs.maintain_connections(platform),
         rotate_when_due(platform),
+        background_jobs.stop_when_idle(platform, idle_seconds(os.environ)),
         _supervise_postgres(postgres, platform.state),
     )
 

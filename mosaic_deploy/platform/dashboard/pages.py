@@ -26,7 +26,7 @@ SELECT project.*, account.tier,
        (SELECT count(*) FROM static_file WHERE project_id = project.id) AS static_files,
        (SELECT coalesce(sum(size), 0)::bigint FROM stored_file WHERE project_id = project.id) AS storage_bytes
 FROM project JOIN account ON account.id = project.account_id
-WHERE account_id = %(account)s ORDER BY project.created_at DESC, project.id
+WHERE account_id = %(account)s AND NOT project.hidden ORDER BY project.created_at DESC, project.id
 """
 # Reading a project's deploys takes a connection to its database.
 _MAX_DEPLOY_PROJECTS = 10

@@ -57,35 +57,42 @@ def next_clone_name(project_id: str) -> str:
 
 
 async def create_clone(server: Server, project_id: str) -> None:
-    """Create the next clone of the project's database. Idle connections to the database are terminated.
-
-    Raises Fault (409) with the names of connections that stay active for too long.
-    """
+    """Create the next clone of the project's database. Raises Fault (409) as `copy_database`."""
     base, clone = database_name(project_id), next_clone_name(project_id)
     async with await server.connect(server.maintenance) as connection:
         await _retire(server, connection, (clone,))
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false").format(
-            sql.Identifier(clone), sql.Identifier(base), sql.Identifier(base)
-        )
-        try:
-            # While it waits, PostgreSQL lets no new connections in.
-            async with _terminating_connections(server, (base,), _TERMINATE_IDLE):
-                await connection.execute(statement)
-        except psycopg.errors.ObjectInUse as error:
-            busy = await (await connection.execute(_LIST_CONNECTIONS, [base])).fetchall()
-            users = ", ".join(f"{name} (process {pid}, {state})" for name, pid, state in busy)
-            message = f"the database is in use and can't be copied: {users or 'a connection that just ended'}"
-            raise Fault(409, "database_in_use", message) from error
-        await connection.execute(_COPY_SETTINGS, [base, clone])
-        await revoke_public_access(connection, clone)
-        await _allow_connections(connection, clone, allowed=True)
+        await copy_database(server, connection, base, clone, owner=base)
+
+
+async def copy_database(
+    server: Server, connection: Connection, source: str, copy: str, *, owner: str
+) -> None:
+    """Create `copy` with the settings of `source`. Idle connections to `source` are terminated.
+
+    Raises Fault (409) with the names of connections that stay active for too long.
+    """
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} ALLOW_CONNECTIONS false").format(
+        sql.Identifier(copy), sql.Identifier(source), sql.Identifier(owner)
+    )
+    try:
+        # While it waits, PostgreSQL lets no new connections in.
+        async with _terminating_connections(server, (source,), _TERMINATE_IDLE):
+            await connection.execute(statement)
+    except psycopg.errors.ObjectInUse as error:
+        busy = await (await connection.execute(_LIST_CONNECTIONS, [source])).fetchall()
+        users = ", ".join(f"{name} (process {pid}, {state})" for name, pid, state in busy)
+        message = f"the database is in use and can't be copied: {users or 'a connection that just ended'}"
+        raise Fault(409, "database_in_use", message) from error
+    await connection.execute(_COPY_SETTINGS, [source, copy])
+    await revoke_public_access(connection, copy)
+    await _allow_connections(connection, copy, allowed=True)
 
 
 async def promote_clone(server: Server, project_id: str) -> None:
     """Replace the served clone by the next one, atomically. Connections to both are terminated."""
     served, clone = served_clone_name(project_id), next_clone_name(project_id)
     async with await server.connect(server.maintenance) as connection:
-        for name in await _existing(connection, (served, clone)):
+        for name in await existing_databases(connection, (served, clone)):
             await _allow_connections(connection, name, allowed=False)
         async with (
             _terminating_connections(server, (served, clone), _TERMINATE_ALL),
@@ -119,8 +126,16 @@ async def drop_retired_clones(server: Server) -> None:
                 await connection.execute(statement.format(sql.Identifier(name)))
 
 
+async def close_and_rename(server: Server, connection: Connection, name: str, new_name: str) -> None:
+    """Terminate the database's connections, allow no new ones, and rename it. Does nothing if it doesn't exist."""
+    if await existing_databases(connection, (name,)):
+        await _allow_connections(connection, name, allowed=False)
+        async with _terminating_connections(server, (name,), _TERMINATE_ALL):
+            await _rename(connection, name, new_name)
+
+
 async def _retire(server: Server, connection: Connection, names: Sequence[str]) -> None:
-    existing = await _existing(connection, names)
+    existing = await existing_databases(connection, names)
     for name in existing:
         await _allow_connections(connection, name, allowed=False)
     async with _terminating_connections(server, existing, _TERMINATE_ALL):
@@ -130,7 +145,7 @@ async def _retire(server: Server, connection: Connection, names: Sequence[str]) 
 
 async def _rename_to_retired(connection: Connection, name: str) -> None:
     """Does nothing if the database doesn't exist. It must have no connections."""
-    if await _existing(connection, (name,)):
+    if await existing_databases(connection, (name,)):
         base, _, _ = name.partition(_CLONE_SUFFIX)
         await _rename(connection, name, f"{base}{_CLONE_SUFFIX}_old_{secrets.token_hex(4)}")
 
@@ -140,7 +155,8 @@ async def _rename(connection: Connection, name: str, new_name: str) -> None:
     await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(new_name)))
 
 
-async def _existing(connection: Connection, names: Sequence[str]) -> list[str]:
+async def existing_databases(connection: Connection, names: Sequence[str]) -> list[str]:
+    """Those of `names` that exist."""
     query = "SELECT datname FROM pg_database WHERE datname = ANY(%s)"
     return [name for (name,) in await (await connection.execute(query, [list(names)])).fetchall()]
 

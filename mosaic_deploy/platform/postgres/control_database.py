@@ -150,6 +150,11 @@ MIGRATIONS = (
     """
     CREATE INDEX ON ticket (account_id, created_at);
     """,
+    """
+    -- The project whose databases rehearsals use, one per account. No list shows it.
+    ALTER TABLE project ADD hidden boolean NOT NULL DEFAULT false;
+    CREATE UNIQUE INDEX ON project (account_id) WHERE hidden;
+    """,
 )
 
 

@@ -36,11 +36,12 @@ log = logging.getLogger(__name__)
 
 
 async def remove_project(server: Server, name: str) -> None:
-    """Drop the role `name`, its database of that name, and its clones, if they exist."""
+    """Drop the role `name`, its database of that name, its clones, and databases of rehearsals, if they exist."""
     async with await server.connect(server.maintenance, lock_timeout=_LOCK_TIMEOUT_MS) as connection:
         found = await connection.execute(
-            "SELECT datname FROM pg_database WHERE datname = %s OR starts_with(datname, %s)",
-            [name, f"{name}_draft"],
+            "SELECT datname FROM pg_database WHERE datname = %(name)s OR starts_with(datname, %(name)s || '_draft')"
+            " OR starts_with(datname, %(name)s || '_rehearsal_') OR starts_with(datname, %(name)s || '_base_')",
+            {"name": name},
         )
         databases = [str(row[0]) for row in await found.fetchall()]
         exists = await _role_exists(connection, name)

@@ -29,11 +29,11 @@ _QUIET_SECONDS = 60.0
 """How long a server that isn't ready may report nothing while it starts."""
 
 # The superuser may connect to every database, other roles only to the one with their own name. The third rule also
-# lets them reach clones, whose CONNECT privilege admits only the owner.
+# lets them reach clones and the databases of rehearsals, whose CONNECT privilege admits only the owner.
 HBA_RULES = rf"""
 host  all       {SUPERUSER}  127.0.0.1/32  scram-sha-256
 host  sameuser  all          127.0.0.1/32  scram-sha-256
-host  "/^tenant_\w+_draft(_next)?$"  "/^tenant_"  127.0.0.1/32  scram-sha-256
+host  "/^tenant_\w+_(draft|draft_next|rehearsal_[0-9a-f]+)$"  "/^tenant_"  127.0.0.1/32  scram-sha-256
 """.lstrip()
 
 _SETTINGS = {

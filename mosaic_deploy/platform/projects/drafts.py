@@ -18,6 +18,7 @@ from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import clones, databases
+from mosaic_deploy.platform.projects import rehearsals
 from mosaic_deploy.platform.projects.dev_sessions import SESSION_TTL_SECONDS, DraftSession
 from mosaic_deploy.platform.projects.projects import (
     find_project_by_id,
@@ -26,7 +27,8 @@ from mosaic_deploy.platform.projects.projects import (
 )
 from mosaic_deploy.platform.services import Platform
 
-# Selects the database of a call: `base` is the project's own, `draft NAME` the clone that NAME is preparing.
+# Selects the database of a call: `base` is the project's own, `draft NAME` the clone that NAME is preparing,
+# `rehearsal NAME` a rehearsal's.
 # Without it, a call uses the database that is served.
 DATABASE_HEADER = "mosaic-database"
 
@@ -64,6 +66,8 @@ async def target_database(platform: Platform, project: DictRow, request: Request
     base = databases.database_name(project["id"])
     requested = request.headers.get(DATABASE_HEADER, "")
     draft = platform.drafts.find(project["id"]) if platform.local else None
+    if platform.local and requested.startswith("rehearsal "):
+        return rehearsals.database_in_use(platform, project["id"], requested.removeprefix("rehearsal "))
     if requested.startswith("draft "):
         _require_draft(platform, project["id"], requested.removeprefix("draft "))
         return clones.next_clone_name(project["id"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mosaic_deploy.platform.faults import ProcessFault
 
 STORAGE_VARIABLE, EMAILS_VARIABLE = "MOSAIC_LOCAL_STORAGE", "MOSAIC_LOCAL_EMAILS"
+IDLE_VARIABLE = "MOSAIC_LOCAL_IDLE"
 
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(B|KB|MB|GB|TB)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -86,6 +87,17 @@ def local_limits(environment: Mapping[str, str]) -> Limits:
             "limit_invalid",
             f"invalid limit: {error}",
             f"for example: {STORAGE_VARIABLE}=500MB (or --storage 500MB), {EMAILS_VARIABLE}=100 (or --emails 100)",
+        ) from error
+
+
+def idle_seconds(environment: Mapping[str, str]) -> float:
+    """After how many seconds without a request the embedded platform stops; 0 for never. Raises ProcessFault."""
+    given = environment.get(IDLE_VARIABLE, "")
+    try:
+        return parse_count(given) if given else 0
+    except ValueError as error:
+        raise ProcessFault(
+            "limit_invalid", f"invalid limit: {error}", f"for example: {IDLE_VARIABLE}=600"
         ) from error
 
 

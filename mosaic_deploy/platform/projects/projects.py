@@ -30,7 +30,8 @@ _LETTERS = "abcdefghijkmnopqrstuvwxyz0123456789"
 async def list_projects(platform: Platform, _request: Request) -> Response:
     rows = await control_database.fetch(
         platform.pool,
-        "SELECT * FROM project WHERE account_id = %(account)s AND status <> 'deleting' ORDER BY created_at, id",
+        "SELECT * FROM project WHERE account_id = %(account)s AND status <> 'deleting' AND NOT hidden"
+        " ORDER BY created_at, id",
         {"account": platform.account_id},
     )
     return JsonResponse({"projects": [_row_document(platform, row) for row in rows]})
@@ -97,7 +98,7 @@ async def _insert(platform: Platform, name: str) -> DictRow:
             raise Fault(401, "api_key_invalid", "the account of this API key was deleted")
         query = (
             "SELECT count(*) AS number, count(*) FILTER (WHERE status = 'deleting') AS deleting"
-            " FROM project WHERE account_id = %(id)s"
+            " FROM project WHERE account_id = %(id)s AND NOT hidden"
         )
         (projects,) = await control_database.fetch_rows(connection, query, parameters)
         limit = platform.limits.projects(accounts[0]["tier"])
@@ -113,18 +114,35 @@ def _limit_fault(limit: int, deleting: int) -> Fault:
     return Fault(403, "project_limit_reached", message)
 
 
-async def _insert_row(platform: Platform, connection: Connection, name: str) -> DictRow:
+async def ensure_hidden_project(platform: Platform) -> DictRow:
+    """The row of the account's hidden project, which is made if it doesn't exist; it may still have to be provisioned."""
+    query = "SELECT * FROM project WHERE account_id = %(account)s AND hidden"
+    parameters = {"account": platform.account_id}
+    if found := await control_database.fetch_one(platform.pool, query, parameters):
+        return found
+    async with platform.pool.connection() as connection, connection.transaction():
+        # Of two first ones at once, the second waits here and finds the project of the first.
+        account = "SELECT FROM account WHERE id = %(account)s FOR NO KEY UPDATE"
+        await control_database.fetch_rows(connection, account, parameters)
+        rows = await control_database.fetch_rows(connection, query, parameters)
+        return rows[0] if rows else await _insert_row(platform, connection, "Rehearsals", hidden=True)
+
+
+async def _insert_row(
+    platform: Platform, connection: Connection, name: str, *, hidden: bool = False
+) -> DictRow:
     for _ in range(50):
         rows = await control_database.fetch_rows(
             connection,
-            "INSERT INTO project (id, account_id, name, status, database_password)"
-            " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s)"
+            "INSERT INTO project (id, account_id, name, status, database_password, hidden)"
+            " VALUES (%(id)s, %(account)s, %(name)s, 'provisioning', %(password)s, %(hidden)s)"
             " ON CONFLICT DO NOTHING RETURNING *",
             {
                 "id": _new_id(),
                 "account": platform.account_id,
                 "name": name,
                 "password": secrets.token_hex(16),
+                "hidden": hidden,
             },
         )
         if rows:

@@ -109,6 +109,12 @@ async def _provision(platform: Platform, project_id: str) -> None:
             return
 
 
+async def provision_now(platform: Platform, project_id: str) -> None:
+    """Create the project's database, or wait until another one has. Does nothing if the project is running."""
+    async with databases.locked_project(platform.server, project_id, wait=True):
+        await _finish_project(platform, project_id)
+
+
 async def _finish_project(platform: Platform, project_id: str) -> None:
     """Do what the project's status asks for. The caller holds the project's lock."""
     row = await _fetch_status(platform, project_id)

@@ -78,12 +78,13 @@ def test_a_suspended_database_is_a_response_of_sql() -> None:
 
 
 def test_every_error_code_is_listed() -> None:
-    """Pages, inbox and drafts belong to one machine's user, sites to browsers, not to the API."""
+    """Pages, inbox, drafts and rehearsals belong to one machine's user, sites to browsers, not to the API."""
     beside = {
         "origin_refused",
         "not_your_pages",
         "email_not_found",
         "draft_gone",
+        "rehearsal_gone",
         "database_in_use",
         "object_missing",
     }

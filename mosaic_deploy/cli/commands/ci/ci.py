@@ -44,6 +44,7 @@ def ci() -> None:
 @ci.command()
 @options.target_options
 @options.out_of_order
+@options.rehearse
 @click.option("--label", default="", help="Keep a separate pull request comment per label.")
 @click.option("--out", metavar="FILE", help="Where to save the plan (default: in RUNNER_TEMP, if set).")
 @options.detailed_exitcode
@@ -53,6 +54,7 @@ def plan(
     screen: Screen,
     target_options: TargetOptions,
     allow_out_of_order: bool,
+    rehearse: bool | None,
     label: str,
     out: str | None,
     detailed_exitcode: bool,
@@ -94,6 +96,7 @@ def plan(
                     on_blocked=blocked.append,
                 )
             )
+            planned = session.rehearse(planned, rehearse, always=True)
             saved = out or _default_plan_file(github)
             if saved:
                 save_plan(
@@ -127,6 +130,7 @@ def plan(
 @ci.command()
 @options.target_options
 @options.out_of_order
+@options.rehearse
 @allow_option.allow_in_ci
 @options.lease
 @_allow_event
@@ -135,6 +139,7 @@ def apply(
     screen: Screen,
     target_options: TargetOptions,
     allow_out_of_order: bool,
+    rehearse: bool | None,
     allow: tuple[str, ...],
     lock_timeout: float,
     force_unlock: bool,
@@ -175,6 +180,7 @@ def apply(
             refuse_older=True,
             lock_timeout=lock_timeout,
             force_unlock=force_unlock,
+            rehearse=rehearse,
         )
         outcome = _ApplyOutcome()
         with session:

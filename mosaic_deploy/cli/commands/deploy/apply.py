@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.target_options
 @options.out_of_order
 @options.selection
+@options.rehearse
 @click.option(
     "--yes",
     "-y",
@@ -41,6 +42,7 @@ def apply(
     allow_out_of_order: bool,
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
+    rehearse: bool | None,
     yes: bool,
     allow: tuple[str, ...],
     dry_run: bool,
@@ -88,6 +90,7 @@ def apply(
         dry_run=dry_run,
         lock_timeout=lock_timeout,
         force_unlock=force_unlock,
+        rehearse=rehearse,
     )
     with session:
         _, code = plan_and_apply(screen, session, deploy_options)

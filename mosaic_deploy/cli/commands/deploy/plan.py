@@ -26,6 +26,7 @@ def _refuse_stdout(_ctx: click.Context, _: click.Parameter, value: str | None) -
 @options.target_options
 @options.out_of_order
 @options.selection
+@options.rehearse
 @click.option(
     "--out",
     metavar="FILE",
@@ -43,6 +44,7 @@ def plan(
     allow_out_of_order: bool,
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
+    rehearse: bool | None,
     out: str | None,
     detailed_exitcode: bool,
     parallelism: int,
@@ -80,7 +82,7 @@ def plan(
             compare_commit=commit_comparison(session.manifest),
             on_blocked=lambda rest: screen.plan(rest, final=False),
         )
-        planned = session.make_plan(chosen)
+        planned = session.rehearse(session.make_plan(chosen), rehearse)
         if out:
             from mosaic_deploy.cli.saved_plan import PlanFlags, save_plan
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mosaic_deploy.cli.render.json_documents import hazard_document, schema_change_document
+from mosaic_deploy.cli.render.json_documents import hazard_document
+from mosaic_deploy.cli.render.schema_documents import schema_change_document
 from mosaic_deploy.cli.render.text.edits import clock
 from mosaic_deploy.cli.render.text.hazards import severity_text
 from mosaic_deploy.cli.render.text.schema import schema_change_line

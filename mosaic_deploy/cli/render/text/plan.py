@@ -7,11 +7,17 @@ from itertools import groupby
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
-from mosaic_deploy.cli.render.text.schema import drift_lines
+from mosaic_deploy.cli.render.text.schema import (
+    drift_lines,
+    rehearsal_notes,
+    rehearsed_lines,
+    rehearsed_reason,
+)
 from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.diff.schema_drift import SCHEMA_DRIFT
 from mosaic_deploy.model.approval import DESTRUCTIVE
-from mosaic_deploy.model.change import Action, Change, Delete, Put, RunSeed, RunsSql
+from mosaic_deploy.model.catalog import Rehearsal
+from mosaic_deploy.model.change import Action, ApplyMigration, Change, Delete, Put, RunSeed, RunsSql
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.model.kind import BY_NAME
 from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
@@ -39,13 +45,15 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
         ):
             yield ""
             yield f"  {heading}"
-            yield from _change_lines(list(changes), width, _destructive_files(plan))
+            yield from _change_lines(list(changes), width, plan)
     if plan.drift and plan.drift.changes:
         yield ""
         yield from drift_lines(plan.drift)
     yield from plan_hazard_lines(plan)
     # The lines above say what that note says.
-    if notes := (*(note for note in plan.notes if note.code != SCHEMA_DRIFT), *_approval_notes(plan)):
+    rehearsal = rehearsal_notes(plan.rehearsal) if plan.rehearsal else ()
+    shown = (note for note in plan.notes if note.code != SCHEMA_DRIFT)
+    if notes := (*shown, *rehearsal, *_approval_notes(plan)):
         yield ""
         yield from (note_line(note) for note in notes)
     if not plan.empty or plan.notes:
@@ -133,9 +141,8 @@ def _sign(change: Change, destructive_files: frozenset[str]) -> tuple[str, str]:
     return _SIGNS[change.action]
 
 
-def _change_lines(
-    changes: list[Change], width: int | None, destructive_files: frozenset[str]
-) -> Iterator[str]:
+def _change_lines(changes: list[Change], width: int | None, plan: Plan) -> Iterator[str]:
+    destructive_files, rehearsal = _destructive_files(plan), plan.rehearsal or Rehearsal()
     shown = changes if len(changes) <= _MAX_SHOWN + 1 else changes[:_MAX_SHOWN]
     names = [_name(change) for change in shown]
     name_width = min(_MAX_NAME_WIDTH, max(text_width(name) for name in names))
@@ -148,15 +155,24 @@ def _change_lines(
         sign, color = _sign(change, destructive_files)
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
         padding = " " * (name_width - text_width(name))
-        line = f"    {sign} {name}{padding}  {size}{_REASONS.get(change.kind, change.reason)}"
+        line = f"    {sign} {name}{padding}  {size}{_reason(change, rehearsal)}"
         yield from (style(part, fg=color) for part in wrap(line.rstrip(), width, indent))
         if isinstance(change, RunsSql) and change.updates:
             updated = ", ".join(one.removeprefix("public.") for one in change.updates)
             yield from wrap(f"        updates rows of {updated}", width, 10)
+        if done := rehearsal.of(change.address):
+            yield from rehearsed_lines(done, width)
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))
         sizes = f" ({size_text(total)})" if total else ""
         yield f"    … and {len(rest)} more{sizes}; --output json lists all"
+
+
+def _reason(change: Change, rehearsal: Rehearsal) -> str:
+    """What a rehearsal saw replaces the words that describe a migration's statements."""
+    if isinstance(change, ApplyMigration) and change.reason in (change.summary, "pending"):
+        return rehearsed_reason(rehearsal, change.address) or change.reason
+    return _REASONS.get(change.kind, change.reason)
 
 
 def _name(change: Change) -> str:

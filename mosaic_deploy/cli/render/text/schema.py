@@ -1,21 +1,83 @@
-"""Changes of a database's schema as text: those of a draft, and drift."""
+"""Changes of a database's schema as text: those of a draft, of a rehearsal, and drift."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mosaic_deploy.cli.render.layout import wrap
 from mosaic_deploy.cli.visible_text import style
-from mosaic_deploy.model.catalog import SchemaChange, SchemaDrift, SchemaState
-from mosaic_deploy.model.quantities import age_text, count_text
+from mosaic_deploy.model.catalog import (
+    Rehearsal,
+    RehearsedChange,
+    SchemaChange,
+    SchemaDrift,
+    SchemaState,
+)
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import age_text, count_text, duration_text
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "drop": ("-", "red")}
 _MAX_SHOWN = 25
+_MAX_DIFFERENCES, _MAX_NOTICES = 5, 5
 
 
 def schema_change_line(change: SchemaChange) -> str:
     """`+ column books.sneaky integer`"""
     sign, color = _SIGNS[change.action]
     return f"{style(sign, fg=color)} {change.summary}"
+
+
+def _grouped_line(change: SchemaChange) -> str:
+    """`orders: + column channel text NOT NULL`: parts of a table behind its name."""
+    part = change.object
+    if not part.parent or part.kind == "comment":
+        return schema_change_line(change)
+    sign, color = _SIGNS[change.action]
+    kind = "grant to" if part.kind == "grant" else part.kind
+    text = f"{kind} {part.name} {change.definition}".rstrip()
+    return f"{part.parent}: {style(sign, fg=color)} {text}"
+
+
+def rehearsed_lines(done: RehearsedChange, width: int | None) -> Iterator[str]:
+    """What a migration changed in the rehearsal and PostgreSQL's notices, indented below it."""
+    for change in done.changes[:_MAX_SHOWN]:
+        yield from wrap(f"        {_grouped_line(change)}", width, 12)
+    if len(done.changes) > _MAX_SHOWN:
+        yield f"        … and {len(done.changes) - _MAX_SHOWN} more; --output json lists all"
+    for notice in done.notices[:_MAX_NOTICES]:
+        yield from wrap(f"        {notice}", width, 12)
+    if len(done.notices) > _MAX_NOTICES:
+        yield f"        … and {count_text(len(done.notices) - _MAX_NOTICES, 'more notice')}"
+
+
+def rehearsed_reason(rehearsal: Rehearsal, address: str) -> str:
+    """`2 schema changes`, or with which file those of this change of the plan are shown; "" if it wasn't rehearsed."""
+    done = rehearsal.of(address)
+    if done is None:
+        with_last = next((each.addresses[-1] for each in rehearsal.done if address in each.addresses), "")
+        return f"shown with {with_last.partition(':')[2]}" if with_last else ""
+    return count_text(len(done.changes), "schema change") if done.changes else "no schema changes"
+
+
+def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
+    """How the plan was rehearsed, or why it wasn't."""
+    if rehearsal.not_rehearsed:
+        shown = [
+            f"{_SIGNS[each.action][0]} {each.summary}" for each in rehearsal.differences[:_MAX_DIFFERENCES]
+        ]
+        if more := len(rehearsal.differences) - len(shown):
+            shown.append(f"and {more} more")
+        severity = Severity.WARNING if shown else Severity.INFO
+        details = f": {'; '.join(shown)}" if shown else ""
+        yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", severity)
+        return
+    seconds = sum(each.seconds for each in rehearsal.done)
+    files = count_text(sum(len(each.addresses) for each in rehearsal.done), "file")
+    yield Note(
+        "rehearsed",
+        f"rehearsed {files} in {duration_text(seconds)} on PostgreSQL {rehearsal.server}, on the live schema without its rows",
+    )
+    yield from (Note("rehearsal_differs", remark) for remark in rehearsal.remarks)
 
 
 def drift_lines(drift: SchemaDrift, most: int | None = _MAX_SHOWN) -> Iterator[str]:

@@ -15,7 +15,7 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
     write_options,
     write_with_consent,
 )
-from mosaic_deploy.cli.render.json_documents import drift_document
+from mosaic_deploy.cli.render.schema_documents import drift_document
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.target.session import Session

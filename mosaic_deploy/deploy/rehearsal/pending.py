@@ -1,0 +1,183 @@
+"""Runs a plan's migrations and seeds on the rehearsal's database, as an apply would, and reads what they change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.migrations import migration_steps
+from mosaic_deploy.deploy.applying.run import migration_session
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, NotRehearsed, create_extensions
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
+from mosaic_deploy.live.database.clones import RehearsalDatabase
+from mosaic_deploy.live.database.failed_step import StepFailed
+from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
+from mosaic_deploy.live.database.runner import Runner
+from mosaic_deploy.model.catalog import Catalog, RehearsedChange, SchemaChange
+from mosaic_deploy.model.change import ApplyMigration, Change, EnableExtension, RunSeed
+from mosaic_deploy.model.event import StepReport
+from mosaic_deploy.model.quantities import size_text
+from mosaic_deploy.source.migrations.files import ParsedFile
+from mosaic_deploy.sql.execution.split import EMPTY_STEP
+from mosaic_deploy.sql.execution.step import Purpose, Step
+
+_MAX_CATALOGS = 40
+"""Reads of the catalog. Of more migrations, several are reported together."""
+_ONLY_LIVE = {"42501": "", "42704": 'role "', "0A000": 'extension "', "58P01": "extension"}
+"""SQLSTATE → a word of the message, for errors that another server can cause: it has other roles, privileges, extensions."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Larger files are dumps, which take as long in a rehearsal as in an apply."""
+_QUERY_CANCELED = "57014"
+_ABOUT_ROWS = ("02", "21", "23", "P0")
+"""Classes of SQLSTATEs that missing rows can cause: no data, cardinality, constraints, and what PL/pgSQL raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A change of the plan with its file and the steps to run."""
+
+    change: Change
+    parsed: ParsedFile
+    steps: tuple[Step, ...]
+
+
+def run_pending(
+    database: RehearsalDatabase,
+    planned: PreparedPlan,
+    read_schema: Callable[[], Catalog],
+    before: Catalog,
+    retry_command: str,
+) -> tuple[tuple[RehearsedChange, ...], Catalog]:
+    """The results in order, and the schema afterwards. `read_schema` reads that of the database, which is `before` now.
+
+    Raises RehearsalFailed for a statement that PostgreSQL rejects, ApiError, and NotRehearsed for what the embedded platform
+    doesn't have, but the live server may.
+    """
+    manifest = planned.desired.manifest
+    if new := [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]:
+        create_extensions(database, new)
+        before = read_schema()
+    single = bool(manifest.database and manifest.database.single_transaction)
+    session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
+    done = []
+    migrations, seeds = _migrations(planned), _seeds(planned)
+    if (size := sum(each.parsed.file.size for each in (*migrations, *seeds))) > MAX_BYTES:
+        raise NotRehearsed(f"the pending files have {size_text(size)}, more than {size_text(MAX_BYTES)}")
+    for group in (*_groups(migrations, single_transaction=single), *([each] for each in seeds)):
+        is_seed = isinstance(group[0].change, RunSeed)
+        runner = Runner(database.api, database.project, session, single_transaction=single and not is_seed)
+        began = time.monotonic()
+        _run(runner, group, retry_command)
+        seconds = time.monotonic() - began
+        after = read_schema()
+        done.append(_result(runner, group, schema_changes(before, after), seconds))
+        before = after
+    return tuple(done), before
+
+
+def _migrations(planned: PreparedPlan) -> list[_Pending]:
+    parsed = {each.file.migration.version: each for each in planned.parsed}
+    return [
+        _Pending(change, parsed[change.version], tuple(migration_steps(change, parsed[change.version])))
+        for change in planned.plan.changes
+        if isinstance(change, ApplyMigration)
+    ]
+
+
+def _seeds(planned: PreparedPlan) -> list[_Pending]:
+    """The plan's seeds; none if some are live, because the others may need their rows, which aren't in the rehearsal."""
+    if planned.live.snapshot.seeds:
+        return []
+    parsed = {each.file.relative_path: each for each in planned.seeds}
+    return [
+        _Pending(change, parsed[change.path], (_seed_step(planned, change, parsed[change.path]),))
+        for change in planned.plan.changes
+        if isinstance(change, RunSeed)
+    ]
+
+
+def _seed_step(planned: PreparedPlan, change: RunSeed, parsed: ParsedFile) -> Step:
+    return Step(
+        version=parsed.file.migration.version,
+        file=change.path,
+        checksum=change.sha256,
+        semantic="",
+        semantic_before="",
+        source=parsed.file.text,
+        number=1,
+        steps=1,
+        sql=parsed.steps[0] if parsed.steps else EMPTY_STEP,
+        purpose=Purpose.SEED,
+        size=change.size,
+        manifest=planned.desired.snapshot.manifest,
+    )
+
+
+def _groups(migrations: Sequence[_Pending], *, single_transaction: bool) -> Iterator[Sequence[_Pending]]:
+    """The migrations between two reads of the catalog: each one, unless they are one transaction or very many."""
+    size = len(migrations) if single_transaction else -(-len(migrations) // _MAX_CATALOGS)
+    for first in range(0, len(migrations), max(1, size)):
+        yield migrations[first : first + size]
+
+
+def _run(runner: Runner, group: Sequence[_Pending], retry_command: str) -> None:
+    by_version = {each.parsed.file.migration.version: each.parsed for each in group}
+    try:
+        for _ in runner.run([step for each in group for step in each.steps]):
+            continue
+    except StepFailed as failure:
+        place = failure_facts(failure, by_version[failure.step.version])["location"]
+        if failure.too_large:
+            raise NotRehearsed(f"{place} is too large for the embedded platform") from None
+        if failure.sqlstate == _QUERY_CANCELED:
+            raise NotRehearsed(f"{place} was stopped by a time limit: {failure.message}") from None
+        if _ONLY_LIVE.get(str(failure.sqlstate), failure.message + "\0") in failure.message:
+            raise NotRehearsed(f"{place} fails on the embedded platform: {failure.message}") from None
+        raise _failed(failure, by_version[failure.step.version], retry_command) from None
+    except OutcomeUnknown as unknown:
+        message = f"step {unknown.step.number} of {unknown.step.file} was sent, but its outcome is unknown"
+        raise NotRehearsed(message) from None
+
+
+def _result(
+    runner: Runner, group: Sequence[_Pending], changes: tuple[SchemaChange, ...], seconds: float
+) -> RehearsedChange:
+    steps = [step for each in group for step in each.steps]
+    reports = [runner.reports.of((step.version, step.number), seconds / len(steps)) for step in steps]
+    return RehearsedChange(
+        tuple(each.change.address for each in group),
+        changes,
+        tuple(_notice_texts(reports)),
+        sum(report.seconds or 0.0 for report in reports),
+    )
+
+
+def _notice_texts(reports: Sequence[StepReport]) -> Iterator[str]:
+    for report in reports:
+        yield from (f"{one.severity}: {one.message}" for one in report.notices)
+
+
+def _failed(failure: StepFailed, parsed: ParsedFile, retry_command: str) -> MigrationError:
+    file = parsed.file.relative_path
+    hint = f"correct {file}"
+    if str(failure.sqlstate)[:2] in _ABOUT_ROWS:
+        hint = (
+            "a rehearsal has no live rows; if the statement needs rows that no migration inserts, it can succeed on the live "
+            f"database: then go on with --no-rehearse; otherwise correct {file}"
+        )
+    return RehearsalFailed(
+        f"{failure.message} (in the rehearsal, which has no live rows; nothing live was changed)",
+        **failure_facts(failure, parsed),
+        hint=hint,
+        next_actions=[
+            NextAction(
+                "if it fails only without the live rows, go on without a rehearsal",
+                f"{retry_command} --no-rehearse",
+                needs_person=True,
+            )
+        ],
+    )

@@ -1,0 +1,71 @@
+"""The recorded history of the live database: what a base is built from, and the digest that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.database.clones import LiveDatabase, read_live_database
+from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
+from mosaic_deploy.model.snapshot import Migration
+
+_FORMAT = 1
+"""Part of the digest; to be raised when the same history is built into another base."""
+_NO_DATABASE = LiveDatabase((), "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedHistory:
+    """The live migrations in the order in which they were applied, and the manifest's extensions that are live.
+
+    `project` is empty if there is no live database yet.
+    """
+
+    api: Api
+    project: str
+    rows: tuple[Migration, ...]
+    extensions: tuple[str, ...]
+    database: LiveDatabase
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digest of the history without rows, with the first one, with two, … and with all."""
+        found = [_digest([_FORMAT, LEDGER_VERSION, *self.extensions])]
+        for row in self.rows:
+            found.append(_digest([found[-1], row.version, row.checksum, row.semantic, row.steps_done]))
+        return tuple(found)
+
+    def read_texts(self, first: int) -> Mapping[str, str]:
+        """Version → the text of each row from the index `first` on, as recorded. Texts that can't be read are left out."""
+        wanted = [row.version for row in self.rows[first:]]
+        return read_applied_sources(self.api, self.project, wanted) if wanted else {}
+
+
+def live_project(planned: PreparedPlan) -> str:
+    """The ID of the live project; empty if it has no database yet."""
+    project = planned.live.snapshot.project
+    return "" if project.status in ("absent", "provisioning") else project.id
+
+
+def read_recorded(api: Api, planned: PreparedPlan) -> RecordedHistory:
+    """One request to the live API; none if there is no live database. Raises ApiError."""
+    live, project = planned.live.snapshot, live_project(planned)
+    database = (
+        read_live_database(api, project, ledger_exists=planned.live.ledger_exists)
+        if project
+        else _NO_DATABASE
+    )
+    place = {version: number for number, version in enumerate(database.versions)}
+    begun = [row for row in live.migrations or () if row.steps_done]
+    rows = tuple(sorted(begun, key=lambda row: place.get(row.version, len(place))))
+    extensions = tuple(sorted(planned.desired.snapshot.extensions & live.extensions)) if project else ()
+    return RecordedHistory(api, project, rows, extensions, database)
+
+
+def _digest(facts: list[object]) -> str:
+    return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,133 @@
+"""Makes a rehearsal: a base as the live history makes it, compared with the live schema; then the plan's migrations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.rehearsal.base import NotRehearsed, drop, missing_extensions, open_base
+from mosaic_deploy.deploy.rehearsal.pending import run_pending
+from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, live_project, read_recorded
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.errors import MosaicError, RehearsalFailed
+from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.catalog.read import read_catalog
+from mosaic_deploy.live.database.clones import RehearsalDatabase
+from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaChange, SchemaObject
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.sql.quote import identifier
+
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+NOT_THE_FILES = "the recorded files don't make the live schema"
+
+
+def has_pending_migrations(planned: PreparedPlan) -> bool:
+    """Whether there is anything to rehearse."""
+    return any(isinstance(change, ApplyMigration) for change in planned.plan.changes)
+
+
+def not_rehearsed(planned: PreparedPlan, why: str) -> PreparedPlan:
+    """The plan that says why it wasn't rehearsed."""
+    return _with_rehearsal(planned, Rehearsal(not_rehearsed=why))
+
+
+def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> PreparedPlan:
+    """The plan with the result of its rehearsal on the embedded platform `stage`, or why that wasn't possible.
+
+    On `live` it only reads. `retry_command` makes the same plan. Raises RehearsalFailed for a statement that PostgreSQL
+    rejects, and nothing else.
+    """
+    try:
+        return _with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
+    except RehearsalFailed:
+        raise
+    except NotRehearsed as error:
+        return not_rehearsed(planned, str(error))
+    except MosaicError as error:
+        return not_rehearsed(planned, error.message)
+
+
+def _with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal) -> PreparedPlan:
+    return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
+
+
+def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> Rehearsal:
+    project = live_project(planned)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_catalog, live, project) if project else None
+        history = read_recorded(live, planned)
+        with _open(stage, history) as database:
+            read_schema = partial(_read_schema, database, history.database.owner)
+            base = read_schema()
+            differences = schema_changes(base, reading.result() if reading else base)
+            found = Rehearsal(server=database.server, live_server=history.database.server)
+            if serious := tuple(each for each in differences if each.object.kind != "extension"):
+                return replace(found, not_rehearsed=NOT_THE_FILES, differences=serious)
+            remarks = tuple(_remarks(found, differences, database))
+            if differences:
+                base = read_schema()
+            done, after = run_pending(database, planned, read_schema, base, retry_command)
+            return replace(
+                found,
+                done=done,
+                base=_digest(base),
+                result=_digest(after),
+                remarks=remarks,
+            )
+
+
+@contextmanager
+def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
+    database = open_base(stage, history)
+    try:
+        yield database
+    finally:
+        drop(database)
+
+
+def _remarks(
+    found: Rehearsal, differences: tuple[SchemaChange, ...], database: RehearsalDatabase
+) -> Iterator[str]:
+    """How the embedded platform differs: its PostgreSQL, and its extensions, of which the missing ones are created if possible.
+
+    `differences` are only of extensions: the hosted platform and the embedded one bring their own.
+    """
+    here, live = (version.partition(".")[0] for version in (found.server, found.live_server))
+    if live and here != live:
+        yield f"rehearsed on PostgreSQL {found.server}; the live database runs {found.live_server}"
+    for change in differences:
+        name = change.object.name
+        if change.action == "change":
+            yield f"rehearsed with {name} {change.before}; the live database has {change.after}"
+        elif change.action == "drop" or missing_extensions(database, [name]):
+            where = "live database" if change.action == "drop" else "embedded platform"
+            yield f"the {where} doesn't have extension {name}"
+
+
+def _read_schema(database: RehearsalDatabase, live_owner: str) -> Catalog:
+    """The schema with the live name of the role that owns the database, which grants and default privileges mention."""
+    catalog = read_catalog(database.api, database.project)
+    if not live_owner:
+        return catalog
+    shown = live_owner if _PLAIN_NAME.fullmatch(live_owner) else identifier(live_owner)
+    named = re.compile(rf"\b{re.escape(database.owner)}\b")
+
+    def renamed(text: str) -> str:
+        return named.sub(lambda _: shown, text)
+
+    return {
+        SchemaObject(item.kind, renamed(item.name), renamed(item.parent)): renamed(definition)
+        for item, definition in catalog.items()
+    }
+
+
+def _digest(catalog: Catalog) -> str:
+    facts = sorted([item.kind, item.parent, item.name, definition] for item, definition in catalog.items())
+    return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
