@@ -166,8 +166,8 @@ def _failed(failure: StepFailed, parsed: ParsedFile, retry_command: str) -> Migr
     hint = f"correct {file}"
     if str(failure.sqlstate)[:2] in _ABOUT_ROWS:
         hint = (
-            "a rehearsal has no live rows; if the statement needs rows that no migration inserts, it can succeed on the live "
-            f"database: then go on with --no-rehearse; otherwise correct {file}"
+            "a rehearsal has only the rows that migrations insert; if the statement can succeed with the live rows, go on with "
+            f"--no-rehearse; otherwise correct {file}"
         )
     return RehearsalFailed(
         f"{failure.message} (in the rehearsal, which has no live rows; nothing live was changed)",
