@@ -15,7 +15,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import NotRehearsed, drop, missing_extensions, open_base
 from mosaic_deploy.deploy.rehearsal.pending import run_pending
 from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, live_project, read_recorded
-from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, read_constraints
+from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
@@ -77,7 +77,7 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
             constraints = read_constraints(database) if project else None
             done, after = run_pending(database, planned, read_schema, base, retry_command)
             checks: tuple[RowCheck, ...] = ()
-            if constraints and any(each.changes for each in done):
+            if constraints and may_restrict(done):
                 checks = check_rows(live, project, planned, constraints, read_constraints(database), done)
             return replace(
                 found,

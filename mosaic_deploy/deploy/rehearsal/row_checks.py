@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -10,7 +11,7 @@ from mosaic_deploy.errors import MosaicError, ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.database.clones import RehearsalDatabase
-from mosaic_deploy.model.catalog import RehearsedChange, RowCheck, SchemaObject
+from mosaic_deploy.model.catalog import RehearsedChange, RowCheck, SchemaChange, SchemaObject
 from mosaic_deploy.sql.read_only import NOT_READ_ONLY_MESSAGE
 from mosaic_deploy.sql.row_checks.facts import ConstraintFacts, Table, parse_facts
 from mosaic_deploy.sql.row_checks.facts_query import FACTS_QUERY
@@ -36,6 +37,17 @@ def read_constraints(database: RehearsalDatabase) -> ConstraintFacts:
         raise ResponseInvalid(
             "the embedded platform returned the constraints in an unexpected format"
         ) from None
+
+
+def may_restrict(done: Sequence[RehearsedChange]) -> bool:
+    """Whether the schema changes can include constraints on rows that exist."""
+    return any(_restricts(change) for each in done for change in each.changes)
+
+
+def _restricts(change: SchemaChange) -> bool:
+    if change.after is None or change.object.kind not in ("constraint", "index", "domain", "column"):
+        return False
+    return change.object.kind != "column" or change.before is not None or "NOT NULL" in change.after
 
 
 def check_rows(
@@ -102,8 +114,22 @@ def _row_check(wanted: RowCheckQuery, found: RowCheckResult, done: Sequence[Rehe
 
 
 def _address(wanted: RowCheckQuery, done: Sequence[RehearsedChange]) -> str:
-    """Of the last change of the plan that changes the constraint; empty if it is reported under another name."""
+    """Of the last change of the plan that makes the constraint; empty if it is reported under another name."""
     kind, parent, name = wanted.object
     item = SchemaObject(kind, name, parent)
-    found = [each for each in done if any(change.object == item for change in each.changes)]
+    found = [
+        each
+        for each in done
+        if any(change.object == item and _makes(change, wanted.kind) for change in each.changes)
+    ]
     return found[-1].addresses[-1] if found and len(found[-1].addresses) == 1 else ""
+
+
+def _makes(change: SchemaChange, kind: str) -> bool:
+    """Whether it is the change of a column that makes it NOT NULL; true of other objects."""
+    if change.after is None or kind != "not_null":
+        return change.after is not None
+    before, after = (
+        re.search(r" NOT NULL( NOT VALID)?", f" {text or ''}") for text in (change.before, change.after)
+    )
+    return after is not None and (before is None or before[0] != after[0])

@@ -91,7 +91,12 @@ class UniqueIndex:
     @property
     def uses_rows(self) -> bool:
         """Whether it may use whole rows (`t.*`)."""
-        return any(".*" in text for text in (self.predicate, *(key.expression for key in self.keys)))
+        return any(".*" in text for text in self.expressions)
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        keys = tuple(key.expression for key in self.keys)
+        return (*keys, self.predicate) if self.predicate else keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintFacts:
-    """By OID. `routines` are (name, digest) of those that aren't PostgreSQL's or an extension's."""
+    """By OID. `routines` are (name, digest) of those that aren't PostgreSQL's or an extension's; `volatile` are names."""
 
     tables: Mapping[int, Table]
     constraints: Mapping[int, Constraint]
@@ -123,6 +128,7 @@ class ConstraintFacts:
     domains: Mapping[int, Domain]
     routines: Mapping[int, tuple[str, str]]
     event_triggers: bool
+    volatile: frozenset[str] = frozenset()
 
     def descendants(self, oid: int) -> frozenset[int]:
         """The table and all its partitions and children."""
@@ -146,6 +152,7 @@ def parse_facts(text: str) -> ConstraintFacts:
             {each["oid"]: _domain(each) for each in found["domains"] or ()},
             {oid: (name, digest) for oid, name, digest in found["routines"] or ()},
             bool(found["event_triggers"]),
+            frozenset(found["volatile"] or ()),
         )
     except (AttributeError, LookupError, TypeError) as error:
         raise ValueError("facts about constraints in an unexpected format") from error

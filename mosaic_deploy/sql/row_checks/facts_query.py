@@ -82,11 +82,13 @@ _ROUTINES = f"""SELECT json_agg(json_build_array(f.oid::bigint, f.proname, md5(c
   f.prosqlbody::text, f.proconfig::text, f.proisstrict::text)))) FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace
 WHERE {_USER_SCHEMA} AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = f.oid
   AND e.deptype = 'e')"""
+_VOLATILE = "SELECT json_agg(DISTINCT proname) FROM pg_proc WHERE provolatile = 'v'"
+"""Also PostgreSQL's and those of extensions. They may do anything, and read-only transactions don't prevent all of it."""
 
 FACTS_QUERY = f"""SELECT {_SET};
 WITH relations AS MATERIALIZED (SELECT c.*, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE {_USER_SCHEMA} AND c.relkind IN ('r', 'p', 'm', 'f'))
 SELECT json_build_object('tables', ({_TABLES}), 'constraints', ({_CONSTRAINTS}), 'indexes', ({_INDEXES}),
-'domains', ({_DOMAINS}), 'routines', ({_ROUTINES}),
+'domains', ({_DOMAINS}), 'routines', ({_ROUTINES}), 'volatile', ({_VOLATILE}),
 'event_triggers', EXISTS (SELECT FROM pg_event_trigger t WHERE t.oid >= {FIRST_USER_OID}))::text AS facts"""
 """Two statements in one request, for the embedded platform. The last one has one row of one column, `facts`: JSON text."""

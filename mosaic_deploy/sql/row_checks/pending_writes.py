@@ -27,7 +27,7 @@ _DEFINING = (
     *("Transaction", "Truncate", "Vacuum", "Variable", "View"),
 )
 """How the kinds of statements begin that write no rows. TRUNCATE is seen in the rehearsal: it gives the table a new file."""
-_QUERIES = frozenset({"SelectStmt", "CreateTableAsStmt", "CopyStmt"})
+_QUERIES = frozenset({"SelectStmt", "CreateTableAsStmt", "CopyStmt", "RefreshMatViewStmt"})
 _STORED = frozenset(
     {"CreateFunctionStmt", "CreateStmt", "RuleStmt", "ViewStmt", "CreatePolicyStmt", "CreateTrigStmt"}
 )
@@ -86,9 +86,9 @@ def pending_writes(
 
 
 def _targets(tree: Tree) -> Iterator[str]:
-    """Tables to which INSERT, UPDATE, DELETE, MERGE and COPY write, also inside WITH."""
+    """What INSERT, UPDATE, DELETE, MERGE, COPY and REFRESH write to, also inside WITH."""
     for kind, node in walk(tree):
-        if kind in _WRITES or (kind == "CopyStmt" and node.get("is_from")):
+        if kind in _WRITES | {"RefreshMatViewStmt"} or (kind == "CopyStmt" and node.get("is_from")):
             yield str(node.get("relation", {}).get("relname", ""))
 
 
@@ -100,7 +100,12 @@ def _calls(tree: Tree) -> Iterator[str]:
     computing = {id(call) for check in checks for _, call in walk(check)}
     for kind, node in walk(tree):
         if kind == "FuncCall" and id(node) not in computing:
-            yield from _last_names(node.get("funcname", []))
+            yield from called_names(node)
+
+
+def called_names(call: Tree) -> set[str]:
+    """The function's name in the fields of a FuncCall, without its schema."""
+    return _last_names(call.get("funcname", []))
 
 
 def _last_names(parts: list[Tree]) -> set[str]:

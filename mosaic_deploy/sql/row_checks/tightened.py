@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from mosaic_deploy.sql.hazards.syntax.names import quote_if_needed
-from mosaic_deploy.sql.row_checks.facts import Column, Constraint, ConstraintFacts, Table, UniqueIndex
-from mosaic_deploy.sql.row_checks.pending_writes import PendingWrites
+from mosaic_deploy.sql.parse import SqlSyntaxError, parse
+from mosaic_deploy.sql.row_checks.changed_schema import ChangedSchema
+from mosaic_deploy.sql.row_checks.facts import Constraint, ConstraintFacts, Table, UniqueIndex
+from mosaic_deploy.sql.row_checks.pending_writes import PendingWrites, called_names
 from mosaic_deploy.sql.row_checks.violations import (
     LiveTable,
     any_rows,
@@ -19,8 +21,8 @@ from mosaic_deploy.sql.row_checks.violations import (
     without_referenced_row,
     without_value,
 )
+from mosaic_deploy.sql.tree import walk
 
-_WITH_ROWS = frozenset("rpm")
 _INDEX_KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE", "": "UNIQUE INDEX"}
 
 
@@ -28,7 +30,7 @@ _INDEX_KINDS = {"p": "PRIMARY KEY", "u": "UNIQUE", "": "UNIQUE INDEX"}
 class RowCheckQuery:
     """`constraint` is `SET NOT NULL on users.email`. Without a `query`, `reason` says why it isn't checked.
 
-    `objects` are the kind, parent and name of the schema objects whose change it is, as in a SchemaObject. `written`: pending
+    `object` is the kind, parent and name of the schema object that changes, as in a SchemaObject. `written`: pending
     statements may change rows on which the result depends.
     """
 
@@ -58,23 +60,23 @@ def tightened(
     before: ConstraintFacts, after: ConstraintFacts, writes: PendingWrites
 ) -> tuple[RowCheckQuery, ...]:
     """The checks, in the order of tables and names. `writes` are those of all pending statements."""
-    found = _Tightened(before, after, writes)
+    found = _Tightened(ChangedSchema(before, after, writes))
     checks = [*found.not_null(), *found.constraints(), *found.unique(), *found.domains(), *found.types()]
     return tuple(sorted(checks, key=lambda check: check.table))
 
 
 @dataclass(frozen=True, slots=True)
 class _Tightened:
-    before: ConstraintFacts
-    after: ConstraintFacts
-    writes: PendingWrites
+    schema: ChangedSchema
 
     def not_null(self) -> Iterator[RowCheckQuery]:
         """New NOT NULLs, also of columns that are new and get no value."""
-        for table in self._tables():
+        for table in self.schema.live_tables():
             for number, column in table.after.columns.items():
                 old = table.before.columns.get(number)
-                if not column.not_null or (old and old.not_null) or self._from_parent(table.after, column):
+                if not column.not_null or (old and old.not_null):
+                    continue
+                if self.schema.is_from_parent(table.after, column):
                     continue
                 name = quote_if_needed(column.name)
                 scanned = LiveTable(table.before, table.after, column.not_inherited)
@@ -83,7 +85,7 @@ class _Tightened:
                         f"SET NOT NULL on {_name(table.after)}.{name}", "not_null", name, "column"
                     )
                     yield self._check(subject, scanned, without_value(scanned, number))
-                elif not self._is_filled(table.after, column) and not self._is_written(scanned):
+                elif not self.schema.is_filled(table.after, column) and not self.schema.is_written(scanned):
                     words = f"ADD COLUMN {_name(table.after)}.{name} NOT NULL without a default"
                     yield self._check(
                         _Subject(words, "new_column", name, "column"), scanned, any_rows(scanned)
@@ -91,29 +93,30 @@ class _Tightened:
 
     def constraints(self) -> Iterator[RowCheckQuery]:
         """New or newly validated CHECKs and FOREIGN KEYs, and new exclusion constraints."""
-        for constraint in self.after.constraints.values():
-            old, table = self.before.constraints.get(constraint.oid), self._table(constraint.table)
+        for constraint in self.schema.after.constraints.values():
+            old = self.schema.before.constraints.get(constraint.oid)
+            table = self.schema.live_table(constraint.table)
             if not constraint.holds or (old and old.holds) or table is None:
                 continue
-            if constraint.inherited and (constraint.type == "f" or self._had_parents(table)):
+            if constraint.inherited and (constraint.type == "f" or self.schema.had_parents(table)):
                 continue  # found with its parent's
             words = {"c": "CHECK", "f": "FOREIGN KEY", "x": "EXCLUDE"}[constraint.type]
             yield from self._made(words, constraint, table)
 
     def unique(self) -> Iterator[RowCheckQuery]:
         """New unique indexes, also those of constraints and primary keys."""
-        for index in self.after.indexes.values():
-            table = self._table(index.table)
-            if index.oid in self.before.indexes or table is None:
+        for index in self.schema.after.indexes.values():
+            table = self.schema.live_table(index.table)
+            if index.oid in self.schema.before.indexes or table is None:
                 continue
-            if index.inherited and self._had_parents(table):
+            if index.inherited and self.schema.had_parents(table):
                 continue
             yield from self._made(_INDEX_KINDS[index.type], index, table)
 
     def domains(self) -> Iterator[RowCheckQuery]:
         """New constraints of domains, for each column of the domain."""
-        for domain in self.after.domains.values():
-            old = self.before.domains.get(domain.oid)
+        for domain in self.schema.after.domains.values():
+            old = self.schema.before.domains.get(domain.oid)
             if old is None:
                 continue
             name = quote_if_needed(domain.name)
@@ -129,18 +132,21 @@ class _Tightened:
                     words = f"CHECK {quote_if_needed(check.name)} of domain {name} on {column}"
                     subject = _Subject(words, "domain", name, "domain")
                     query = failing_domain_check(table, number, domain, check.expression)
-                    yield self._check(subject, table, query, functions=check.functions)
+                    yield self._check(
+                        subject, table, query, functions=check.functions, expressions=[check.expression]
+                    )
 
     def types(self) -> Iterator[RowCheckQuery]:
         """Types that got narrower, unless a statement says how values are converted."""
-        for table in self._tables():
+        for table in self.schema.live_tables():
             for number, column in table.after.columns.items():
                 old = table.before.columns.get(number)
-                if old is None or old.type == column.type or self._inherits(table):
+                if old is None or old.type == column.type or self.schema.is_read_with_parent(table):
                     continue
                 names = {(one.name, two.name) for one in (table.before, table.after) for two in (old, column)}
-                query = not_convertible(table, number)
-                if query and not names & self.writes.converted and not (old.generated or column.generated):
+                if names & self.schema.writes.converted or old.generated or column.generated:
+                    continue
+                if query := not_convertible(table, number):
                     name = quote_if_needed(column.name)
                     words = f"TYPE {column.type} of {_name(table.after)}.{name}"
                     subject = _Subject(words, "type", name, "column")
@@ -171,7 +177,13 @@ class _Tightened:
             if why := _why_not_checked(made):
                 raise _NotChecked(why)
             scanned = LiveTable(table.before, table.after, only=table.before.kind == "r")
-            return self._check(subject, scanned, duplicates(scanned, made), functions=made.functions)
+            return self._check(
+                subject,
+                scanned,
+                duplicates(scanned, made),
+                functions=made.functions,
+                expressions=made.expressions,
+            )
         if made.type == "x" or made.period:
             raise _NotChecked(
                 "exclusion constraints aren't checked" if made.type == "x" else "it has a PERIOD"
@@ -179,8 +191,10 @@ class _Tightened:
         if made.type == "c":
             scanned = LiveTable(table.before, table.after, made.not_inherited)
             query = failing_check(scanned, made.expression, made.columns)
-            return self._check(subject, scanned, query, functions=made.functions)
-        other = self._table(made.referenced)
+            return self._check(
+                subject, scanned, query, functions=made.functions, expressions=[made.expression]
+            )
+        other = self.schema.live_table(made.referenced)
         if other is None:
             raise _NotChecked("it references a table that the migrations create")
         if any(number not in other.before.columns for number in made.referenced_columns):
@@ -190,7 +204,7 @@ class _Tightened:
             LiveTable(each.before, each.after, only=each.before.kind == "r") for each in (table, other)
         )
         query = without_referenced_row(scanned, other, made)
-        return self._check(subject, scanned, query, written=self._is_written(other))
+        return self._check(subject, scanned, query, written=self.schema.is_written(other))
 
     def _require_live_columns(self, table: LiveTable, columns: tuple[int, ...]) -> None:
         for number in columns:
@@ -210,13 +224,16 @@ class _Tightened:
         *,
         reason: str = "",
         functions: bool = False,
+        expressions: Sequence[str] = (),
         written: bool = False,
         rewritten: bool = True,
     ) -> RowCheckQuery:
-        """`functions`: it calls functions of the database. `rewritten`: a rewrite of the table may change its values."""
-        if functions and self.before.routines != self.after.routines:
+        """`functions`: its `expressions` call functions of the database. `rewritten`: a rewrite of the table may change its values."""
+        if any(self._is_unsafe(expression) for expression in expressions):
+            query, reason = "", "it uses volatile functions"
+        if functions and self.schema.before.routines != self.schema.after.routines:
             query, reason = "", "it uses functions, and the migrations change functions"
-        if any(self.before.tables[oid].kind == "f" for oid in self._scanned(table)):
+        if any(self.schema.before.tables[oid].kind == "f" for oid in self.schema.scanned(table)):
             query, reason = "", "foreign tables aren't checked"
         name = _name(table.after)
         domain = subject.object_kind == "domain"
@@ -228,79 +245,28 @@ class _Tightened:
             query,
             reason,
             written
-            or self._is_written(table, rewritten=rewritten)
-            or (functions and bool(self.writes.tables)),
+            or self.schema.is_written(table, rewritten=rewritten)
+            or (functions and bool(self.schema.writes.tables)),
         )
 
-    def _tables(self) -> Iterator[LiveTable]:
-        return (found for oid in self.after.tables if (found := self._table(oid)))
-
-    def _table(self, oid: int) -> LiveTable | None:
-        """A table that existed before and still does."""
-        before, after = self.before.tables.get(oid), self.after.tables.get(oid)
-        if before is None or after is None or before.kind not in _WITH_ROWS:
-            return None
-        return LiveTable(before, after)
+    def _is_unsafe(self, expression: str) -> bool:
+        """Whether it may do more than compute. Volatile functions could send data away, for example."""
+        try:
+            (statement,) = parse(f"SELECT {expression}")
+        except (SqlSyntaxError, ValueError):
+            return True
+        names = {
+            name for kind, node in walk(statement.tree) if kind == "FuncCall" for name in called_names(node)
+        }
+        return bool(names & self.schema.after.volatile) or any("_to_xml" in name for name in names)
 
     def _columns_of(self, domain: int) -> Iterator[tuple[LiveTable, int]]:
-        for table in self._tables():
+        for table in self.schema.live_tables():
             for number, column in table.after.columns.items():
                 old = table.before.columns.get(number)
-                if old and old.type_oid == column.type_oid == domain and not self._inherits(table):
+                same = old is not None and old.type_oid == column.type_oid == domain
+                if same and not self.schema.is_read_with_parent(table):
                     yield table, number
-
-    def _had_parents(self, table: LiveTable) -> bool:
-        return table.before.parents == table.after.parents
-
-    def _inherits(self, table: LiveTable) -> bool:
-        """Whether it is read with a parent's rows."""
-        return bool(table.before.parents) and self._had_parents(table)
-
-    def _from_parent(self, table: Table, column: Column) -> bool:
-        """Whether the NOT NULL of a column is found with that of a parent."""
-        live = self._table(table.oid)
-        return bool(live and self._inherits(live)) and any(
-            each.name == column.name and each.not_null and not each.not_inherited
-            for parent in table.parents
-            if parent in self.after.tables
-            for each in self.after.tables[parent].columns.values()
-        )
-
-    def _is_filled(self, table: Table, column: Column) -> bool:
-        """Whether existing rows get a value of a new column."""
-        same = (
-            each
-            for oid in self.after.descendants(table.oid)
-            for each in self.after.tables[oid].columns.values()
-            if each.name == column.name
-        )
-        return bool(column.generated) or any(each.filled for each in same)
-
-    def _scanned(self, table: LiveTable) -> frozenset[int]:
-        return frozenset([table.before.oid]) if table.only else self.before.descendants(table.before.oid)
-
-    def _is_written(self, table: LiveTable, *, rewritten: bool = True) -> bool:
-        """Whether pending statements may change its rows, or which tables hold them. Writes to a parent count."""
-        if self.writes.anything or self.before.event_triggers or self.after.event_triggers:
-            return True
-        oids = self._scanned(table)
-        for oid in (*oids, *self._ancestors(table.before.oid)):
-            before, after = self.before.tables[oid], self.after.tables.get(oid)
-            if (
-                after is None
-                or before.parents != after.parents
-                or {before.name, after.name} & self.writes.tables
-            ):
-                return True
-            if rewritten and oid in oids and before.file != after.file:
-                return True
-        return False
-
-    def _ancestors(self, oid: int) -> Iterator[int]:
-        for parent in self.before.tables[oid].parents:
-            if parent in self.before.tables:
-                yield parent
-                yield from self._ancestors(parent)
 
 
 def _why_not_checked(index: UniqueIndex) -> str:

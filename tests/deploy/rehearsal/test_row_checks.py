@@ -339,11 +339,25 @@ def test_a_time_limit(rehearser, monkeypatch):
 
 
 def test_live_is_only_read(rehearser):
-    """A function of a check that writes is refused."""
+    """A function of a check that writes is refused, and one that may do anything isn't called."""
+    body = "'BEGIN INSERT INTO public.logs VALUES (''spied''); RETURN true; END'"
     schema = SCHEMA + (
-        "CREATE FUNCTION spy(text) RETURNS bool LANGUAGE plpgsql AS "
-        "'BEGIN INSERT INTO public.logs VALUES (''spied''); RETURN true; END';"
+        f"CREATE FUNCTION spy(text) RETURNS bool LANGUAGE plpgsql AS {body};"
+        f"CREATE FUNCTION liar(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS {body};"
+        "CREATE FUNCTION hidden(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN public.spy($1); END';"
     )
-    found = checks(rehearser, "ALTER TABLE users ADD CONSTRAINT c CHECK (spy(email));", schema=schema)
-    assert found[0].reason == "PostgreSQL reports SQLSTATE 25006"
+    found = checks(
+        rehearser,
+        "ALTER TABLE users ADD CONSTRAINT a CHECK (spy(email)); ALTER TABLE users ADD CONSTRAINT b CHECK (liar(email));"
+        "ALTER TABLE users ADD CONSTRAINT c CHECK (hidden(email)), ADD CONSTRAINT d CHECK (pg_sleep(1) IS NOT NULL);"
+        "ALTER TABLE users ADD CONSTRAINT e CHECK (query_to_xml('SELECT 1', true, true, email) IS NOT NULL);",
+        schema=schema,
+    )
+    assert [each.reason for each in found] == [
+        "it uses volatile functions",
+        "PostgreSQL reports SQLSTATE 0A000",
+        "PostgreSQL reports SQLSTATE 25006",
+        "it uses volatile functions",
+        "it uses volatile functions",
+    ]
     assert rehearser.site.sql("SELECT count(*) AS n FROM logs WHERE line = 'spied'") == [{"n": 0}]
