@@ -163,7 +163,7 @@ def _by_age(found: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
 
 
 def _table(found: dict[str, Any]) -> Table:
-    columns = {each["number"]: Column(**each) for each in found["columns"] or ()}
+    columns = {each[0]: Column(*each) for each in found["columns"] or ()}
     return Table(
         **{**found, "columns": columns, "key": _tuple(found["key"]), "parents": _tuple(found["parents"])}
     )

@@ -27,23 +27,21 @@ def _uses_functions(catalog: str, oid: str) -> str:
     )
 
 
-_COLUMNS = """SELECT json_agg(json_build_object('number', a.attnum, 'name', a.attname,
-'type', format_type(a.atttypid, a.atttypmod), 'type_oid', a.atttypid::bigint,
-'not_null', a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n'
-  AND k.conkey[1] = a.attnum AND NOT k.convalidated),
-'not_inherited', EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = a.attrelid AND k.contype = 'n'
-  AND k.conkey[1] = a.attnum AND k.connoinherit),
-'generated', CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || pg_get_expr(b.adbin, b.adrelid) ELSE '' END,
-'filled', a.atthasmissing OR a.attidentity <> '' OR b.adbin IS NOT NULL))
+_COLUMNS = """SELECT json_agg(json_build_array(a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint,
+a.attnotnull AND COALESCE(k.convalidated, true), COALESCE(k.connoinherit, false),
+CASE WHEN a.attgenerated <> '' THEN a.attgenerated::text || pg_get_expr(b.adbin, b.adrelid) ELSE '' END,
+a.atthasmissing OR a.attidentity <> '' OR b.adbin IS NOT NULL))
 FROM pg_attribute a LEFT JOIN pg_attrdef b ON b.adrelid = a.attrelid AND b.adnum = a.attnum
+LEFT JOIN pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey[1] = a.attnum
 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"""
+"""In the order of Column's fields; of many tables, names of fields would be most of the text."""
 _TABLES = f"""SELECT json_agg(json_build_object('oid', c.oid::bigint, 'schema', c.nspname, 'name', c.relname,
 'kind', c.relkind, 'file', c.relfilenode::bigint,
 'key', (SELECT k.conkey FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p'),
 'parents', (SELECT json_agg(i.inhparent::bigint ORDER BY i.inhparent) FROM pg_inherits i WHERE i.inhrelid = c.oid),
 'acts', EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
   OR EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN')
-  OR EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f'
+  OR c.oid IN (SELECT k.confrelid FROM pg_constraint k WHERE k.contype = 'f'
     AND NOT (k.confdeltype IN ('a', 'r') AND k.confupdtype IN ('a', 'r'))),
 'columns', ({_COLUMNS}))) FROM relations c"""
 _CONSTRAINTS = f"""SELECT json_agg(json_build_object('oid', k.oid::bigint, 'table', c.oid::bigint, 'name', k.conname,
@@ -63,7 +61,7 @@ _INDEX_KEYS = """SELECT json_agg(json_build_object('number', i.indkey[u.place], 
   'usual', (SELECT p.opcdefault OR p.opcname LIKE '%\\_pattern\\_ops' FROM pg_opclass p WHERE p.oid = i.indclass[u.place])
   ) ORDER BY u.place) FROM generate_series(0, i.indnkeyatts - 1) AS u (place)"""
 _INDEXES = f"""SELECT json_agg(json_build_object('oid', x.oid::bigint, 'table', c.oid::bigint, 'name', x.relname,
-'type', COALESCE((SELECT k.contype::text FROM pg_constraint k WHERE k.conindid = x.oid AND k.contype IN ('p', 'u')), ''),
+'type', COALESCE(k.contype::text, ''),
 'keys', ({_INDEX_KEYS}), 'predicate', pg_get_expr(i.indpred, i.indrelid),
 'columns', (SELECT json_agg(DISTINCT d.refobjsubid) FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
   AND d.objid = x.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid),
@@ -71,6 +69,7 @@ _INDEXES = f"""SELECT json_agg(json_build_object('oid', x.oid::bigint, 'table', 
 'inherited', EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.oid),
 'functions', {_uses_functions("pg_class", "x.oid")}))
 FROM relations c JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid = i.indexrelid
+LEFT JOIN pg_constraint k ON k.conindid = x.oid AND k.contype IN ('p', 'u')
 WHERE i.indisunique AND i.indisvalid"""
 _DOMAINS = f"""SELECT json_agg(json_build_object('oid', y.oid::bigint, 'schema', n.nspname, 'name', y.typname,
 'base', format_type(y.typbasetype, y.typtypmod), 'not_null', y.typnotnull,

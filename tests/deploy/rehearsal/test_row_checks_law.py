@@ -107,7 +107,7 @@ def database(site: Site) -> Database:
     return Database(site)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(statement=st.sampled_from((*STATEMENTS, *INDEXES, *KEYS)), rows=ROWS, key=st.booleans())
 def test_violations_are_found_exactly_if_the_statement_fails(database, statement, rows, key):
     number = next(_numbers)
