@@ -26,6 +26,7 @@ from mosaic_deploy.sql.row_checks.tightened import RowCheckQuery, tightened
 from mosaic_deploy.sql.row_checks.violations import MAX_ROWS
 
 _NO_READ_ONLY = "the platform has no read-only transactions"
+_OTHER_FORMAT = "the SQL endpoint returned the results in an unexpected format"
 
 
 def read_constraints(database: RehearsalDatabase) -> ConstraintFacts:
@@ -84,7 +85,7 @@ def _results(live: Api, project: str, queries: Sequence[str]) -> Iterator[RowChe
         rows = live.sql(project, row_checks_request(queries))
         yield from parse_results(str(rows[0][RESULTS_COLUMN]), len(queries))
     except (LookupError, ValueError):
-        yield from _all_failed(queries, _NO_READ_ONLY)
+        yield from _all_failed(queries, _OTHER_FORMAT)
     except SqlFailed as error:
         known = MULTIPLE_COMMANDS_ERROR in error.message or NOT_READ_ONLY_MESSAGE in error.message
         yield from _all_failed(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from mosaic_deploy.deploy.rehearsal import rehearse
+from mosaic_deploy.errors import SqlFailed, Unreachable
+from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.model.catalog import RowCheck
+from mosaic_deploy.sql.read_only import NOT_READ_ONLY_MESSAGE
 from mosaic_deploy.sql.row_checks import request
-from tests.deploy.rehearsal.conftest import Rehearser
+from tests.deploy.rehearsal.conftest import COMMAND, Rehearser
 
+FORMAT = "the SQL endpoint returned the results in an unexpected format"
 SCHEMA = """
 CREATE TABLE users (id int PRIMARY KEY, email text, age int);
 CREATE TABLE logs (line text, user_id int);
@@ -361,3 +368,36 @@ def test_live_is_only_read(rehearser):
         "it uses volatile functions",
     ]
     assert rehearser.site.sql("SELECT count(*) AS n FROM logs WHERE line = 'spied'") == [{"n": 0}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (SqlFailed(f"ERROR: {MULTIPLE_COMMANDS_ERROR}"), "the platform has no read-only transactions"),
+        (SqlFailed(NOT_READ_ONLY_MESSAGE), "the platform has no read-only transactions"),
+        (SqlFailed("gone", sqlstate="08006"), "PostgreSQL reports SQLSTATE 08006"),
+        (Unreachable("no answer"), "no answer"),
+        ([], FORMAT),
+        ([{"set_config": "on"}], FORMAT),
+        ([{request.RESULTS_COLUMN: "[]"}], FORMAT),
+    ],
+)
+def test_an_endpoint_that_can_not_check(rehearser, monkeypatch, answer, reason):
+    """The plan is made anyway."""
+
+    def respond(project: str, query: str) -> object:
+        if request.RESULTS_COLUMN not in query:
+            return ask(project, query)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    site = rehearser.site
+    site.deploy_sql(SCHEMA)
+    site.write("sql/2_new.sql", "ALTER TABLE users ALTER email SET NOT NULL")
+    live, ask = copy.copy(site.api), site.api.sql
+    monkeypatch.setattr(live, "sql", respond)
+    found = rehearse(live, site.api, site.plan(), COMMAND).plan.rehearsal
+    assert found is not None
+    assert [each.reason for each in found.row_checks] == [reason]
+    assert found.done
