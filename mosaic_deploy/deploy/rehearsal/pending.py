@@ -24,6 +24,7 @@ from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.split import EMPTY_STEP
 from mosaic_deploy.sql.execution.step import Purpose, Step
+from mosaic_deploy.sql.parse import Statement
 
 _MAX_CATALOGS = 40
 """Reads of the catalog. Of more migrations, several are reported together."""
@@ -77,6 +78,13 @@ def run_pending(
         done.append(_result(runner, group, schema_changes(before, after), seconds))
         before = after
     return tuple(done), before
+
+
+def pending_statements(planned: PreparedPlan) -> Iterator[Statement]:
+    """The statements of the plan's migrations that are still to run, in order; without seeds, which run after them."""
+    for each in _migrations(planned):
+        for step in each.steps:
+            yield from step.sql.statements
 
 
 def _migrations(planned: PreparedPlan) -> list[_Pending]:
