@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.sql.quote import dollar_quote, json_literal
 from mosaic_deploy.sql.read_only import READ_ONLY_PRELUDE
-from mosaic_deploy.sql.row_checks.violations import MAX_KEY_LENGTH
 
 TIME_LIMIT_SECONDS = 5
 RESULTS_COLUMN = "mosaic_deploy row checks"
@@ -28,6 +28,7 @@ _REASONS = {
         "it uses something that isn't found in the live database",
     ),
 }
+_KEY = re.compile(r"-?[0-9a-f-]{1,36}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +89,8 @@ def _result(found: dict[str, object]) -> RowCheckResult:
 
 
 def _key_text(key: list[object]) -> str:
-    """`4`, `ab…`, `(4, en)`."""
-    parts = [_cut(str(part)) for part in key]
+    """`4`, `(4, 9)`. They are integers and UUIDs; another text would be from an endpoint that isn't PostgreSQL's."""
+    parts = [str(part) for part in key]
+    if not all(_KEY.fullmatch(part) for part in parts):
+        raise ValueError("a key of another type")
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
-
-
-def _cut(text: str) -> str:
-    cut = text if len(text) <= MAX_KEY_LENGTH else f"{text[:MAX_KEY_LENGTH]}…"
-    return (
-        cut
-        if cut and cut.isprintable() and not set(cut) & set(",()' \"")
-        else json.dumps(cut, ensure_ascii=False)
-    )

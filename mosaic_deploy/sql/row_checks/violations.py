@@ -14,9 +14,9 @@ from mosaic_deploy.sql.row_checks.facts import Constraint, Domain, Table, Unique
 MAX_ROWS = 1000
 """Violating rows that are counted; one more is looked for."""
 MAX_KEYS = 3
-MAX_KEY_LENGTH = 40
-"""Characters of one column of a key; one more is read."""
 _KEY = "mosaic_deploy key {}"
+_SHOWN_TYPES = frozenset({20, 21, 23, 2950})
+"""OIDs of bigint, smallint, integer and uuid. A key of another type may be an email address, and plans are kept in logs."""
 _INTEGERS = {"smallint": 15, "integer": 31, "bigint": 63}
 
 
@@ -57,9 +57,7 @@ class LiveTable:
         names = [name for _, name in self._keys()]
         keys = "NULL"
         if names:
-            texts = ", ".join(
-                f"pg_catalog.left({name}::pg_catalog.text, {MAX_KEY_LENGTH + 1})" for name in names
-            )
+            texts = ", ".join(f"{name}::pg_catalog.text" for name in names)
             keys = (
                 f"pg_catalog.to_json((pg_catalog.array_agg(pg_catalog.json_build_array({texts}) "
                 f"ORDER BY {', '.join(names)}))[1:{MAX_KEYS}])"
@@ -70,6 +68,8 @@ class LiveTable:
         )
 
     def _keys(self) -> Iterator[tuple[int, str]]:
+        if any(self.before.columns[number].type_oid not in _SHOWN_TYPES for number in self.before.key):
+            return
         for place, number in enumerate(self.before.key):
             yield number, identifier(_KEY.format(place))
 

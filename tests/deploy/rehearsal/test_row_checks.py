@@ -170,9 +170,9 @@ def test_hostile_names(rehearser):
         rows=f"INSERT INTO {table} VALUES ('k,1', NULL), ('\n\x1b[31m', 'x''y'), ('{'z' * 50}', 'x''y')",
     )
     assert sorted((each.kind, each.rows, each.keys) for each in found) == [
-        ("check", 2, ('"\\n\\u001b[31m"', "z" * 40 + "…")),
-        ("not_null", 1, ('"k,1"',)),
-        ("unique", 2, ('"\\n\\u001b[31m"', "z" * 40 + "…")),
+        ("check", 2, ()),  # a key that is a text isn't shown: it may be an email address
+        ("not_null", 1, ()),
+        ("unique", 2, ()),
     ]
 
 
@@ -182,13 +182,13 @@ def test_composite_keys_and_foreign_keys(rehearser):
         "ALTER TABLE c ADD CONSTRAINT simple FOREIGN KEY (x, y) REFERENCES p;"
         "ALTER TABLE c ADD CONSTRAINT whole FOREIGN KEY (x, y) REFERENCES p MATCH FULL;"
         "ALTER TABLE c ADD CONSTRAINT u UNIQUE (x, y);",
-        schema="CREATE TABLE p (a bigint, b text, PRIMARY KEY (a, b)); CREATE TABLE c (lang text, n int, x int, y varchar(5), PRIMARY KEY (n, lang));",
-        rows="INSERT INTO p VALUES (1, 'a'); INSERT INTO c VALUES ('en', 1, 1, 'a'), ('de', 1, 1, NULL), ('de', 2, 2, 'a'), ('de', 3, NULL, NULL), ('en', 4, 1, 'a')",
+        schema="CREATE TABLE p (a bigint, b text, PRIMARY KEY (a, b)); CREATE TABLE c (lang int, n int, x int, y varchar(5), PRIMARY KEY (n, lang));",
+        rows="INSERT INTO p VALUES (1, 'a'); INSERT INTO c VALUES (7, 1, 1, 'a'), (6, 1, 1, NULL), (6, 2, 2, 'a'), (6, 3, NULL, NULL), (7, 4, 1, 'a')",
     )
     assert texts(found) == [
-        "FOREIGN KEY simple on c: 1 (2, de)",
-        "FOREIGN KEY whole on c: 2 (1, de) (2, de)",
-        "UNIQUE u on c: 2 (1, en) (4, en)",
+        "FOREIGN KEY simple on c: 1 (2, 6)",
+        "FOREIGN KEY whole on c: 2 (1, 6) (2, 6)",
+        "UNIQUE u on c: 2 (1, 7) (4, 7)",
     ]
 
 

@@ -23,11 +23,8 @@ def test_a_query_stays_a_text(query):
     ("found", "result"),
     [
         ({"rows": 0, "keys": None}, RowCheckResult(0)),
-        ({"rows": 2, "keys": [["4"], ["a b"]]}, RowCheckResult(2, ("4", '"a b"'))),
-        ({"rows": 1, "keys": [["4", "en"]]}, RowCheckResult(1, ("(4, en)",))),
-        ({"rows": 1, "keys": [["x" * 41]]}, RowCheckResult(1, ("x" * 40 + "…",))),
-        ({"rows": 1, "keys": [["\x1b[31m"]]}, RowCheckResult(1, ('"\\u001b[31m"',))),
-        ({"rows": 1, "keys": [[""]]}, RowCheckResult(1, ('""',))),
+        ({"rows": 2, "keys": [["4"], ["-9"]]}, RowCheckResult(2, ("4", "-9"))),
+        ({"rows": 1, "keys": [["4", "9"]]}, RowCheckResult(1, ("(4, 9)",))),
         ({"error": "57014"}, RowCheckResult(None, reason="the time limit of 5 s was reached")),
         ({"error": "22012"}, RowCheckResult(None, reason="PostgreSQL reports SQLSTATE 22012")),
     ],
@@ -36,7 +33,9 @@ def test_results(found, result):
     assert parse_results(json.dumps([found]), 1) == (result,)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "[1]", '[{"rows": 1}]', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "[1]", '[{"rows": 1}]', "null", '[{"rows": 1, "keys": [["a@b.c"]]}]']
+)
 def test_unexpected_results(text):
     with pytest.raises(ValueError):
         parse_results(text, 1)
