@@ -59,7 +59,7 @@ def hide_projects(home: Path) -> None:
     with control_database(home) as connection:
         connection.execute(
             "WITH other AS (INSERT INTO account (name) VALUES ('done') RETURNING id) "
-            "UPDATE project SET account_id = other.id FROM other"
+            "UPDATE project SET account_id = other.id FROM other WHERE NOT project.hidden"
         )
 
 
