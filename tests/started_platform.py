@@ -54,12 +54,17 @@ def prepare_for_tests(home: Path) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
+SHARED = "Shared by all tests"
+"""The name of a project that several modules use."""
+
+
 def hide_projects(home: Path) -> None:
-    """Gives the platform's projects to another account: each request for a list of projects would list them."""
+    """Gives the platform's projects, except the SHARED one, to another account: each request for a list of projects would list them."""
     with control_database(home) as connection:
         connection.execute(
             "WITH other AS (INSERT INTO account (name) VALUES ('done') RETURNING id) "
-            "UPDATE project SET account_id = other.id FROM other WHERE NOT project.hidden"
+            "UPDATE project SET account_id = other.id FROM other WHERE NOT hidden AND project.name <> %s",
+            [SHARED],
         )
 
 

@@ -149,12 +149,37 @@ class RehearsedChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RowCheck:
+    """How many live rows violate a constraint that the migrations add or tighten: `SET NOT NULL on users.email`.
+
+    `rows` is None if that wasn't checked, for `reason`. If there are `more`, they weren't counted. `keys` are the primary keys of
+    the first rows. `written`: the migrations also change rows on which this depends, so it only says how the rows are now.
+    `address` is the change of the plan that makes the constraint; empty if that isn't known.
+    """
+
+    constraint: str
+    kind: str
+    table: str
+    rows: int | None = None
+    more: bool = False
+    keys: tuple[str, ...] = ()
+    written: bool = False
+    reason: str = ""
+    address: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the migration would fail on the live rows."""
+        return bool(self.rows) and not self.written
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """A plan's migrations, run on a database that the live history makes and that holds no live rows.
 
     `not_rehearsed` says why that wasn't possible; then `differences` may be how the live schema differs from what the recorded
     files make. `base` and `result` identify the schema before and after. `server` and `live_server` are versions of PostgreSQL.
-    `remarks` are differences that may matter.
+    `remarks` are differences that may matter. `row_checks` compare new constraints with the live rows.
     """
 
     done: tuple[RehearsedChange, ...] = ()
@@ -165,6 +190,7 @@ class Rehearsal:
     remarks: tuple[str, ...] = ()
     not_rehearsed: str = ""
     differences: tuple[SchemaChange, ...] = ()
+    row_checks: tuple[RowCheck, ...] = ()
 
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""

@@ -65,18 +65,18 @@ def read_only_query(query: str, limit: int, size: int | None = None) -> ReadOnly
         return ReadOnlyQuery(statement.text, None, None)
     if statement.kind == "ExplainStmt":
         _refuse_explain_analyze(statement)
-        return ReadOnlyQuery(f"{_READ_ONLY_PRELUDE}{statement.text}", None, _EXPLAIN_COLUMN)
+        return ReadOnlyQuery(f"{READ_ONLY_PRELUDE}{statement.text}", None, _EXPLAIN_COLUMN)
     if "intoClause" in statement.node:
         raise NotReadOnly("SELECT INTO creates a table", statement.offset)
     _refuse_writing_ctes(statement)
     bounded = _limited_query(statement.text, limit, size)
-    return ReadOnlyQuery(f"{_READ_ONLY_PRELUDE}{bounded}", _as_single_statement(bounded), TOTAL_COLUMN)
+    return ReadOnlyQuery(f"{READ_ONLY_PRELUDE}{bounded}", _as_single_statement(bounded), TOTAL_COLUMN)
 
 
 # A separate statement, because functions declared IMMUTABLE run while PostgreSQL plans a statement, before any of it
 # executes. If an endpoint runs statements without a common transaction, the check in the second one fails. With
 # other backslash rules, PostgreSQL could see different statements than our parser.
-_READ_ONLY_PRELUDE = "SET TRANSACTION READ ONLY;\nDO {};\n".format(
+READ_ONLY_PRELUDE = "SET TRANSACTION READ ONLY;\nDO {};\n".format(
     dollar_quote(
         "BEGIN IF pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.<>) 'on'"
         " OR pg_catalog.current_setting('standard_conforming_strings') OPERATOR(pg_catalog.<>) 'on'"
@@ -85,6 +85,7 @@ _READ_ONLY_PRELUDE = "SET TRANSACTION READ ONLY;\nDO {};\n".format(
         f"{literal(NOT_READ_ONLY_MESSAGE[:7])}, {literal(NOT_READ_ONLY_MESSAGE[7:])}); END IF; END"
     )
 )
+"""Statements before a query: they make its transaction read-only, or raise NOT_READ_ONLY_MESSAGE."""
 
 
 def _limited_query(query: str, limit: int, size: int | None) -> str:

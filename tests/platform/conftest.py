@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from started_platform import create_project
+from started_platform import SHARED, create_project
 
 # A connection per request: httpx may close an idle connection that another thread has just picked.
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=0)
@@ -69,4 +69,4 @@ def api(platform: Any) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def untouched(platform: Any) -> str:
     """A project shared by tests that change nothing in it."""
-    return create_project(platform.url, platform.api_key, "Untouched")
+    return create_project(platform.url, platform.api_key, SHARED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mosaic_deploy.model.catalog import Rehearsal, SchemaChange, SchemaDrift
+from mosaic_deploy.model.catalog import Rehearsal, RowCheck, SchemaChange, SchemaDrift
 
 Document = dict[str, Any]
 
@@ -41,9 +41,24 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
         "result": rehearsal.result or None,
         "postgres": rehearsal.server or None,
         "live_postgres": rehearsal.live_server or None,
+        "row_checks": [_row_check_document(each) for each in rehearsal.row_checks],
         "remarks": list(rehearsal.remarks),
         "not_rehearsed": rehearsal.not_rehearsed or None,
         "differences": [schema_change_document(each, bodies=False) for each in rehearsal.differences],
+    }
+
+
+def _row_check_document(check: RowCheck) -> Document:
+    return {
+        "constraint": check.constraint,
+        "kind": check.kind,
+        "table": check.table,
+        "address": check.address or None,
+        "rows": check.rows,
+        "more": check.more,
+        "keys": list(check.keys),
+        "final": not check.written,
+        "not_checked": check.reason or None,
     }
 
 

@@ -24,6 +24,7 @@ from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.split import EMPTY_STEP
 from mosaic_deploy.sql.execution.step import Purpose, Step
+from mosaic_deploy.sql.parse import Statement
 
 _MAX_CATALOGS = 40
 """Reads of the catalog. Of more migrations, several are reported together."""
@@ -77,6 +78,13 @@ def run_pending(
         done.append(_result(runner, group, schema_changes(before, after), seconds))
         before = after
     return tuple(done), before
+
+
+def pending_statements(planned: PreparedPlan) -> Iterator[Statement]:
+    """The statements of the plan's migrations that are still to run, in order; without seeds, which run after them."""
+    for each in _migrations(planned):
+        for step in each.steps:
+            yield from step.sql.statements
 
 
 def _migrations(planned: PreparedPlan) -> list[_Pending]:
@@ -166,8 +174,8 @@ def _failed(failure: StepFailed, parsed: ParsedFile, retry_command: str) -> Migr
     hint = f"correct {file}"
     if str(failure.sqlstate)[:2] in _ABOUT_ROWS:
         hint = (
-            "a rehearsal has no live rows; if the statement needs rows that no migration inserts, it can succeed on the live "
-            f"database: then go on with --no-rehearse; otherwise correct {file}"
+            "a rehearsal has only the rows that migrations insert; if the statement can succeed with the live rows, go on with "
+            f"--no-rehearse; otherwise correct {file}"
         )
     return RehearsalFailed(
         f"{failure.message} (in the rehearsal, which has no live rows; nothing live was changed)",

@@ -15,12 +15,13 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import NotRehearsed, drop, missing_extensions, open_base
 from mosaic_deploy.deploy.rehearsal.pending import run_pending
 from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, live_project, read_recorded
+from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
-from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import Catalog, Rehearsal, RowCheck, SchemaChange, SchemaObject
 from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.sql.quote import identifier
 
@@ -73,10 +74,15 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
             remarks = tuple(_remarks(found, differences, database))
             if differences:
                 base = read_schema()
+            constraints = read_constraints(database) if project else None
             done, after = run_pending(database, planned, read_schema, base, retry_command)
+            checks: tuple[RowCheck, ...] = ()
+            if constraints and may_restrict(done):
+                checks = check_rows(live, project, planned, constraints, read_constraints(database), done)
             return replace(
                 found,
                 done=done,
+                row_checks=checks,
                 base=_digest(base),
                 result=_digest(after),
                 remarks=remarks,

@@ -45,10 +45,11 @@ def test_a_base_is_built_once_and_then_copied(rehearser, stage):
     with_history(rehearser, "built_once")
     rehearser.site.write("sql/2_c.sql", "ALTER TABLE built_once ADD c int;")
     first = requests(rehearser, stage)
-    # The live side: history and schema, and the recorded texts only for the first. The other: open, schema, run, schema, drop.
+    # The live side: history and schema, and the recorded texts only for the first. The other: open, schema, constraints,
+    # run, schema, drop.
     assert first[0] == 3
-    assert requests(rehearser, stage) == (2, 5)
-    assert requests(rehearser, stage) == (2, 5)
+    assert requests(rehearser, stage) == (2, 6)
+    assert requests(rehearser, stage) == (2, 6)
 
 
 def test_a_longer_history_extends_the_base(rehearser, stage, monkeypatch):

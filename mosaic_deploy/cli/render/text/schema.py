@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.cli.render.layout import wrap
+from mosaic_deploy.cli.render.text.row_checks import row_check_notes
 from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.model.catalog import (
     Rehearsal,
@@ -78,6 +79,7 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         f"rehearsed {files} in {duration_text(seconds)} on PostgreSQL {rehearsal.server}, on the live schema without its rows",
     )
     yield from (Note("rehearsal_differs", remark) for remark in rehearsal.remarks)
+    yield from row_check_notes(rehearsal.row_checks)
 
 
 def drift_lines(drift: SchemaDrift, most: int | None = _MAX_SHOWN) -> Iterator[str]:

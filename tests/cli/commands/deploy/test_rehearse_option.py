@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 from started_platform import run_platform
+
+from mosaic_deploy.schema_files import read_schema
 
 ON = {"MOSAIC_REHEARSE": ""}
 FIRST = """CREATE TABLE customers (id int PRIMARY KEY, fax text);
@@ -67,6 +70,23 @@ def test_json_and_the_saved_plan_carry_the_rehearsal(run, shop):
     applied = run("apply", "plan.json", "--yes", env=ON)
     assert applied.returncode == 0, applied.stderr
     assert json.loads(run("plan", "--local", "--output", "json", env=ON).stdout)["rehearsal"] is None
+
+
+def test_live_rows_that_violate_a_new_constraint_are_a_warning(run, shop):
+    assert run("sql", "--local", "INSERT INTO customers VALUES (7), (8)").returncode == 0
+    (shop / "sql" / "2_channel.sql").write_text(
+        "ALTER TABLE customers ALTER fax SET NOT NULL, ADD UNIQUE (fax);\n"
+    )
+    shown = run("plan", "--local", env=ON)
+    assert shown.returncode == 0, shown.stderr
+    assert "  ! SET NOT NULL on customers.fax would fail: 2 rows, keys 7, 8 (2_channel.sql)\n" in shown.stdout
+    assert "  i 1 new constraint holds for the live rows\n" in shown.stdout
+    document = json.loads(run("plan", "--local", "--output", "json", env=ON).stdout)
+    jsonschema.validate(document, read_schema("plan.schema.json"))
+    assert [each["rows"] for each in document["rehearsal"]["row_checks"]] == [2, 0]
+    refused = run("apply", "--local", "--yes", env=ON)
+    assert refused.returncode == 1
+    assert "contains null values" in refused.stderr
 
 
 @pytest.mark.parametrize("command", [("plan",), ("apply", "--yes"), ("ci", "plan"), ("ci", "apply")])

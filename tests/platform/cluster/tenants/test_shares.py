@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -222,8 +223,9 @@ def _session_after(url: str, statement: str) -> psycopg.Connection[Any]:
         session = psycopg.connect(url, autocommit=True)
         try:
             session.execute(statement.encode())
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
             session.close()
+            time.sleep(0.5)
         else:
             return session
     raise AssertionError("no session could commit")

@@ -1,0 +1,55 @@
+"""What live rows say about a plan's new constraints, as notes of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mosaic_deploy.model.catalog import RowCheck
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import count_text
+
+_MAX_SHOWN = 10
+
+
+def row_check_notes(checks: Sequence[RowCheck]) -> Iterator[Note]:
+    """A warning per constraint that would fail; then what isn't final, what wasn't checked, and how many hold."""
+    violated = sorted((check for check in checks if check.rows), key=lambda check: check.written)
+    for check in violated[:_MAX_SHOWN]:
+        file = check.address.partition(":")[2]
+        of_file = f" ({file})" if file else ""
+        if check.fails:
+            message = f"{check.constraint} would fail: {_rows_text(check)}{of_file}"
+            yield Note("rows_violate", message, Severity.WARNING)
+        else:
+            message = (
+                f"{check.constraint}: {_rows_text(check)} violate{'s' if check.rows == 1 else ''} it now; the pending "
+                f"migrations may change that before{of_file}"
+            )
+            yield Note("rows_violate_now", message)
+    if more := len(violated[_MAX_SHOWN:]):
+        message = f"rows violate {count_text(more, 'more constraint')}; --output json lists all"
+        yield Note("rows_violate", message, Severity.WARNING)
+    left_out = [f"{check.constraint}: {check.reason}" for check in checks if check.rows is None]
+    if left_out:
+        shown = left_out[:_MAX_SHOWN]
+        if rest := len(left_out) - len(shown):
+            shown.append(f"and {rest} more")
+        yield Note("rows_not_checked", f"not checked on the live rows: {'; '.join(shown)}")
+    if held := sum(check.rows == 0 for check in checks):
+        verb = "holds" if held == 1 else "hold"
+        yield Note("rows_hold", f"{count_text(held, 'new constraint')} {verb} for the live rows")
+
+
+def _rows_text(check: RowCheck) -> str:
+    """`12 rows, first keys 4, 9, 31`; `1 row, key 4`; only the count without a primary key."""
+    count = count_text(check.rows or 0, "row")
+    if check.more:
+        count = f"more than {count}"
+    if not check.keys:
+        return count
+    listed = ", ".join(check.keys)
+    if check.more:
+        return f"{count}, such as {listed}"
+    if check.rows == len(check.keys):
+        return f"{count}, {'key' if check.rows == 1 else 'keys'} {listed}"
+    return f"{count}, first keys {listed}"

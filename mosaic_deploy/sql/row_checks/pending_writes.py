@@ -1,0 +1,124 @@
+"""Which tables pending statements may write to, as far as their text says. If in doubt, all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from mosaic_deploy.sql.parse import Statement, Tree
+from mosaic_deploy.sql.tree import walk
+
+_WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_DEFINING = (
+    *(
+        "Alter",
+        "Comment",
+        "CompositeType",
+        "Create",
+        "Define",
+        "Drop",
+        "Grant",
+        "Index",
+        "Lock",
+        "Reindex",
+        "Rename",
+        "Rule",
+    ),
+    *("Transaction", "Truncate", "Vacuum", "Variable", "View"),
+)
+"""How the kinds of statements begin that write no rows. TRUNCATE is seen in the rehearsal: it gives the table a new file."""
+_QUERIES = frozenset({"SelectStmt", "CreateTableAsStmt", "CopyStmt", "RefreshMatViewStmt"})
+_STORED = frozenset(
+    {"CreateFunctionStmt", "CreateStmt", "RuleStmt", "ViewStmt", "CreatePolicyStmt", "CreateTrigStmt"}
+)
+"""They hold statements or calls that don't run when they are made."""
+_RUN_TEXTS = frozenset(
+    {"dblink", "dblink_exec", "dblink_send_query", "schedule", "query_to_xml", "lo_import"}
+)
+"""Functions that run a text, or may."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWrites:
+    """`tables` are names without schemas. `anything`: a statement may write to any table.
+
+    `converted` are (table, column) whose type a statement changes with an expression of its own.
+    """
+
+    tables: frozenset[str] = frozenset()
+    anything: bool = False
+    converted: frozenset[tuple[str, str]] = frozenset()
+
+
+def pending_writes(
+    statements: Iterable[Statement],
+    routines: Collection[str],
+    tables: Collection[str],
+    acting: Collection[str],
+) -> PendingWrites:
+    """What the statements write. `routines` are names of functions that may write; `tables` of those that writes go to directly.
+
+    Writes to `acting` tables, or to other names such as views, may change any table.
+    """
+    known, acts, called = set(tables), set(acting), {*routines, *_RUN_TEXTS}
+    written: set[str] = set()
+    converted: set[tuple[str, str]] = set()
+    anything = False
+    for statement in statements:
+        if statement.parsed is None and statement.kind != "DoStmt":
+            return PendingWrites(anything=True)  # a large file, whose trees take too long to make
+        kind, node = statement.kind, statement.node
+        if kind == "CreateFunctionStmt":
+            called |= _last_names(node.get("funcname", []))
+        if kind in ("CreateTrigStmt", "RuleStmt"):
+            acts.add(str(node.get("relation", {}).get("relname", "")))
+        converted |= set(_converted(statement.tree)) if kind == "AlterTableStmt" else set()
+        defines = kind.startswith(_DEFINING) and "EventTrig" not in kind
+        anything = anything or not (defines or kind in _QUERIES | _WRITES)
+        if kind in _STORED:
+            continue
+        written |= set(_targets(statement.tree))
+        anything = anything or any(name in called for name in _calls(statement.tree))
+    renamed = written - known
+    return PendingWrites(
+        frozenset(written), anything or bool(renamed or written & acts), frozenset(converted)
+    )
+
+
+def _targets(tree: Tree) -> Iterator[str]:
+    """What INSERT, UPDATE, DELETE, MERGE, COPY and REFRESH write to, also inside WITH."""
+    for kind, node in walk(tree):
+        if kind in _WRITES | {"RefreshMatViewStmt"} or (kind == "CopyStmt" and node.get("is_from")):
+            yield str(node.get("relation", {}).get("relname", ""))
+
+
+def _calls(tree: Tree) -> Iterator[str]:
+    """Functions that are called. Those of CHECKs and indexes don't count, which only compute."""
+    checks = (
+        node for kind, node in walk(tree) if kind == "IndexStmt" or node.get("contype") == "CONSTR_CHECK"
+    )
+    computing = {id(call) for check in checks for _, call in walk(check)}
+    for kind, node in walk(tree):
+        if kind == "FuncCall" and id(node) not in computing:
+            yield from called_names(node)
+
+
+def called_names(call: Tree) -> set[str]:
+    """The function's name in the fields of a FuncCall, without its schema."""
+    return _last_names(call.get("funcname", []))
+
+
+def _last_names(parts: list[Tree]) -> set[str]:
+    return {str(each.get("String", {}).get("sval", "")) for each in parts[-1:]}
+
+
+def _converted(tree: Tree) -> Iterator[tuple[str, str]]:
+    for kind, node in walk(tree):
+        if kind != "AlterTableStmt":
+            continue
+        table = str(node.get("relation", {}).get("relname", ""))
+        for command in node.get("cmds", []):
+            fields = command.get("AlterTableCmd", {})
+            definition = fields.get("def", {}).get("ColumnDef", {})
+            if fields.get("subtype") == "AT_AlterColumnType" and "raw_default" in definition:
+                yield table, str(fields.get("name", ""))
