@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -50,13 +51,20 @@ def rehearsals(api) -> Rehearsals:
     return Rehearsals(api)
 
 
-def databases(rehearsals: Rehearsals, project: str, kind: str) -> list[str]:
-    name, _ = rehearsals.open()
-    prefix = f"tenant_{project.replace('-', '_')}_{kind}_"
-    query = f"SELECT datname FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY oid"
-    found = [row["datname"].removeprefix(prefix) for row in rehearsals.sql(project, name, query)]
+@pytest.fixture
+def databases(rehearsals) -> Iterator[Callable[[str], list[str]]]:
+    """The bases or rehearsals that there are, the oldest first, without the one that looks."""
+    name, found = rehearsals.open()
+    project = found["project_id"]
+
+    def look(kind: str) -> list[str]:
+        prefix = f"tenant_{project.replace('-', '_')}_{kind}_"
+        query = f"SELECT datname FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY oid"
+        names = [row["datname"].removeprefix(prefix) for row in rehearsals.sql(project, name, query)]
+        return [each for each in names if each != name]
+
+    yield look
     rehearsals.step("drop", name)
-    return [each for each in found if each != name]
 
 
 def test_a_rehearsal_starts_with_the_first_base_that_exists(rehearsals):
@@ -72,25 +80,31 @@ def test_a_rehearsal_starts_with_the_first_base_that_exists(rehearsals):
         rehearsals.step("drop", name)
 
 
-def test_a_base_is_kept_once(rehearsals):
-    project = rehearsals.keep("once")
-    count = len(databases(rehearsals, project, "base"))
+def test_a_base_is_kept_once(rehearsals, databases):
+    rehearsals.keep("once")
     rehearsals.keep("again", "once")
-    name, _ = rehearsals.open("once")
+    before = databases("base")
+    name, found = rehearsals.open("once")
     rehearsals.step("keep", name, base=digest("again"))
-    assert len(databases(rehearsals, project, "base")) == count + 1
+    assert databases("base") == before
+    name, found = rehearsals.open("again")
+    rows = rehearsals.sql(found["project_id"], name, "SELECT to_regclass('again') IS NOT NULL AS first")
+    assert rows == [{"first": True}]
+    rehearsals.step("drop", name)
 
 
-def test_the_oldest_bases_are_given_up_and_unused_databases_dropped(rehearsals):
+def test_the_oldest_bases_are_given_up_and_unused_databases_dropped(rehearsals, databases):
+    # Those of killed rehearsals of other tests stay for long.
+    before = set(databases("rehearsal"))
     names = [f"many{number}" for number in range(MAX_BASES + 2)]
     for name in names:
-        project = rehearsals.keep(name)
-    assert databases(rehearsals, project, "base") == [digest(name)[:32] for name in names[2:]]
-    deadline = time.monotonic() + 60
-    # The one that the last look was made from may be left.
-    while len(found := databases(rehearsals, project, "rehearsal")) > 1 and time.monotonic() < deadline:
+        rehearsals.keep(name)
+    assert databases("base") == [digest(name)[:32] for name in names[2:]]
+    # Each drop waits for a checkpoint.
+    deadline = time.monotonic() + 200
+    while set(databases("rehearsal")) - before and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert len(found) <= 1
+    assert set(databases("rehearsal")) <= before
 
 
 def test_its_project_is_in_no_list(rehearsals, api):
