@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
@@ -22,6 +22,7 @@ from mosaic_deploy.sql.quote import identifier
 
 LEASE_TOKEN = "rehearsal"  # noqa: S105 - it protects nothing
 """Of the lease in databases of rehearsals, which are nobody else's; a copy of a base has it already."""
+_ALTERS_ROLES = frozenset({"AlterRoleStmt", "AlterRoleSetStmt"})
 _MOST_DIGESTS = 200
 """Prefixes of a long history that are looked for as a base."""
 
@@ -69,6 +70,7 @@ def _build(database: RehearsalDatabase, history: RecordedHistory, found: int | N
     rows = history.rows[first:]
     parsed = _parse(rows, history.read_texts(first))
     steps = [step for row, file in zip(rows, parsed, strict=True) for step in _committed_steps(row, file)]
+    refuse_role_changes(steps)
     by_version = {row.version: file for row, file in zip(rows, parsed, strict=True)}
     try:
         for _ in Runner(database.api, database.project, SqlSession(LEASE_TOKEN, "base")).run(steps):
@@ -109,6 +111,13 @@ def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedF
         return parse_migrations(files, rows)
     except MigrationInvalid as error:
         raise NotRehearsed(f"a recorded file can't be read: {error.problems[0]}") from None
+
+
+def refuse_role_changes(steps: Iterable[Step]) -> None:
+    """Raises NotRehearsed if a step alters a role: all databases of rehearsals share theirs."""
+    for step in steps:
+        if any(statement.kind in _ALTERS_ROLES for statement in step.sql.statements):
+            raise NotRehearsed(f"{step.file} alters a role, which other rehearsals share")
 
 
 def _committed_steps(row: Migration, parsed: ParsedFile) -> Iterator[Step]:

@@ -10,7 +10,12 @@ from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, NotRehearsed, create_extensions
+from mosaic_deploy.deploy.rehearsal.base import (
+    LEASE_TOKEN,
+    NotRehearsed,
+    create_extensions,
+    refuse_role_changes,
+)
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
@@ -66,6 +71,7 @@ def run_pending(
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
     done = []
     migrations, seeds = _migrations(planned), _seeds(planned)
+    refuse_role_changes(step for each in (*migrations, *seeds) for step in each.steps)
     if (size := sum(each.parsed.file.size for each in (*migrations, *seeds))) > MAX_BYTES:
         raise NotRehearsed(f"the pending files have {size_text(size)}, more than {size_text(MAX_BYTES)}")
     for group in (*_groups(migrations, single_transaction=single), *([each] for each in seeds)):

@@ -14,7 +14,7 @@ from mosaic_deploy.live.ledger.history import read_applied_sources
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
 from mosaic_deploy.model.snapshot import Migration
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of the digest; to be raised when the same history is built into another base."""
 _NO_DATABASE = LiveDatabase((), "", "")
 

@@ -256,7 +256,7 @@ async def _ensure_role(connection: Connection, name: str, password: str) -> None
             "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {} PASSWORD {}"
         )
     await connection.execute(statement.format(role, limit, secret))
-    await _limit_role(connection, role)
+    await limit_role(connection, role)
     cursor = await connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
     row = await cursor.fetchone()
     if row and not row[0]:
@@ -264,7 +264,7 @@ async def _ensure_role(connection: Connection, name: str, password: str) -> None
         await connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
 
 
-async def _limit_role(connection: Connection, role: sql.Identifier) -> None:
+async def limit_role(connection: Connection, role: sql.Identifier) -> None:
     """Set the role's defaults. The role itself can override all but the last two."""
     for name, value in _ROLE_SETTINGS.items():
         statement = sql.SQL("ALTER ROLE {} SET {} = {}").format(

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from mosaic_deploy.platform.postgres.clones import close_and_rename, copy_database, existing_databases
-from mosaic_deploy.platform.postgres.databases import database_name
+from mosaic_deploy.platform.postgres.databases import database_name, limit_role
 from mosaic_deploy.platform.postgres.server import Server
 
 MAX_BASES = 16
@@ -40,6 +40,9 @@ async def create(server: Server, project_id: str, name: str, bases: Sequence[str
     async with await server.connect(server.maintenance) as connection:
         existing = await existing_databases(connection, list(names))
         source = next((each for each in names if each in existing), owner)
+        # All rehearsals share the role; what one of them set may not change what the next one does.
+        await connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(owner)))
+        await limit_role(connection, sql.Identifier(owner))
         copy = rehearsal_database(project_id, name)
         await copy_database(server, connection, source, copy, owner=owner)
         row = await (await connection.execute("SHOW server_version")).fetchone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mosaic_deploy.deploy.rehearsal import pending
 from mosaic_deploy.live.catalog.read import read_catalog
 from tests.deploy.rehearsal.conftest import Rehearser
@@ -205,3 +207,28 @@ def test_the_owner_of_the_live_database_has_another_name(rehearser):
     rehearser.site.write("sql/2_u.sql", "ALTER DEFAULT PRIVILEGES GRANT USAGE ON SEQUENCES TO PUBLIC;")
     role = "tenant_" + rehearser.site.project_id.replace("-", "_")
     assert rehearser.changes() == [[f"add default privileges on sequences of {role} for public USAGE"]]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ALTER ROLE CURRENT_USER SET search_path = nowhere;",
+        "ALTER ROLE CURRENT_USER PASSWORD 'x';",
+        "ALTER USER CURRENT_USER SET default_transaction_read_only = on;",
+    ],
+)
+def test_roles_are_not_altered(rehearser, sql):
+    """All databases of rehearsals have the same role."""
+    with_orders(rehearser)
+    rehearser.site.write("sql/2_role.sql", sql)
+    assert rehearser.rehearsal().not_rehearsed.startswith("2_role.sql alters a role")
+
+
+def test_what_one_rehearsal_sets_for_its_role_does_not_reach_the_next(rehearser):
+    with_orders(rehearser)
+    rehearser.site.write(
+        "sql/2_role.sql", "DO $$ BEGIN EXECUTE 'alter role current_user set search_path = nowhere'; END $$;"
+    )
+    rehearser.rehearsal()
+    rehearser.site.write("sql/2_role.sql", "CREATE TABLE unqualified (id int);")
+    assert rehearser.changes() == [["add table unqualified (id integer)"]]
