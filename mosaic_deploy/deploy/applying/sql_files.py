@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy.applying.consent_exceeded import consent_exceeded
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
@@ -85,9 +85,9 @@ def run_seeds(run: Run) -> Iterator[Event]:
     yield from run_file_steps(run, [_file_step(run, change, parsed[change.path]) for change in changes])
 
 
-def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
-    sql = parsed.steps[0] if parsed.steps else EMPTY_STEP
-    step = Step(
+def seed_step(change: RunSeed, parsed: ParsedFile, manifest: str) -> Step:
+    """The step that runs a seed, without checks and an agreement. A seed is one step."""
+    return Step(
         version=parsed.file.migration.version,
         file=change.path,
         checksum=change.sha256,
@@ -96,10 +96,14 @@ def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
         source=parsed.file.text,
         number=1,
         steps=1,
-        sql=checked_step(sql, 1, parsed.file, run.planned.plan.hazards),
+        sql=parsed.steps[0] if parsed.steps else EMPTY_STEP,
         purpose=Purpose.SEED,
         size=change.size,
-        manifest=run.planned.desired.snapshot.manifest,
-        agreed=agreed_effects(run, parsed.file, 1),
+        manifest=manifest,
     )
-    return FileStep(change, step, parsed)
+
+
+def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
+    step = seed_step(change, parsed, run.planned.desired.snapshot.manifest)
+    checked = checked_step(step.sql, 1, parsed.file, run.planned.plan.hazards)
+    return FileStep(change, replace(step, sql=checked, agreed=agreed_effects(run, parsed.file, 1)), parsed)

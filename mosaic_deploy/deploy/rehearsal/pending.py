@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
+from mosaic_deploy.deploy.applying.sql_files import seed_step
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import (
     LEASE_TOKEN,
@@ -27,8 +28,7 @@ from mosaic_deploy.model.change import ApplyMigration, Change, EnableExtension, 
 from mosaic_deploy.model.event import StepReport
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
-from mosaic_deploy.sql.execution.split import EMPTY_STEP
-from mosaic_deploy.sql.execution.step import Purpose, Step
+from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.parse import Statement
 
 _MAX_CATALOGS = 40
@@ -107,28 +107,12 @@ def _seeds(planned: PreparedPlan) -> list[_Pending]:
     if planned.live.snapshot.seeds:
         return []
     parsed = {each.file.relative_path: each for each in planned.seeds}
+    manifest = planned.desired.snapshot.manifest
     return [
-        _Pending(change, parsed[change.path], (_seed_step(planned, change, parsed[change.path]),))
+        _Pending(change, parsed[change.path], (seed_step(change, parsed[change.path], manifest),))
         for change in planned.plan.changes
         if isinstance(change, RunSeed)
     ]
-
-
-def _seed_step(planned: PreparedPlan, change: RunSeed, parsed: ParsedFile) -> Step:
-    return Step(
-        version=parsed.file.migration.version,
-        file=change.path,
-        checksum=change.sha256,
-        semantic="",
-        semantic_before="",
-        source=parsed.file.text,
-        number=1,
-        steps=1,
-        sql=parsed.steps[0] if parsed.steps else EMPTY_STEP,
-        purpose=Purpose.SEED,
-        size=change.size,
-        manifest=planned.desired.snapshot.manifest,
-    )
 
 
 def _groups(migrations: Sequence[_Pending], *, single_transaction: bool) -> Iterator[Sequence[_Pending]]:
