@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
-from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory
-from mosaic_deploy.errors import ApiError, MigrationInvalid, SqlFailed
+from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
+from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
+from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.clones import RehearsalDatabase, hold_lease, open_rehearsal
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -18,17 +19,12 @@ from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.quote import identifier
 
 LEASE_TOKEN = "rehearsal"  # noqa: S105 - it protects nothing
 """Of the lease in databases of rehearsals, which are nobody else's; a copy of a base has it already."""
 _ALTERS_ROLES = frozenset({"AlterRoleStmt", "AlterRoleSetStmt"})
 _MOST_DIGESTS = 200
 """Prefixes of a long history that are looked for as a base."""
-
-
-class NotRehearsed(Exception):
-    """The plan can't be rehearsed, which says nothing about its files. The text says why."""
 
 
 def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
@@ -80,23 +76,6 @@ def _build(database: RehearsalDatabase, history: RecordedHistory, found: int | N
         raise NotRehearsed(f"{place}, as recorded, fails there: {failure.message}") from None
     except OutcomeUnknown as unknown:
         raise NotRehearsed(f"the outcome of {unknown.step.file} there isn't known") from None
-
-
-def create_extensions(database: RehearsalDatabase, names: Sequence[str]) -> None:
-    """Raises NotRehearsed for one that the embedded platform doesn't have."""
-    if missing := missing_extensions(database, names):
-        raise NotRehearsed(f"the embedded platform doesn't have extension {missing[0]}")
-
-
-def missing_extensions(database: RehearsalDatabase, names: Sequence[str]) -> list[str]:
-    """Creates the extensions. Returns those that the embedded platform doesn't have."""
-    missing = []
-    for name in names:
-        try:
-            database.api.sql(database.project, f"CREATE EXTENSION IF NOT EXISTS {identifier(name)}")
-        except SqlFailed:
-            missing.append(name)
-    return missing
 
 
 def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedFile, ...]:

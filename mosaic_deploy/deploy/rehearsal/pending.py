@@ -11,12 +11,9 @@ from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.applying.sql_files import seed_step
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import (
-    LEASE_TOKEN,
-    NotRehearsed,
-    create_extensions,
-    refuse_role_changes,
-)
+from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, refuse_role_changes
+from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
+from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
@@ -38,8 +35,9 @@ _ONLY_LIVE = {"42501": "", "42704": 'role "', "0A000": 'extension "', "58P01": "
 MAX_BYTES = 64 * 1024 * 1024
 """Larger files are dumps, which take as long in a rehearsal as in an apply."""
 _QUERY_CANCELED = "57014"
-_ABOUT_ROWS = ("02", "21", "23", "P0")
-"""Classes of SQLSTATEs that missing rows can cause: no data, cardinality, constraints, and what PL/pgSQL raises."""
+_ABOUT_ROWS = ("02", "21", "22", "23", "55", "P0")
+"""Classes of SQLSTATEs that missing rows can cause: no data, cardinality, values, constraints, states such as that
+of a materialized view that nobody refreshed, and what PL/pgSQL raises."""
 
 
 @dataclass(frozen=True, slots=True)

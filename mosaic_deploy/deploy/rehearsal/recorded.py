@@ -16,7 +16,11 @@ from mosaic_deploy.model.snapshot import Migration
 
 _FORMAT = 2
 """Part of the digest; to be raised when the same history is built into another base."""
-_NO_DATABASE = LiveDatabase((), "", "")
+_NO_DATABASE = LiveDatabase((), "", "", "")
+
+
+class NotRehearsed(Exception):
+    """The plan can't be rehearsed, which says nothing about its files. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)

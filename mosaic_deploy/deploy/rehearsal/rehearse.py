@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import NotRehearsed, drop, missing_extensions, open_base
+from mosaic_deploy.deploy.rehearsal.base import drop, open_base
+from mosaic_deploy.deploy.rehearsal.extensions import match_extensions
 from mosaic_deploy.deploy.rehearsal.pending import run_pending
-from mosaic_deploy.deploy.rehearsal.recorded import RecordedHistory, live_project, read_recorded
+from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
@@ -26,6 +27,7 @@ from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.sql.quote import identifier
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_DEFAULT_SEARCH_PATH = '"$user", public'
 NOT_THE_FILES = "the recorded files don't make the live schema"
 
 
@@ -69,10 +71,17 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
             base = read_schema()
             differences = schema_changes(base, reading.result() if reading else base)
             found = Rehearsal(server=database.server, live_server=history.database.server)
-            if serious := tuple(each for each in differences if each.object.kind != "extension"):
+            extensions = [each for each in differences if each.object.kind == "extension"]
+            unfinished = [each for each in differences if _is_invalid_index(each)]
+            if serious := tuple(each for each in differences if each not in (*extensions, *unfinished)):
                 return replace(found, not_rehearsed=NOT_THE_FILES, differences=serious)
-            remarks = tuple(_remarks(found, differences, database))
-            if differences:
+            _require_search_path(database, history.database.search_path)
+            remarks = (
+                *_version_remarks(found),
+                *match_extensions(database, extensions),
+                *(f"the live database has {each.object}, which is invalid" for each in unfinished),
+            )
+            if extensions:
                 base = read_schema()
             constraints = read_constraints(database) if project else None
             done, after = run_pending(database, planned, read_schema, base, retry_command)
@@ -98,23 +107,27 @@ def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
         drop(database)
 
 
-def _remarks(
-    found: Rehearsal, differences: tuple[SchemaChange, ...], database: RehearsalDatabase
-) -> Iterator[str]:
-    """How the embedded platform differs: its PostgreSQL, and its extensions, of which the missing ones are created if possible.
-
-    `differences` are only of extensions: the hosted platform and the embedded one bring their own.
-    """
+def _version_remarks(found: Rehearsal) -> Iterator[str]:
     here, live = (version.partition(".")[0] for version in (found.server, found.live_server))
     if live and here != live:
         yield f"rehearsed on PostgreSQL {found.server}; the live database runs {found.live_server}"
-    for change in differences:
-        name = change.object.name
-        if change.action == "change":
-            yield f"rehearsed with {name} {change.before}; the live database has {change.after}"
-        elif change.action == "drop" or missing_extensions(database, [name]):
-            where = "live database" if change.action == "drop" else "embedded platform"
-            yield f"the {where} doesn't have extension {name}"
+
+
+def _is_invalid_index(change: SchemaChange) -> bool:
+    """What a failed CREATE INDEX CONCURRENTLY leaves, which the next apply drops."""
+    return change.object.kind == "index" and change.action == "add" and str(change.after).endswith("INVALID")
+
+
+def _require_search_path(database: RehearsalDatabase, live: str) -> None:
+    """Raises NotRehearsed if names without a schema mean something else on the live database.
+
+    A migration can have set its search_path, which the base then has; somebody else can have, too.
+    """
+    if live in ("", _DEFAULT_SEARCH_PATH):
+        return
+    rows = database.api.sql(database.project, "SELECT pg_catalog.current_setting('search_path') AS path")
+    if rows[0]["path"] != live:
+        raise NotRehearsed(f"the live database has search_path = {live}, which no recorded file set")
 
 
 def _read_schema(database: RehearsalDatabase, live_owner: str) -> Catalog:

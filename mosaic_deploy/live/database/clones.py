@@ -148,12 +148,13 @@ class LiveDatabase:
     """What a copy of the database must know about it.
 
     `versions`: its migrations in the order in which they were applied; `owner`: the role that owns the database; `server`:
-    PostgreSQL's version, such as `18.1`.
+    PostgreSQL's version, such as `18.1`; `search_path`: what a session begins with.
     """
 
     versions: tuple[str, ...]
     owner: str
     server: str
+    search_path: str
 
 
 def read_live_database(api: Api, project: str, *, ledger_exists: bool) -> LiveDatabase:
@@ -165,13 +166,15 @@ def read_live_database(api: Api, project: str, *, ledger_exists: bool) -> LiveDa
         f"SELECT pg_catalog.json_build_object('versions', {f'({order})' if ledger_exists else 'NULL'}, "
         "'owner', (SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database "
         "WHERE datname = pg_catalog.current_database()), "
-        "'server', pg_catalog.current_setting('server_version'))::text AS facts"
+        "'server', pg_catalog.current_setting('server_version'), "
+        "'search_path', (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'))::text AS facts"
     )
     rows = api.sql(project, query)
     try:
         facts: Any = json.loads(rows[0]["facts"])
         versions = tuple(map(str, facts["versions"] or ()))
-        return LiveDatabase(versions, str(facts["owner"]), str(facts["server"]).split()[0])
+        server = str(facts["server"]).split()[0]
+        return LiveDatabase(versions, str(facts["owner"]), server, str(facts["search_path"]))
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid(
             "the SQL endpoint returned the database's facts in an unexpected format"

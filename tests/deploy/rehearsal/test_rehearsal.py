@@ -188,7 +188,38 @@ def test_an_extension_that_only_the_live_database_has(rehearser):
     rehearser.site.write("sql/2_x.sql", "ALTER TABLE orders ADD email citext;")
     assert rehearser.changes() == [["add column orders.email citext"]]
     rehearser.site.sql("DROP EXTENSION pgcrypto")
-    assert rehearser.rehearsal().remarks == ("the live database doesn't have extension pgcrypto",)
+    rehearser.site.write("sql/2_x.sql", "ALTER TABLE orders ADD secret text DEFAULT gen_salt('bf');")
+    assert "gen_salt" in rehearser.fails().message
+
+
+def test_an_extension_in_another_schema(rehearser):
+    with_orders(rehearser)
+    rehearser.site.write("sql/2_schema.sql", "CREATE SCHEMA ext;")
+    rehearser.site.apply()
+    rehearser.site.sql("DROP EXTENSION pgcrypto; CREATE EXTENSION pgcrypto SCHEMA ext")
+    rehearser.site.write("sql/3_x.sql", "ALTER TABLE orders ADD secret text DEFAULT ext.gen_salt('bf');")
+    assert len(rehearser.changes()[0]) == 1
+
+
+def test_a_search_path_that_no_file_set(rehearser):
+    with_orders(rehearser)
+    site = rehearser.site
+    path = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path TO public, app', current_database()); END $$"
+    site.sql(path)
+    site.write("sql/2_x.sql", "ALTER TABLE orders ADD channel text;")
+    assert rehearser.rehearsal().not_rehearsed == (
+        "the live database has search_path = public, app, which no recorded file set"
+    )
+
+
+def test_the_invalid_index_of_a_failed_deploy(rehearser):
+    with_orders(rehearser)
+    site = rehearser.site
+    site.sql("INSERT INTO customers VALUES (7); INSERT INTO orders VALUES (1, 7), (2, 7)")
+    site.write("sql/2_u.sql", "CREATE UNIQUE INDEX CONCURRENTLY ux ON orders (customer);")
+    site.fails()
+    assert rehearser.changes() == [["add index ux on orders USING btree (customer) UNIQUE"]]
+    assert rehearser.rehearsal().remarks == ("the live database has index ux on orders, which is invalid",)
 
 
 def test_a_new_project(rehearser):

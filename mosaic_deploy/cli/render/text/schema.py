@@ -46,7 +46,9 @@ def rehearsed_lines(done: RehearsedChange, width: int | None) -> Iterator[str]:
     if len(done.changes) > _MAX_SHOWN:
         yield f"        … and {len(done.changes) - _MAX_SHOWN} more; --output json lists all"
     for notice in done.notices[:_MAX_NOTICES]:
-        yield from wrap(f"        {notice}", width, 12)
+        # A line break in it may not begin what looks like a line of the plan.
+        for line in notice.splitlines():
+            yield from wrap(f"        {line}", width, 12)
     if len(done.notices) > _MAX_NOTICES:
         yield f"        … and {count_text(len(done.notices) - _MAX_NOTICES, 'more notice')}"
 
