@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mosaic_deploy.model.hazard import Hazard
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class SchemaObject:
@@ -37,15 +39,29 @@ Catalog = Mapping[SchemaObject, str]
 
 
 _PRIVILEGES = ("grant", "default privileges")
+_ATTRIBUTES = (*_PRIVILEGES, "comment")
+"""Kinds that are no objects of their own."""
+_WITH_BODIES = (
+    "view",
+    "materialized view",
+    "function",
+    "procedure",
+    "aggregate",
+    "trigger",
+    "rule",
+    "event trigger",
+)
+"""Kinds whose definition, if it has several lines, is too long for a line of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """A changed object. `before` is None if it was added, `after` is None if it was dropped."""
+    """A changed object. `before` is None if it was added, `after` is None if it was dropped. `new_name`: it was renamed."""
 
     object: SchemaObject
     before: str | None
     after: str | None
+    new_name: str = ""
 
     @property
     def action(self) -> str:
@@ -54,14 +70,28 @@ class SchemaChange:
         return "drop" if self.after is None else "change"
 
     @property
-    def definition(self) -> str:
-        """`integer → bigint`, or the new definition; nothing for one of several lines, such as a function's body.
+    def has_body(self) -> bool:
+        """Whether a definition is one of several lines, such as a function's body."""
+        return self.object.kind in _WITH_BODIES and "\n" in f"{self.before or ''}{self.after or ''}"
 
-        Of what was dropped, only privileges.
+    @property
+    def counts_as(self) -> str:
+        """The action on an object of the database: a new grant or comment changes what it is about."""
+        return "change" if self.object.kind in _ATTRIBUTES else self.action
+
+    @property
+    def definition(self) -> str:
+        """`integer → bigint`, or the new definition, on one line; nothing for one with a body.
+
+        Of what was dropped, only privileges. Of what was renamed, the new name.
         """
-        before, after = self.before, self.after
-        if "\n" in f"{before or ''}{after or ''}":
+        if self.new_name:
+            return f"renamed to {self.new_name}"
+        if self.has_body:
             return ""
+        before, after = (
+            None if text is None else " ".join(text.splitlines()) for text in (self.before, self.after)
+        )
         if after is None:
             return (before or "") if self.object.kind in _PRIVILEGES else ""
         if before is None:
@@ -135,6 +165,53 @@ class SchemaDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class TableLock:
+    """A lock on a live table, its indexes included, that a statement took in a rehearsal, or under which it worked on the table.
+
+    `mode` is the strongest that its transaction had then, such as `ACCESS EXCLUSIVE`; `address` is the statement's change of the
+    plan, `line` its line there. `scanned`: all rows were read. `held` is how many seconds later the transaction ended; None if
+    that isn't known. Without `seen`, it is what PostgreSQL's documentation says. `in_block`: the statement may run others, so
+    what is `rewritten` may have been emptied, and what they read isn't known.
+    """
+
+    table: SchemaObject
+    mode: str
+    address: str
+    line: int | None = None
+    rewritten: bool = False
+    scanned: bool = False
+    held: float | None = None
+    seen: bool = True
+    in_block: bool = False
+
+    @property
+    def blocks(self) -> str:
+        """What others can't do with the table meanwhile: `reads and writes`, `writes`, or nothing that applications do."""
+        return BLOCKED.get(self.mode, "")
+
+
+BLOCKED = {
+    "ACCESS EXCLUSIVE": "reads and writes",
+    "EXCLUSIVE": "writes",
+    "SHARE ROW EXCLUSIVE": "writes",
+    "SHARE": "writes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSize:
+    """How large a live object is: PostgreSQL's estimates of its rows and its bytes with indexes; None if there are none.
+
+    Of a column, `rows` are those with a value. `empty`: surely no rows.
+    """
+
+    object: SchemaObject
+    rows: int | None = None
+    bytes: int | None = None
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RehearsedChange:
     """What the plan's changes `addresses` did in the rehearsal: usually one migration or seed.
 
@@ -146,6 +223,10 @@ class RehearsedChange:
     changes: tuple[SchemaChange, ...]
     notices: tuple[str, ...] = ()
     seconds: float = 0.0
+    locks: tuple[TableLock, ...] = ()
+    """On live tables, in the order of the statements."""
+    unseen: tuple[str, ...] = ()
+    """`2_x.sql:3`: statements that run outside a transaction, and whose locks aren't known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +261,8 @@ class Rehearsal:
     `not_rehearsed` says why that wasn't possible; then `differences` may be how the live schema differs from what the recorded
     files make. `base` and `result` identify the schema before and after. `server` and `live_server` are versions of PostgreSQL.
     `remarks` are differences that may matter. `row_checks` compare new constraints with the live rows.
+    `added`, `changed` and `destroyed` are the objects that differ between the two schemas, `sizes` those of live objects that
+    are locked or destroyed. `unmade_checks` counts the migrations' own checks of data.
     """
 
     done: tuple[RehearsedChange, ...] = ()
@@ -191,6 +274,18 @@ class Rehearsal:
     not_rehearsed: str = ""
     differences: tuple[SchemaChange, ...] = ()
     row_checks: tuple[RowCheck, ...] = ()
+    added: int = 0
+    changed: int = 0
+    destroyed: tuple[SchemaObject, ...] = ()
+    sizes: tuple[LiveSize, ...] = ()
+    refuted: tuple[Hazard, ...] = ()
+    """Findings of the lint rules that the rehearsal contradicts."""
+    found: tuple[Hazard, ...] = ()
+    """What it saw, and no rule has reported."""
+    unmade_checks: int = 0
+
+    def size_of(self, item: SchemaObject) -> LiveSize | None:
+        return next((size for size in self.sizes if size.object == item), None)
 
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""

@@ -14,6 +14,19 @@ def count_text(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def amount_text(number: int, noun: str) -> str:
+    """An estimate: `≈1 row`, `≈340 rows`, `≈200.6 k rows`, `≈2.1 M rows`."""
+    if number == 1:
+        return f"≈1 {noun}"
+    value, unit = float(number), ""
+    for larger in (" k", " M", " G"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    shown = f"{value:.1f}".removesuffix(".0") if unit else str(number)
+    return f"≈{shown}{unit} {noun}s"
+
+
 def size_text(size: int) -> str:
     """Bytes: `512 B`, `14.2 kB`, `3.1 MB`."""
     value = float(size)

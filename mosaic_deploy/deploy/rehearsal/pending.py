@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
@@ -12,16 +12,16 @@ from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.applying.sql_files import seed_step
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, refuse_role_changes
-from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
+from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
+from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
-from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
 from mosaic_deploy.live.database.runner import Runner
-from mosaic_deploy.model.catalog import Catalog, RehearsedChange, SchemaChange
-from mosaic_deploy.model.change import ApplyMigration, Change, EnableExtension, RunSeed
+from mosaic_deploy.model.catalog import RehearsedChange, SchemaChange
+from mosaic_deploy.model.change import ApplyMigration, Change, RunSeed
 from mosaic_deploy.model.event import StepReport
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -32,7 +32,7 @@ _MAX_CATALOGS = 40
 """Reads of the catalog. Of more migrations, several are reported together."""
 _ONLY_LIVE = {"42501": "", "42704": 'role "', "0A000": 'extension "', "58P01": "extension"}
 """SQLSTATE → a word of the message, for errors that another server can cause: it has other roles, privileges, extensions."""
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64_000_000
 """Larger files are dumps, which take as long in a rehearsal as in an apply."""
 _QUERY_CANCELED = "57014"
 _ABOUT_ROWS = ("02", "21", "22", "23", "55", "P0")
@@ -52,21 +52,19 @@ class _Pending:
 def run_pending(
     database: RehearsalDatabase,
     planned: PreparedPlan,
-    read_schema: Callable[[], Catalog],
-    before: Catalog,
+    schema: FollowedSchema,
+    watch: LockWatch,
     retry_command: str,
-) -> tuple[tuple[RehearsedChange, ...], Catalog]:
-    """The results in order, and the schema afterwards. `read_schema` reads that of the database, which is `before` now.
+) -> tuple[RehearsedChange, ...]:
+    """The results in order. `schema` follows that of the database, `watch` is given what the statements lock.
 
     Raises RehearsalFailed for a statement that PostgreSQL rejects, ApiError, and NotRehearsed for what the embedded platform
     doesn't have, but the live server may.
     """
     manifest = planned.desired.manifest
-    if new := [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]:
-        create_extensions(database, new)
-        before = read_schema()
     single = bool(manifest.database and manifest.database.single_transaction)
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
+    session = replace(session, watched_oid=watch.relations.last_oid)
     done = []
     migrations, seeds = _migrations(planned), _seeds(planned)
     refuse_role_changes(step for each in (*migrations, *seeds) for step in each.steps)
@@ -78,10 +76,8 @@ def run_pending(
         began = time.monotonic()
         _run(runner, group, retry_command)
         seconds = time.monotonic() - began
-        after = read_schema()
-        done.append(_result(runner, group, schema_changes(before, after), seconds))
-        before = after
-    return tuple(done), before
+        done.append(_result(runner, group, schema.advance(), seconds, watch))
+    return tuple(done)
 
 
 def pending_statements(planned: PreparedPlan) -> Iterator[Statement]:
@@ -89,6 +85,13 @@ def pending_statements(planned: PreparedPlan) -> Iterator[Statement]:
     for each in _migrations(planned):
         for step in each.steps:
             yield from step.sql.statements
+
+
+def unmade_checks(planned: PreparedPlan) -> int:
+    """The number of the migrations' own checks of live data, which a rehearsal can't make."""
+    return sum(
+        len(each.parsed.checks) for each in _migrations(planned) if each.steps and each.steps[0].number == 1
+    )
 
 
 def _migrations(planned: PreparedPlan) -> list[_Pending]:
@@ -140,7 +143,11 @@ def _run(runner: Runner, group: Sequence[_Pending], retry_command: str) -> None:
 
 
 def _result(
-    runner: Runner, group: Sequence[_Pending], changes: tuple[SchemaChange, ...], seconds: float
+    runner: Runner,
+    group: Sequence[_Pending],
+    changes: tuple[SchemaChange, ...],
+    seconds: float,
+    watch: LockWatch,
 ) -> RehearsedChange:
     steps = [step for each in group for step in each.steps]
     reports = [runner.reports.of((step.version, step.number), seconds / len(steps)) for step in steps]
@@ -149,6 +156,11 @@ def _result(
         changes,
         tuple(_notice_texts(reports)),
         sum(report.seconds or 0.0 for report in reports),
+        *watch.read(
+            [(each.change.address, each.parsed, step) for each in group for step in each.steps],
+            runner.reports.locks,
+            together=runner.single_transaction,
+        ),
     )
 
 

@@ -13,8 +13,11 @@ from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import drop, open_base
-from mosaic_deploy.deploy.rehearsal.extensions import match_extensions
-from mosaic_deploy.deploy.rehearsal.pending import run_pending
+from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_extensions
+from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
+from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
+from mosaic_deploy.deploy.rehearsal.observed import LockWatch
+from mosaic_deploy.deploy.rehearsal.pending import run_pending, unmade_checks
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.diff.schema import schema_changes
@@ -22,8 +25,9 @@ from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
+from mosaic_deploy.live.database.relations import read_relations
 from mosaic_deploy.model.catalog import Catalog, Rehearsal, RowCheck, SchemaChange, SchemaObject
-from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.change import ApplyMigration, EnableExtension
 from mosaic_deploy.sql.quote import identifier
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -81,20 +85,29 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
                 *match_extensions(database, extensions),
                 *(f"the live database has {each.object}, which is invalid" for each in unfinished),
             )
-            if extensions:
+            new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
+            create_extensions(database, new)
+            if extensions or new:
                 base = read_schema()
+            read_names = partial(read_relations, database.api, database.project)
+            relations = read_names()
+            schema, watch = FollowedSchema(base, relations, read_schema, read_names), LockWatch(relations)
             constraints = read_constraints(database) if project else None
-            done, after = run_pending(database, planned, read_schema, base, retry_command)
+            done = run_pending(database, planned, schema, watch, retry_command)
             checks: tuple[RowCheck, ...] = ()
             if constraints and may_restrict(done):
                 checks = check_rows(live, project, planned, constraints, read_constraints(database), done)
+            compared = compare_with_live(live, project, planned, schema.net, watch.statements)
             return replace(
-                found,
+                compared,
+                server=found.server,
+                live_server=found.live_server,
                 done=done,
                 row_checks=checks,
                 base=_digest(base),
-                result=_digest(after),
+                result=_digest(schema.now),
                 remarks=remarks,
+                unmade_checks=unmade_checks(planned),
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mosaic_deploy.model.event import SqlNotice, StepReport
 from mosaic_deploy.sql.execution.report import StepKey, parse_report
+from mosaic_deploy.sql.guard.locks import LocksHeld, parse_locks
 
 
 class StepReports:
@@ -17,6 +18,8 @@ class StepReports:
 
     def __init__(self) -> None:
         self.dropped = False
+        self.locks: dict[StepKey, list[LocksHeld]] = {}
+        """In a rehearsal, what each step held after its statements, in order."""
         self._by_step: dict[StepKey, StepReport] = {}
         self._unclaimed: list[SqlNotice] = []
 
@@ -26,7 +29,11 @@ class StepReports:
             self.dropped = True
             return
         new: dict[StepKey, StepReport] = {}
+        locks: dict[StepKey, list[LocksHeld]] = {}
         for notice in notices:
+            if notice.severity == "INFO" and (held := parse_locks(notice.message)):
+                locks.setdefault((held.version, held.step), []).append(held)
+                continue
             report = parse_report(notice.message) if notice.severity == "INFO" else None
             if report is None:
                 self._unclaimed.append(notice)
@@ -36,6 +43,7 @@ class StepReports:
             notices = (*before.notices, *self.take_unclaimed())
             new[report.key] = StepReport(report.seconds, total, notices, report.tables or before.tables)
         self._by_step.update(new)
+        self.locks.update(locks)
 
     def take_unclaimed(self) -> tuple[SqlNotice, ...]:
         """The notices of the step that was running, which are then forgotten."""

@@ -12,14 +12,14 @@ from mosaic_deploy.live.database.dropped_objects import dropped_objects_sql
 from mosaic_deploy.sql.hazards import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.quote import recordset
 
-_ROW_ESTIMATE = (
+ROW_ESTIMATE = (
     "CASE WHEN {0}.reltuples >= 0 OR pg_catalog.pg_stat_get_live_tuples({0}.oid) > 0 "
     "THEN GREATEST({0}.reltuples::bigint, pg_catalog.pg_stat_get_live_tuples({0}.oid)) END"
 )
 """The larger of the planner's estimate and the statistics' row count; null if there is neither."""
 _TABLE_NAMES = "(SELECT pg_catalog.json_agg(DISTINCT n.nspname || '.' || t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {} JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE {})"
 """A JSON array of table names, as `schema.name`."""
-_HOLDS_NO_ROWS = (
+HOLDS_NO_ROWS = (
     "CASE WHEN t.relkind IN ('p', 'v') THEN true "
     "WHEN t.relkind NOT IN ('r', 'm') OR EXISTS (SELECT FROM pg_catalog.pg_locks k WHERE k.relation = t.oid "
     "AND k.mode = 'AccessExclusiveLock' AND k.granted) THEN false "
@@ -46,10 +46,10 @@ _REACHED_RELATIONS = (
 parents, but not down to its siblings."""
 _RELATIONS = (
     "SELECT a.k, a.n, a.p, s.nspname AS schema, c.relname AS name, "
-    "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + _ROW_ESTIMATE.format("l") + ") "
+    "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + ROW_ESTIMATE.format("l") + ") "
     "FROM pg_catalog.pg_partition_tree(c.oid) t JOIN pg_catalog.pg_class l ON l.oid = t.relid WHERE t.isleaf) "
     "WHEN c.relkind IN ('r', 'm') THEN "
-    + _ROW_ESTIMATE.format("c")
+    + ROW_ESTIMATE.format("c")
     + " END AS rows, pg_catalog.json_build_object("
     "'columns', (SELECT pg_catalog.json_object_agg(attname, pg_catalog.format_type(atttypid, atttypmod)) "
     "FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), "
@@ -61,7 +61,7 @@ _RELATIONS = (
     "'policies', (SELECT pg_catalog.json_agg(polname) FROM pg_catalog.pg_policy WHERE polrelid = c.oid), "
     "'checks', (SELECT pg_catalog.json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k "
     "WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated), "
-    "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", _HOLDS_NO_ROWS) + ", "
+    "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", HOLDS_NO_ROWS) + ", "
     "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
     "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
     "'typed', "
@@ -154,7 +154,7 @@ def facts_query(references: Collection[ObjectRef]) -> str:
     wanted = [{"k": str(one.kind), "n": one.name, "p": one.part} for one in sorted(references)]
     queries = [_RELATIONS, _FUNCTIONS, _OTHER_OBJECTS]
     if any(one.part for one in references):
-        queries.append(dropped_objects_sql(_HOLDS_NO_ROWS))
+        queries.append(dropped_objects_sql(HOLDS_NO_ROWS))
     return (
         f"WITH asked AS (SELECT r.k, r.n, r.p FROM {recordset(wanted, 'k text, n text, p text')}) "
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.row_to_json(f)), '[]')::text AS facts "

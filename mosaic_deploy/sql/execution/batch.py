@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mosaic_deploy.sql.execution.failure import (
     HANDLER_VARIABLES,
@@ -37,6 +38,7 @@ from mosaic_deploy.sql.execution.records import (
 )
 from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql, report_sql, verb_of
 from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.guard import locks
 from mosaic_deploy.sql.guard.measure import (
     MEASURE,
     NOTE_END,
@@ -71,15 +73,16 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
     leave = _LEAVE_SESSION if any(leftovers(step.sql.statements) for step in steps) else ""
     measure = f"{MEASURE}{_COMPARE}" if measured else ""
     noted = "" if session.existing is None else NOTE_END
+    watch = _watch(session.watched_oid)
     body = f"""DECLARE
   steps pg_catalog.jsonb := {steps_json};
-{_guard_variables(session)}{_DECLARATIONS}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
+{_guard_variables(session)}{_DECLARATIONS}{watch.declare}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
 {_BEGIN_MEASURE if measured else ""}{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
-{settings}{_execute_loop(steps, measured=measured)}{checked}{carried}{leave}{RESTORE_OWN}{measure}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+{watch.begin}{settings}{_execute_loop(steps, watch.each, measured=measured)}{checked}{watch.end}{carried}{leave}{RESTORE_OWN}{measure}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
     {_REPORT_MEASURED if measured else _REPORT}
   END IF;
 {"  COMMIT;" if commit else ""}
@@ -94,24 +97,48 @@ def _guard_variables(session: SqlSession) -> str:
     return f"{existing_variable(session.existing)}  {VARIABLES}" if session.existing else ""
 
 
-def _execute_loop(steps: Sequence[Step], *, measured: bool) -> str:
+class _Watch(NamedTuple):
+    """PL/pgSQL that reports the locks that each step holds, in a rehearsal; all empty otherwise."""
+
+    declare: str = ""
+    begin: str = ""
+    each: str = ""
+    end: str = ""
+
+
+def _watch(last_oid: int | None) -> _Watch:
+    if last_oid is None:
+        return _Watch()
+    unwatched = "(one OPERATOR(pg_catalog.->) 'unwatched') OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(step)"
+    each = f"IF NOT COALESCE({unwatched}, false) THEN\n{locks.watch_sql(_STEP_FACTS, 'step', last_oid)}    END IF;"
+    return _Watch(
+        f"  {locks.VARIABLES}\n",
+        locks.begin_watch_sql(_STEP_FACTS, last_oid),
+        each,
+        locks.end_watch_sql(_STEP_FACTS, "step", last_oid),
+    )
+
+
+def _execute_loop(steps: Sequence[Step], watch: str, *, measured: bool) -> str:
     """PL/pgSQL that EXECUTEs a step's statements in one subtransaction, or each in its own if some can't be in one."""
     rewrites = measured and any(rewriting(step.sql.statements) for step in steps)
     execute = _EXECUTE_REWRITING if rewrites else "EXECUTE sql;"
-    return (_loop_with_bare if any(_bare_statement_numbers(step) for step in steps) else _loop)(execute)
+    loop = _loop_with_bare if any(_bare_statement_numbers(step) for step in steps) else _loop
+    return loop(execute, watch)
 
 
-def _loop(execute: str) -> str:
+def _loop(execute: str, watch: str) -> str:
     return f"""    BEGIN
 {_FOR_EACH_STATEMENT}      {execute}
       {_COUNT_ROWS}
       {REFUSE_OFF}
+      {watch}
     END LOOP;
     {_RERAISE}    END;
 """
 
 
-def _loop_with_bare(execute: str) -> str:
+def _loop_with_bare(execute: str, watch: str) -> str:
     """Statements in `bare` have no handler, so no subtransaction."""
     return f"""{_FOR_EACH_STATEMENT}      IF COALESCE((one OPERATOR(pg_catalog.->) 'bare') OPERATOR(pg_catalog.@>) pg_catalog.to_jsonb(step), false) THEN
         EXECUTE sql;
@@ -123,6 +150,7 @@ def _loop_with_bare(execute: str) -> str:
         {REFUSE_OFF}
         {_RERAISE}        END;
       END IF;
+      {watch}
     END LOOP;
 """
 
@@ -147,6 +175,7 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         **({"leave": list(left)} if (left := leftovers(step.sql.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
         **(_guard_data(step) if session.existing else {}),
+        **({"unwatched": skipped} if (skipped := _unwatched(step, session)) else {}),
     }
 
 
@@ -154,6 +183,10 @@ def _guard_data(step: Step) -> dict[str, object]:
     rewrites = {str(number): name for number, name in rewriting(step.sql.statements).items()}
     agreed = step.agreed.as_json()
     return {**({"agreed": agreed} if agreed else {}), **({"rewrites": rewrites} if rewrites else {})}
+
+
+def _unwatched(step: Step, session: SqlSession) -> list[int]:
+    return [] if session.watched_oid is None else sorted(locks.unwatched(step.sql.statements))
 
 
 def _next_session(step: Step) -> dict[str, list[str]]:

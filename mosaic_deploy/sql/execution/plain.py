@@ -24,6 +24,7 @@ from mosaic_deploy.sql.execution.rewrite import create_table_as
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import CompiledSql, SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.execution.transactions import not_executable_reason, sets_read_only, split_modes
+from mosaic_deploy.sql.guard import locks
 from mosaic_deploy.sql.guard.measure import (
     KEEP_STATE,
     MEASURE,
@@ -98,14 +99,17 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
             compiled.add(f"SAVEPOINT {_READ_ONLY_SAVEPOINT}")
         for number in range(1, lead + 1):
             _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[1])
+        compiled.add(*_watch_locks(step, session, 0))
         for number in range(lead + 1, len(step.sql.statements) + 1):
             _add_statement(compiled, step, number, held)
+            compiled.add(*_watch_locks(step, session, number))
         if is_read_only:
             compiled.add(f"RELEASE SAVEPOINT {_READ_ONLY_SAVEPOINT}")
         if step.sql.has_time_limit:
             compiled.add("SET LOCAL statement_timeout = 0")
         if step is steps[-1]:
             compiled.add(_traced_do_block(CHECK_CONSTRAINTS_SQL, step, 0))
+        compiled.add(*_watch_locks(step, session, None))
         if step.next_session is not None:
             compiled.add(_carried_check(step, held))
         compiled.add(*leftovers(step.sql.statements))
@@ -184,6 +188,21 @@ def _add_statement(compiled: CompiledSql, step: Step, number: int, held: _HeldSt
 def _rewrite_block(target: str, body: str, held: _HeldState) -> str:
     named = f"{held.load}    target := {literal(target)};\n{body}{held.keep}"
     return _do_block(f"DECLARE\n{held.declare}BEGIN\n{named}END\n", "mosaic_rewrite")
+
+
+def _watch_locks(step: Step, session: SqlSession, number: int | None) -> tuple[str, ...]:
+    """Reports the locks after a statement, before the first one (0), or after the last one (None); in a rehearsal."""
+    last_oid, statements = session.watched_oid, step.sql.statements
+    if last_oid is None or (number and number in locks.unwatched(statements)):
+        return ()
+    which = f"'version', '{step.version}', 'step', {step.number}"
+    if number is None:
+        body = locks.LOAD + locks.end_watch_sql(which, str(len(statements)), last_oid)
+    elif number:
+        body = locks.LOAD + locks.watch_sql(which, str(number), last_oid) + locks.KEEP
+    else:
+        body = locks.begin_watch_sql(which, last_oid) + locks.KEEP
+    return (_do_block(f"DECLARE\n  {locks.VARIABLES}\nBEGIN\n{body}END\n", "mosaic_watch"),)
 
 
 def _add_modes(compiled: CompiledSql, step: Step, number: int, text: str) -> None:

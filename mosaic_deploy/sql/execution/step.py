@@ -106,6 +106,8 @@ class SqlSession:
     statement_timeout: str | None = None
     existing: Existing | None = None
     """What existed before the run, for the guard; None if no step is measured."""
+    watched_oid: int | None = None
+    """In a rehearsal, the largest OID of what existed before: locks on that are reported. None in an apply."""
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:

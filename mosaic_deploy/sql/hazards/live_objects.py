@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from mosaic_deploy.model.quantities import amount_text
+
 
 class ObjectKind(StrEnum):
     RELATION = "relation"
@@ -97,14 +99,4 @@ Facts = Mapping[ObjectRef, ObjectFacts]
 
 def row_estimate_text(rows: int | None) -> str:
     """` (≈2.1 M rows)`, for use after a table's name; "" without an estimate."""
-    if rows is None:
-        return ""
-    if rows == 1:
-        return " (≈1 row)"
-    value, unit = float(rows), ""
-    for larger in (" k", " M", " G"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    number = f"{value:.1f}".removesuffix(".0") if unit else str(rows)
-    return f" (≈{number}{unit} rows)"
+    return "" if rows is None else f" ({amount_text(rows, 'row')})"

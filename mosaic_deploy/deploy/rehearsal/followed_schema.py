@@ -1,0 +1,44 @@
+"""The schema of a rehearsal's database, as its migrations change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mosaic_deploy.diff.renames import changes_with_renames, find_renames, may_be_renamed
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.live.database.relations import Relations
+from mosaic_deploy.model.catalog import Catalog, SchemaChange
+
+
+@dataclass
+class FollowedSchema:
+    """`base` is the schema before the migrations, with its `relations`. `read_relations` reads those that are there now."""
+
+    base: Catalog
+    relations: Relations
+    read_schema: Callable[[], Catalog]
+    read_relations: Callable[[], Relations]
+    now: Catalog = field(init=False)
+    _relations_now: Relations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now, self._relations_now = self.base, self.relations
+
+    def advance(self) -> tuple[SchemaChange, ...]:
+        """Reads the schema, and returns what changed since the last time."""
+        before, names_before = self.now, self._relations_now
+        self.now = self.read_schema()
+        changes = schema_changes(before, self.now)
+        if not changes:
+            return ()
+        if may_be_renamed(changes):
+            self._relations_now = self.read_relations()
+        renames = find_renames(names_before.names, self._relations_now.names)
+        return changes_with_renames(before, self.now, renames)
+
+    @property
+    def net(self) -> tuple[SchemaChange, ...]:
+        """What changed since the base."""
+        renames = find_renames(self.relations.names, self._relations_now.names)
+        return changes_with_renames(self.base, self.now, renames)
