@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mosaic_deploy.model.effects import TableLock
 from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.quantities import amount_text, size_text
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,40 +167,6 @@ class SchemaDrift:
 
 
 @dataclass(frozen=True, slots=True)
-class TableLock:
-    """A lock on a live table, its indexes included, that a statement took in a rehearsal, or under which it worked on the table.
-
-    `mode` is the strongest that its transaction had then, such as `ACCESS EXCLUSIVE`; `address` is the statement's change of the
-    plan, `line` its line there. `scanned`: all rows were read. `held` is how many seconds later the transaction ended; None if
-    that isn't known. Without `seen`, it is what PostgreSQL's documentation says. `in_block`: the statement may run others, so
-    what is `rewritten` may have been emptied, and what they read isn't known.
-    """
-
-    table: SchemaObject
-    mode: str
-    address: str
-    line: int | None = None
-    rewritten: bool = False
-    scanned: bool = False
-    held: float | None = None
-    seen: bool = True
-    in_block: bool = False
-
-    @property
-    def blocks(self) -> str:
-        """What others can't do with the table meanwhile: `reads and writes`, `writes`, or nothing that applications do."""
-        return BLOCKED.get(self.mode, "")
-
-
-BLOCKED = {
-    "ACCESS EXCLUSIVE": "reads and writes",
-    "EXCLUSIVE": "writes",
-    "SHARE ROW EXCLUSIVE": "writes",
-    "SHARE": "writes",
-}
-
-
-@dataclass(frozen=True, slots=True)
 class LiveSize:
     """How large a live object is: PostgreSQL's estimates of its rows and its bytes with indexes; None if there are none.
 
@@ -209,6 +177,14 @@ class LiveSize:
     rows: int | None = None
     bytes: int | None = None
     empty: bool = False
+
+    @property
+    def text(self) -> str:
+        """`≈200.6 k rows, 31.0 MB`; `≈205 k values` of a column; "" if nothing is known."""
+        noun = "value" if self.object.kind == "column" else "row"
+        rows = "" if self.rows is None else amount_text(self.rows, noun)
+        parts = ("no rows" if self.empty else rows, "" if self.bytes is None else size_text(self.bytes))
+        return ", ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
 from mosaic_deploy.model.catalog import Rehearsal, SchemaDrift
 from mosaic_deploy.model.change import Action, Change, Delete, LoosenPolicy, RollBackMigration, RunsSql
-from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.hazard import Hazard, worst_first
 from mosaic_deploy.model.snapshot import Project
 
 
@@ -81,6 +81,17 @@ class Plan:
     """What the pending migrations did in a rehearsal; None if none was made or wanted."""
 
     @property
+    def findings(self) -> tuple[Hazard, ...]:
+        """The hazards for people, the worst first: without those that the rehearsal contradicts, with what only it saw.
+
+        What is approved and saved are `hazards`, which don't depend on a rehearsal.
+        """
+        if self.rehearsal is None:
+            return self.hazards
+        kept = (hazard for hazard in self.hazards if hazard not in self.rehearsal.refuted)
+        return tuple(worst_first((*kept, *self.rehearsal.found)))
+
+    @property
     def partial(self) -> bool:
         """Whether some changes aren't selected."""
         return bool(self.left_out)
@@ -91,20 +102,39 @@ class Plan:
 
     @property
     def counts(self) -> Counts:
-        """The number of changes by action. `destroy` also counts database objects; a rollback is what it destroys."""
+        """The number of changes by action. `destroy` also counts database objects; a rollback is what it destroys.
+
+        What was rehearsed counts as the database objects that it adds, changes and destroys; a file that does none of that, as
+        itself.
+        """
+        seen = self.rehearsal or Rehearsal()
+        as_objects = {address for each in seen.done if each.changes for address in each.addresses}
         tally = Counter(
             change.action
             for change in self.changes
-            if not (isinstance(change, RollBackMigration) and change.destroys)
+            if change.address not in as_objects
+            and not (isinstance(change, RollBackMigration) and change.destroys)
         )
+        destroyed = len(seen.destroyed) + len(self.destroyed_objects)
         return Counts(
-            tally[Action.ADD], tally[Action.CHANGE], tally[Action.DESTROY] + len(self.destroyed_objects)
+            tally[Action.ADD] + seen.added,
+            tally[Action.CHANGE] + seen.changed,
+            tally[Action.DESTROY] + destroyed,
         )
 
     @property
     def destroyed_objects(self) -> tuple[str, ...]:
-        """The live database objects that SQL files drop for good: `table old`, `column books.fax`."""
-        sql = (change for change in self.changes if isinstance(change, RunsSql))
+        """The live database objects that SQL files drop for good: `table old`, `column books.fax`.
+
+        Without those of files that were rehearsed, of which `rehearsal.destroyed` has what they did drop.
+        """
+        done = self.rehearsal.done if self.rehearsal else ()
+        rehearsed = {address for each in done for address in each.addresses}
+        sql = (
+            change
+            for change in self.changes
+            if isinstance(change, RunsSql) and change.address not in rehearsed
+        )
         return tuple(dict.fromkeys(name for change in sql for name in change.destroys))
 
     @property

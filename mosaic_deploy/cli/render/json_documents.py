@@ -42,7 +42,7 @@ def plan_document(plan: Plan) -> Document:
         "summary": asdict(plan.counts),
         "changes": [change_facts(change) for change in plan.changes],
         "notes": [asdict(note) for note in plan.notes],
-        "hazards": [hazard_document(hazard) for hazard in plan.hazards],
+        "hazards": [hazard_document(hazard) for hazard in plan.findings],
         "policy": {
             "denied": [_problem(problem) for problem in plan.denied],
             "to_confirm": len(plan.to_confirm),

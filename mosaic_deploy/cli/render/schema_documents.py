@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mosaic_deploy.model.catalog import Rehearsal, RowCheck, SchemaChange, SchemaDrift
+from mosaic_deploy.model.catalog import LiveSize, Rehearsal, RowCheck, SchemaChange, SchemaDrift
+from mosaic_deploy.model.effects import TableLock
 
 Document = dict[str, Any]
 
@@ -34,6 +35,8 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
                 "changes": [schema_change_document(change, bodies=False) for change in each.changes],
                 "notices": list(each.notices),
                 "seconds": round(each.seconds, 3),
+                "locks": [_lock_document(lock) for lock in each.locks],
+                "locks_not_seen": list(each.unseen),
             }
             for each in rehearsal.done
         ],
@@ -42,6 +45,9 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
         "postgres": rehearsal.server or None,
         "live_postgres": rehearsal.live_server or None,
         "row_checks": [_row_check_document(each) for each in rehearsal.row_checks],
+        "live_sizes": [_size_document(each) for each in rehearsal.sizes],
+        "refuted": [{"code": each.code, "location": str(each.location)} for each in rehearsal.refuted],
+        "checks_not_made": rehearsal.unmade_checks,
         "remarks": list(rehearsal.remarks),
         "not_rehearsed": rehearsal.not_rehearsed or None,
         "differences": [schema_change_document(each, bodies=False) for each in rehearsal.differences],
@@ -62,9 +68,38 @@ def _row_check_document(check: RowCheck) -> Document:
     }
 
 
+def _lock_document(lock: TableLock) -> Document:
+    return {
+        "address": lock.address,
+        "line": lock.line,
+        "kind": lock.table.kind,
+        "table": lock.table.name,
+        "mode": lock.mode,
+        "blocks": lock.blocks or None,
+        "rewritten": lock.rewritten,
+        "scanned": lock.scanned,
+        "in_block": lock.in_block,
+        "outlasted": lock.outlasted,
+        "held_seconds": None if lock.held is None else round(lock.held, 3),
+        "seen": lock.seen,
+    }
+
+
+def _size_document(size: LiveSize) -> Document:
+    item = size.object
+    return {
+        "kind": item.kind,
+        "name": item.name,
+        "of": item.parent or None,
+        "rows": size.rows,
+        "bytes": size.bytes,
+        "empty": size.empty,
+    }
+
+
 def schema_change_document(change: SchemaChange, *, bodies: bool = True) -> Document:
     part = change.object
-    shown = bodies or "\n" not in f"{change.before or ''}{change.after or ''}"
+    shown = bodies or not change.has_body
     return {
         "action": change.action,
         "kind": part.kind,
@@ -72,4 +107,5 @@ def schema_change_document(change: SchemaChange, *, bodies: bool = True) -> Docu
         "of": part.parent or None,
         "before": change.before if shown else None,
         "after": change.after if shown else None,
+        "new_name": change.new_name or None,
     }

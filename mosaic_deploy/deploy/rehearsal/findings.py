@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.deploy.rehearsal.observed import WatchedStatement
-from mosaic_deploy.model.catalog import BLOCKED, LiveSize, SchemaObject
+from mosaic_deploy.model.catalog import LiveSize, SchemaObject
+from mosaic_deploy.model.effects import BLOCKED
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
-from mosaic_deploy.model.quantities import amount_text, size_text
 from mosaic_deploy.sql.guard.locks import LOCK_MODES
 
 UNREPORTED_LOCK = "unreported_lock"
@@ -110,7 +110,7 @@ def _unreported_in(file: SeenFile, large: Mapping[SchemaObject, LiveSize]) -> It
             mode = LOCK_MODES[max(each.held.get(table, 0), each.taken.get(table, 0), 1) - 1]
             if table in large and mode in BLOCKED:
                 verb = _verb(each, rewritten=table in each.rewritten)
-                what = f"{verb} {table.name} ({live_size_text(large[table])}), blocking {BLOCKED[mode]}"
+                what = f"{verb} {table.name} ({large[table].text}), blocking {BLOCKED[mode]}"
                 yield Hazard(
                     UNREPORTED_LOCK,
                     HazardSeverity.BLOCKING,
@@ -125,9 +125,3 @@ def _verb(seen: WatchedStatement, *, rewritten: bool) -> str:
     if not rewritten:
         return "reads every row of"
     return "rewrites or empties" if seen.in_block else "rewrites"
-
-
-def live_size_text(size: LiveSize) -> str:
-    """`≈200.6 k rows, 31.0 MB`; "" if nothing is known."""
-    rows = "no rows" if size.empty else amount_text(size.rows, "row") if size.rows is not None else ""
-    return ", ".join(part for part in (rows, size_text(size.bytes) if size.bytes is not None else "") if part)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from mosaic_deploy.errors import Location
 from mosaic_deploy.live.database.relations import Relations
-from mosaic_deploy.model.catalog import SchemaObject, TableLock
+from mosaic_deploy.model.catalog import SchemaObject
+from mosaic_deploy.model.effects import TableLock
 from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import Step
@@ -30,6 +31,7 @@ _SCANS = frozenset(
 """Statements that read whole tables by themselves. How a query reads them depends on how many rows they hold."""
 _BLOCKS = frozenset({*ROW_KINDS, "DoStmt", "CallStmt", "SelectStmt", "ExecuteStmt"})
 """Statements that may run others."""
+_LONG = _BLOCKS - {"InsertStmt", "CopyStmt"}
 _EMPTIES = "TruncateStmt"
 _DEFAULT_SCHEMAS = ("public",)
 
@@ -54,6 +56,7 @@ class WatchedStatement:
     scanned: Tables
     seconds: float | None
     seen: bool = True
+    outlasted: bool = False
 
     @property
     def in_block(self) -> bool:
@@ -74,6 +77,7 @@ class WatchedStatement:
                     held=self.seconds,
                     seen=self.seen,
                     in_block=self.in_block,
+                    outlasted=self.outlasted,
                 )
 
 
@@ -100,7 +104,7 @@ class LockWatch:
         ends = [seen[-1].ended for *_, step in steps if (seen := reports.get((step.version, step.number)))]
         found: list[WatchedStatement] = []
         unseen: list[str] = []
-        for address, parsed, step in steps:
+        for place, (address, parsed, step) in enumerate(steps):
             if step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION:
                 if known := self._documented(address, parsed, step):
                     found.append(known)
@@ -112,12 +116,22 @@ class LockWatch:
             if step.sql.statements and not (seen and seen[0].statement == 0 and seen[-1].last):
                 unseen.append(_place(parsed, step))
                 continue
-            found += self._differences(address, parsed, step, seen, max(ends) if together else None)
+            end = max(ends, default=0.0) if together else None
+            later = together and any(_last_long(each) for *_, each in steps[place + 1 :])
+            last_long = len(step.sql.statements) + 1 if later else _last_long(step)
+            found += self._differences(address, parsed, step, seen, end=end, last_long=last_long)
         self.statements += found
         return tuple(lock for each in found for lock in each.locks), tuple(unseen)
 
     def _differences(
-        self, address: str, parsed: ParsedFile, step: Step, seen: Sequence[LocksHeld], end: float | None
+        self,
+        address: str,
+        parsed: ParsedFile,
+        step: Step,
+        seen: Sequence[LocksHeld],
+        *,
+        end: float | None,
+        last_long: int,
     ) -> Iterator[WatchedStatement]:
         before: dict[str, HeldLock] = dict(seen[0].locks) if seen else {}
         for number, report in _with_unchanged(step, seen):
@@ -134,6 +148,7 @@ class LockWatch:
                 frozenset() if kind == _EMPTIES else replaced,
                 self._scanned(before, report.locks) if kind in _SCANS else frozenset(),
                 max(0.0, (end or seen[-1].ended) - report.began),
+                outlasted=0 < number < last_long,
             )
             before = {oid: lock._replace(rank=0) for oid, lock in before.items()} | dict(report.locks)
 
@@ -186,6 +201,12 @@ class LockWatch:
         return WatchedStatement(
             address, place, statement, {}, taken, rewritten, frozenset(), None, seen=False
         )
+
+
+def _last_long(step: Step) -> int:
+    """The number of the last statement that takes the longer the more rows there are; 0 without one."""
+    numbered = enumerate(step.sql.statements, 1)
+    return max((number for number, one in numbered if one.kind in _LONG), default=0)
 
 
 def _with_unchanged(step: Step, seen: Sequence[LocksHeld]) -> Iterator[tuple[int, LocksHeld]]:

@@ -32,7 +32,7 @@ def test_changes_and_notices_are_below_their_migration() -> None:
         RehearsedChange(("migration:3.sql",), ()),
         RehearsedChange(("migration:4.sql",), (COLUMN,)),
     )
-    assert shown(Rehearsal(done, server="18.1", remarks=("rehearsed with vector 0.8",))) == [
+    assert shown(Rehearsal(done, server="18.1", live_server="18.1", remarks=("rehearsed with vector 0.8",))) == [
         "    + 2.sql  4 schema changes",
         "        orders: + column channel text",
         "        orders: - grant to app SELECT",
@@ -52,7 +52,7 @@ def test_changes_and_notices_are_below_their_migration() -> None:
 
 def test_files_of_one_transaction_are_shown_with_the_last() -> None:
     together = RehearsedChange(tuple(each.address for each in MIGRATIONS), (COLUMN,))
-    assert shown(Rehearsal((together,), server="18.1"))[:4] == [
+    assert shown(Rehearsal((together,), server="18.1", live_server="18.1"))[:4] == [
         "    + 2.sql  shown with 4.sql",
         "    + 3.sql  shown with 4.sql",
         "    + 4.sql  resumes after step 1 of 3",
@@ -62,7 +62,7 @@ def test_files_of_one_transaction_are_shown_with_the_last() -> None:
 
 def test_many_changes_and_notices_are_counted() -> None:
     many = RehearsedChange(("migration:2.sql",), (COLUMN,) * 40, ("NOTICE: x",) * 7)
-    lines = shown(Rehearsal((many,), server="18.1"))
+    lines = shown(Rehearsal((many,), server="18.1", live_server="18.1"))
     assert "        … and 15 more; --output json lists all" in lines
     assert "        … and 2 more notices" in lines
 

@@ -45,11 +45,13 @@ def test_a_base_is_built_once_and_then_copied(rehearser, stage):
     with_history(rehearser, "built_once")
     rehearser.site.write("sql/2_c.sql", "ALTER TABLE built_once ADD c int;")
     first = requests(rehearser, stage)
-    # The live side: history and schema, and the recorded texts only for the first. The other: open, schema, constraints,
-    # run, schema, drop.
-    assert first[0] == 3
-    assert requests(rehearser, stage) == (2, 6)
-    assert requests(rehearser, stage) == (2, 6)
+    # The live side: history, schema and sizes, and the recorded texts only for the first. The other: open, schema, relations,
+    # constraints, run, schema, drop.
+    assert first[0] == 4
+    assert requests(rehearser, stage) == (3, 7)
+    assert requests(rehearser, stage) == (3, 7)
+    rehearser.site.write("sql/2_c.sql", "CREATE TABLE locks_nothing (n int);")
+    assert requests(rehearser, stage) == (2, 7)
 
 
 def test_a_longer_history_extends_the_base(rehearser, stage, monkeypatch):

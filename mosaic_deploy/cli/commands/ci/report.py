@@ -71,7 +71,7 @@ class Report:
         self._annotate_hazards(plan)
         footer = self._footer()
         self.github.summarize(plan_markdown(plan, footer, _MAX_SUMMARY_LENGTH))
-        empty = plan.empty and not plan.hazards
+        empty = plan.empty and not plan.findings
         self._comment(
             None if empty else plan_markdown(plan, footer, MAX_COMMENT_LENGTH - len(marker(self.label)) - 1)
         )
@@ -124,7 +124,7 @@ class Report:
 
     def _annotate_hazards(self, plan: Plan) -> None:
         counts: dict[str, int] = {}
-        for hazard in plan.hazards:
+        for hazard in plan.findings:
             level = _LEVELS.get(hazard.severity, "warning")
             counts[level] = counts.get(level, 0) + 1
             if not hazard.suppressed and counts[level] <= _MAX_ANNOTATIONS:

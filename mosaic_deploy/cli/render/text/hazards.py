@@ -24,8 +24,9 @@ _MAX_SHOWN = 25
 
 def plan_hazard_lines(plan: Plan) -> Iterator[str]:
     """The plan's hazards, the worst first, and whether policy or a person must decide; nothing without hazards."""
-    active = [hazard for hazard in plan.hazards if not hazard.suppressed]
-    if plan.hazards:
+    findings = plan.findings
+    active = [hazard for hazard in findings if not hazard.suppressed]
+    if findings:
         yield ""
         yield "  Hazards"
         yield from (
@@ -34,7 +35,7 @@ def plan_hazard_lines(plan: Plan) -> Iterator[str]:
         )
     if len(active) > _MAX_SHOWN:
         yield f"    … and {len(active) - _MAX_SHOWN} more; --output json lists all"
-    if silenced := len(plan.hazards) - len(active):
+    if silenced := len(findings) - len(active):
         yield f"    {silenced} silenced by mosaic-ignore"
     if plan.denied:
         yield ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -81,15 +82,23 @@ def summary_line(plan: Plan) -> str:
 
 
 def _destroyed_text(plan: Plan) -> str:
-    """` (table old, column books.fax, 3 files)`; "" if no database object is destroyed."""
+    """` (table old, column books.fax, 3 files)`, after a rehearsal ` (1 column, 3 files)`; "" without database objects."""
     names = list(plan.destroyed_objects)
-    if not names:
+    kinds = Counter(item.kind for item in plan.rehearsal.destroyed) if plan.rehearsal else {}
+    if not names and not kinds:
         return ""
     shown = names if len(names) <= _MAX_DESTROYED else names[: _MAX_DESTROYED - 1]
-    parts = [*shown, *([f"{len(names) - len(shown)} more objects"] if len(shown) < len(names) else [])]
+    more = [f"{len(names) - len(shown)} more objects"] if len(shown) < len(names) else []
+    parts = [*(_kind_text(kind, number) for kind, number in kinds.items()), *shown, *more]
     if files := sum(isinstance(change, Delete) for change in plan.changes):
         parts.append(count_text(files, "file"))
     return f" ({', '.join(parts)})"
+
+
+def _kind_text(kind: str, number: int) -> str:
+    """`1 index`, `2 indexes`"""
+    plural = {"index": "indexes", "policy": "policies", "statistics": "statistics"}.get(kind, f"{kind}s")
+    return f"{number:,} {kind if number == 1 else plural}"
 
 
 def partial_line(plan: Plan) -> str:
@@ -130,10 +139,12 @@ def _destructive_files(plan: Plan) -> frozenset[str]:
     )
 
 
-def _sign(change: Change, destructive_files: frozenset[str]) -> tuple[str, str]:
+def _sign(change: Change, destructive_files: frozenset[str], rehearsal: Rehearsal) -> tuple[str, str]:
     """A file that drops objects is shown as destroying, and one that destroys rows or values as changing, in red."""
     if isinstance(change, RunsSql):
-        if change.destroys:
+        done = rehearsal.of(change.address)
+        dropped = {one.object for one in done.changes if one.counts_as == "drop"} if done else set()
+        if change.destroys or not dropped.isdisjoint(rehearsal.destroyed):
             return _SIGNS[Action.DESTROY]
         name = change.path if isinstance(change, RunSeed) else change.file
         if name.rpartition("/")[2] in destructive_files:
@@ -152,7 +163,7 @@ def _change_lines(changes: list[Change], width: int | None, plan: Plan) -> Itera
         name_width = name_width - lacking if name_width - lacking >= _MIN_NAME_WIDTH else 0
         indent = indent - lacking if name_width else 8
     for change, name in zip(shown, names, strict=True):
-        sign, color = _sign(change, destructive_files)
+        sign, color = _sign(change, destructive_files, rehearsal)
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
         padding = " " * (name_width - text_width(name))
         line = f"    {sign} {name}{padding}  {size}{_reason(change, rehearsal)}"
@@ -161,7 +172,7 @@ def _change_lines(changes: list[Change], width: int | None, plan: Plan) -> Itera
             updated = ", ".join(one.removeprefix("public.") for one in change.updates)
             yield from wrap(f"        updates rows of {updated}", width, 10)
         if done := rehearsal.of(change.address):
-            yield from rehearsed_lines(done, width)
+            yield from rehearsed_lines(done, rehearsal, width)
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))
         sizes = f" ({size_text(total)})" if total else ""

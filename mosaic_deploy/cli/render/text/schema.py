@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.cli.render.layout import wrap
+from mosaic_deploy.cli.render.text.locks import lock_lines
 from mosaic_deploy.cli.render.text.row_checks import row_check_notes
 from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.model.catalog import (
@@ -23,7 +24,7 @@ _MAX_DIFFERENCES, _MAX_NOTICES = 5, 5
 
 
 def schema_change_line(change: SchemaChange) -> str:
-    """`+ column books.sneaky integer`"""
+    """`+ column books.sneaky integer`, `- table old`"""
     sign, color = _SIGNS[change.action]
     return f"{style(sign, fg=color)} {change.summary}"
 
@@ -39,12 +40,16 @@ def _grouped_line(change: SchemaChange) -> str:
     return f"{part.parent}: {style(sign, fg=color)} {text}"
 
 
-def rehearsed_lines(done: RehearsedChange, width: int | None) -> Iterator[str]:
-    """What a migration changed in the rehearsal and PostgreSQL's notices, indented below it."""
+def rehearsed_lines(done: RehearsedChange, rehearsal: Rehearsal, width: int | None) -> Iterator[str]:
+    """What a migration changed and locked in the rehearsal, and PostgreSQL's notices, indented below it."""
     for change in done.changes[:_MAX_SHOWN]:
-        yield from wrap(f"        {_grouped_line(change)}", width, 12)
+        size = rehearsal.size_of(change.object) if change.action == "drop" else None
+        known = f" ({size.text})" if size and size.text else ""
+        yield from wrap(f"        {_grouped_line(change)}{known}", width, 12)
     if len(done.changes) > _MAX_SHOWN:
         yield f"        … and {len(done.changes) - _MAX_SHOWN} more; --output json lists all"
+    for line in lock_lines(done, rehearsal):
+        yield from wrap(f"        {line}", width, 12)
     for notice in done.notices[:_MAX_NOTICES]:
         # A line break in it may not begin what looks like a line of the plan.
         for line in notice.splitlines():
@@ -76,10 +81,16 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         return
     seconds = sum(each.seconds for each in rehearsal.done)
     files = count_text(sum(len(each.addresses) for each in rehearsal.done), "file")
+    where = "on the live schema without its rows" if rehearsal.live_server else "on an empty database"
     yield Note(
         "rehearsed",
-        f"rehearsed {files} in {duration_text(seconds)} on PostgreSQL {rehearsal.server}, on the live schema without its rows",
+        f"rehearsed {files} in {duration_text(seconds)} on PostgreSQL {rehearsal.server}, {where}",
     )
+    if count := rehearsal.unmade_checks:
+        checks = (
+            f"{count_text(count, 'check')} in the migrations {'was' if count == 1 else 'were'} not made there"
+        )
+        yield Note("checks_not_made", f"{checks}, as it has no live rows")
     yield from (Note("rehearsal_differs", remark) for remark in rehearsal.remarks)
     yield from row_check_notes(rehearsal.row_checks)
 
