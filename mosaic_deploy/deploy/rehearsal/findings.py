@@ -10,9 +10,9 @@ from mosaic_deploy.model.catalog import LiveSize, SchemaObject
 from mosaic_deploy.model.effects import BLOCKED
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.sql.guard.locks import LOCK_MODES
+from mosaic_deploy.sql.hazards import RULES, UNREPORTED_LOCK, IgnoreComments, ignore_reason
+from mosaic_deploy.sql.parse import Statement
 
-UNREPORTED_LOCK = "unreported_lock"
-"""The code of a finding that no rule has, but the rehearsal."""
 LARGE_ROWS, LARGE_BYTES = 100_000, 50_000_000
 """From one of these on, a table is large: to rewrite or read it takes more than a moment."""
 _FIRST_BLOCKING, _STRONGEST = LOCK_MODES.index("SHARE") + 1, len(LOCK_MODES)
@@ -33,14 +33,18 @@ _SCANS = frozenset(
 _LOCKS = frozenset({"lock_table", "drop_index_locks", "refresh_locks", "vacuum_full"})
 _NEEDS_ROWS = frozenset({"not_null_without_default"})
 _NAMES = frozenset({"rename_table", "rename_column"})
-_INSTEAD = "do it while nothing uses the table, or in smaller steps"
+_MILD = (HazardSeverity.BLOCKING, HazardSeverity.RISKY)
+JUDGED = _REWRITES | _SCANS | _LOCKS | _NEEDS_ROWS | _NAMES
+"""The rules whose findings a rehearsal may refute: none is about data that is lost."""
+_INSTEAD = next(rule.instead for rule in RULES if rule.code == UNREPORTED_LOCK)
 
 
 @dataclass(frozen=True, slots=True)
 class SeenFile:
-    """What was seen of a file, and the plan's findings in it."""
+    """What was seen of a file, its statements, and the plan's findings in it."""
 
     text: str
+    written: Sequence[Statement]
     hazards: Sequence[Hazard]
     statements: Sequence[WatchedStatement] = field(default_factory=list)
 
@@ -54,11 +58,7 @@ def refuted(files: Collection[SeenFile], sizes: Mapping[SchemaObject, LiveSize])
 
 
 def _is_refuted(hazard: Hazard, seen: WatchedStatement | None, empty: frozenset[SchemaObject]) -> bool:
-    if (
-        seen is None
-        or not seen.seen
-        or hazard.severity not in (HazardSeverity.BLOCKING, HazardSeverity.RISKY)
-    ):
+    if seen is None or not seen.seen or hazard.code not in JUDGED or hazard.severity not in _MILD:
         return False
     blocked = {table for table, rank in seen.held.items() if rank >= _FIRST_BLOCKING}
     if hazard.code in _NAMES:
@@ -67,7 +67,7 @@ def _is_refuted(hazard: Hazard, seen: WatchedStatement | None, empty: frozenset[
         return blocked <= empty
     if hazard.code in _REWRITES:
         return seen.rewritten <= empty
-    return hazard.code in _SCANS and (seen.scanned | seen.rewritten) <= empty
+    return (seen.scanned | seen.rewritten) <= empty
 
 
 def _at(file: SeenFile, hazard: Hazard) -> WatchedStatement | None:
@@ -98,13 +98,11 @@ def is_large(size: LiveSize) -> bool:
 
 
 def _unreported_in(file: SeenFile, large: Mapping[SchemaObject, LiveSize]) -> Iterator[Hazard]:
-    known = [
-        id(_at(file, hazard))
-        for hazard in file.hazards
-        if hazard.severity in (HazardSeverity.BLOCKING, HazardSeverity.DESTRUCTIVE)
-    ]
+    known = [id(_at(file, one)) for one in file.hazards if one.severity is HazardSeverity.BLOCKING]
+    comments = IgnoreComments(file.text)
+    ignores = {one.offset: comments.before_statement(one) for one in file.written}
     for each in file.statements:
-        if id(each) in known or each.location is None:
+        if id(each) in known or each.location is None or each.statement is None:
             continue
         for table in sorted(each.rewritten | each.scanned):
             mode = LOCK_MODES[max(each.held.get(table, 0), each.taken.get(table, 0), 1) - 1]
@@ -118,6 +116,7 @@ def _unreported_in(file: SeenFile, large: Mapping[SchemaObject, LiveSize]) -> It
                     table.name,
                     each.location,
                     instead=_INSTEAD,
+                    ignored=ignore_reason(ignores[each.statement.offset], UNREPORTED_LOCK),
                 )
 
 

@@ -60,12 +60,13 @@ def _read(live: Api, project: str, wanted: Sequence[SchemaObject]) -> tuple[Live
 
 
 def _files(planned: PreparedPlan, statements: Sequence[WatchedStatement]) -> Iterator[SeenFile]:
-    parsed = {each.file.migration.version: each.file for each in planned.parsed}
+    parsed = {each.file.migration.version: each for each in planned.parsed}
     for change in planned.plan.changes:
         if isinstance(change, ApplyMigration):
-            file = parsed[change.version]
+            file = parsed[change.version].file
             yield SeenFile(
                 file.text,
+                [one for step in parsed[change.version].steps for one in step.statements],
                 [one for one in planned.plan.hazards if one.location.file == file.relative_path],
                 [one for one in statements if one.address == change.address],
             )

@@ -6,15 +6,19 @@ and `rules` judge it; each may import the ones before it. May import sql, model 
 
 from mosaic_deploy.sql.hazards.effects.expected import StepWrites, agreement
 from mosaic_deploy.sql.hazards.effects.unknown_names import UnknownName
+from mosaic_deploy.sql.hazards.ignore import IgnoreComments, ignore_reason
 from mosaic_deploy.sql.hazards.live_objects import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.review import review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
+from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK
 from mosaic_deploy.sql.hazards.script import Review, Script
 
 __all__ = [
     "RULES",
+    "UNREPORTED_LOCK",
     "Dependent",
     "Facts",
+    "IgnoreComments",
     "ObjectFacts",
     "ObjectKind",
     "ObjectRef",
@@ -23,5 +27,6 @@ __all__ = [
     "StepWrites",
     "UnknownName",
     "agreement",
+    "ignore_reason",
     "review",
 ]

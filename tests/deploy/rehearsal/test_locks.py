@@ -9,7 +9,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -45,7 +44,9 @@ CASES = {
     "ALTER TABLE orders ALTER note TYPE text": ["orders ACCESS EXCLUSIVE"],
     "ALTER TABLE orders ALTER total TYPE numeric(10, 2)": ["orders ACCESS EXCLUSIVE"],
     "ALTER TABLE orders ADD a int DEFAULT 3": ["orders ACCESS EXCLUSIVE"],
-    "ALTER TABLE orders ADD a timestamptz DEFAULT clock_timestamp()": ["orders ACCESS EXCLUSIVE rewritten scanned"],
+    "ALTER TABLE orders ADD a timestamptz DEFAULT clock_timestamp()": [
+        "orders ACCESS EXCLUSIVE rewritten scanned"
+    ],
     "ALTER TABLE orders ADD a bigserial": ["orders ACCESS EXCLUSIVE rewritten scanned"],
     "ALTER TABLE orders DROP body": ["orders ACCESS EXCLUSIVE"],
     "ALTER TABLE orders ALTER note SET DEFAULT 'x'": ["orders ACCESS EXCLUSIVE"],
@@ -66,7 +67,9 @@ CASES = {
     "CREATE TABLE made (o int REFERENCES orders)": ["orders SHARE ROW EXCLUSIVE"],
     "CREATE TABLE made (o int); CREATE INDEX ON made (o); INSERT INTO made VALUES (1)": [],
     "CREATE INDEX ON orders (customer)": ["orders SHARE scanned"],
-    "CREATE INDEX CONCURRENTLY by_customer ON orders (customer)": ["orders SHARE UPDATE EXCLUSIVE documented"],
+    "CREATE INDEX CONCURRENTLY by_customer ON orders (customer)": [
+        "orders SHARE UPDATE EXCLUSIVE documented"
+    ],
     "DROP INDEX by_note": ["orders ACCESS EXCLUSIVE"],
     "DROP INDEX CONCURRENTLY by_note": ["orders SHARE UPDATE EXCLUSIVE documented"],
     "REINDEX INDEX by_note": ["orders ACCESS EXCLUSIVE scanned"],
@@ -92,7 +95,9 @@ CASES = {
     "CREATE OR REPLACE VIEW open AS SELECT id FROM orders": ["open ACCESS EXCLUSIVE", "orders ACCESS SHARE"],
     "LOCK TABLE orders IN EXCLUSIVE MODE": ["orders EXCLUSIVE"],
     "UPDATE orders SET note = 'z'": ["orders ROW EXCLUSIVE"],
-    "DO $$ BEGIN EXECUTE 'ALTER TABLE orders ALTER total TYPE float'; END $$": ["orders ACCESS EXCLUSIVE rewritten"],
+    "DO $$ BEGIN EXECUTE 'ALTER TABLE orders ALTER total TYPE float'; END $$": [
+        "orders ACCESS EXCLUSIVE rewritten"
+    ],
     "SET LOCAL statement_timeout = '9s'; ALTER TABLE orders ADD a int; CREATE INDEX ON orders (a)": [
         "orders ACCESS EXCLUSIVE",
         "orders ACCESS EXCLUSIVE scanned",
@@ -111,7 +116,9 @@ def rehearsed(platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Re
     ):
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         site = Site(folder, api, "locks of statements")
-        live = "".join(f"CREATE SCHEMA {schema}; SET search_path TO {schema};{TABLES}" for schema in SCHEMAS.values())
+        live = "".join(
+            f"CREATE SCHEMA {schema}; SET search_path TO {schema};{TABLES}" for schema in SCHEMAS.values()
+        )
         site.deploy_sql(live)
         for number, (sql, schema) in enumerate(SCHEMAS.items(), 2):
             site.write(f"sql/{number}_x.sql", f"SET search_path TO {schema}, public;\n{sql};\n")
@@ -148,7 +155,9 @@ def test_another_session_sees_the_same_locks(rehearser: Rehearser, monkeypatch: 
         return opened[-1]
 
     monkeypatch.setattr(base, "open_rehearsal", open_rehearsal)
-    watched = [sql for sql in CASES if "CONCURRENTLY" not in sql and "VACUUM" not in sql and "SET LOCAL" not in sql][:20]
+    watched = [
+        sql for sql in CASES if "CONCURRENTLY" not in sql and "VACUUM" not in sql and "SET LOCAL" not in sql
+    ][:20]
     schemas = [SCHEMAS[sql] for sql in watched]
     rehearser.site.deploy_sql(
         "".join(f"CREATE SCHEMA {schema}; SET search_path TO {schema};{TABLES}" for schema in schemas)
@@ -170,7 +179,15 @@ def test_another_session_sees_the_same_locks(rehearser: Rehearser, monkeypatch: 
     assert own == {name: max(modes, key=MODES.index) for name, modes in seen.items()}
 
 
-MODES = ["", "ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE"]
+MODES = [
+    "",
+    "ACCESS SHARE",
+    "ROW SHARE",
+    "ROW EXCLUSIVE",
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+]
 MODES += ["EXCLUSIVE", "ACCESS EXCLUSIVE"]
 _OBSERVED = """SELECT n.nspname || '.' || COALESCE(t.relname, c.relname) AS name, upper(trim(
   regexp_replace(replace(l.mode, 'Lock', ''), '([A-Z])', ' \\1', 'g'))) AS mode

@@ -14,12 +14,14 @@ import pytest
 
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.split import split_steps
-from mosaic_deploy.sql.hazards import RULES, Script, review
+from mosaic_deploy.sql.hazards import RULES, UNREPORTED_LOCK, Script, review
 from mosaic_deploy.sql.parse import parse
 from tests.docs_markdown import ROOT, sections
 
 CASES = ROOT / "tests" / "cases" / "lint"
 CODES = [rule.code for rule in RULES]
+WITH_CASES = [code for code in CODES if code != UNREPORTED_LOCK]
+"""Without what only a rehearsal finds: tests/deploy/rehearsal/test_findings.py."""
 
 
 def script(file: Path) -> Script:
@@ -45,7 +47,7 @@ def found_in(file: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", WITH_CASES)
 def test_bad_file_has_its_findings(code: str) -> None:
     file = CASES / code / "bad.sql"
     expected = re.findall(r"^-- expect: (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
@@ -53,13 +55,13 @@ def test_bad_file_has_its_findings(code: str) -> None:
     assert found_in(file) == expected
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", WITH_CASES)
 def test_good_file_has_no_findings(code: str) -> None:
     assert found_in(CASES / code / "good.sql") == []
 
 
 def test_every_folder_is_a_rule() -> None:
-    assert {path.name for path in CASES.iterdir() if path.is_dir()} == set(CODES)
+    assert {path.name for path in CASES.iterdir() if path.is_dir()} == set(WITH_CASES)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

@@ -17,7 +17,7 @@ from mosaic_deploy.sql.hazards.rules import (
     renames,
     rows,
 )
-from mosaic_deploy.sql.hazards.rules.rule import Check, Finding, Rule
+from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, Check, Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import (
     DYNAMIC_SQL,
     FUNCTION_CALL,
@@ -36,7 +36,7 @@ def _rule(
 
 
 def _checked_elsewhere(_: Effect, __: Scope) -> Iterator[Finding]:
-    """For rules whose findings come from `review.py` and `ignore.py`."""
+    """For rules whose findings come from `review.py`, `ignore.py`, and rehearsals."""
     return iter(())
 
 
@@ -123,6 +123,8 @@ RULES: tuple[Rule, ...] = (
           "plain VACUUM, or pg_repack"),
     _rule("refresh_locks", _BLOCKING, "RefreshMatViewStmt", locks.refresh_locks,
           "REFRESH MATERIALIZED VIEW CONCURRENTLY, which needs a unique index"),
+    _rule(UNREPORTED_LOCK, _BLOCKING, "", _checked_elsewhere,
+          "do it while nothing uses the table, or in smaller steps"),
     _rule("not_null_without_default", _RISKY, "AlterTableStmt", columns.not_null_without_default,
           "give it a default, or add it without NOT NULL and fill it first"),
     _rule("rename_table", _RISKY, "RenameStmt AlterObjectSchemaStmt", renames.rename_table,

@@ -27,6 +27,8 @@ class Finding:
     instead: str = ""
 
 
+UNREPORTED_LOCK = "unreported_lock"
+"""The rule whose findings come from a rehearsal."""
 Check = Callable[[Effect, Scope], Iterator[Finding]]
 
 
