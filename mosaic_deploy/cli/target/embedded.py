@@ -99,7 +99,7 @@ def ensure_rehearsals_started() -> EmbeddedPlatform:
     """The platform on which plans for other platforms are rehearsed. It stops itself when it isn't used.
 
     It has a home of its own in the cache, so a rehearsal never touches the projects of the user's platform. Raises as
-    `ensure_started`.
+    `ensure_started`; the hint of a PlatformFailed is about that home.
     """
     home = cache_folder() / "rehearsals"
     environment = {
@@ -108,12 +108,16 @@ def ensure_rehearsals_started() -> EmbeddedPlatform:
         **dict.fromkeys(("MOSAIC_LOCAL_SQL", "MOSAIC_SMTP_URL"), ""),
     }
     found = _find_running(home)
-    if found is not None and found.get("version") != __version__:
-        run_platform_command("stop", environment=environment)
-        found = None
-    if found is None:
-        # Not the usual port, which the user's own platform prefers.
-        found = run_platform_command("start", "--port", str(_free_port()), environment=environment)
+    try:
+        if found is not None and found.get("version") != __version__:
+            run_platform_command("stop", environment=environment)
+            found = None
+        if found is None:
+            # Not the usual port, which the user's own platform prefers.
+            found = run_platform_command("start", "--port", str(_free_port()), environment=environment)
+    except PlatformFailed as error:
+        error.hint = f"if that happens again, delete {home}: it is a cache, and is made again"
+        raise
     return EmbeddedPlatform(str(found["url"]), str(found["api_key"]))
 
 
@@ -246,8 +250,10 @@ def _parse_document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def _find_running(home: Path) -> dict[str, Any] | None:
     """The `platform.json` of the platform that runs for this home; starts no process."""
+    document = _read_document(home / "platform.json")
+    if document is None:
+        return None
     try:
-        document = json.loads((home / "platform.json").read_text())
         with _direct_opener().open(f"{document['url']}/healthz", timeout=2) as response:
             health = json.load(response)
     except (OSError, ValueError, KeyError):
@@ -258,11 +264,16 @@ def _find_running(home: Path) -> dict[str, Any] | None:
 
 def read_platform_file() -> dict[str, Any] | None:
     """The current `platform.json`, with URL and key; doesn't check whether the platform responds."""
+    return _read_document(platform_home() / "platform.json")
+
+
+def _read_document(path: Path) -> dict[str, Any] | None:
+    """None if the file can't be read, or isn't a JSON object."""
     try:
-        document: dict[str, Any] = json.loads((platform_home() / "platform.json").read_text())
+        document = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-    return document
+    return document if isinstance(document, dict) else None
 
 
 def _direct_opener() -> urllib.request.OpenerDirector:

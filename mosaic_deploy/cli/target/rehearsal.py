@@ -14,7 +14,7 @@ from mosaic_deploy.cli.target.embedded import (
     missing_packages,
     read_platform_file,
 )
-from mosaic_deploy.errors import MosaicError, RehearsalFailed, UsageInvalid
+from mosaic_deploy.errors import MosaicError, PlatformFailed, RehearsalFailed, UsageInvalid
 from mosaic_deploy.installed import install_command
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def rehearse_plan(
             return rehearsal.rehearse(session.api, stage, planned, command or _command_without_option())
     except RehearsalFailed:
         raise
+    except PlatformFailed as error:
+        return rehearsal.not_rehearsed(planned, f"{error.message}; {error.hint}")
     except MosaicError as error:
         return rehearsal.not_rehearsed(planned, error.message)
 

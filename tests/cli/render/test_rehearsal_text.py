@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from mosaic_deploy.cli.render.text.plan import plan_lines
 from mosaic_deploy.cli.visible_text import unstyle
-from mosaic_deploy.model.catalog import Rehearsal, RehearsedChange, SchemaChange, SchemaObject
-from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.catalog import LiveSize, Rehearsal, RehearsedChange, SchemaChange, SchemaObject
+from mosaic_deploy.model.change import ApplyMigration, DeleteStatic
+from mosaic_deploy.model.effects import TableLock
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 
@@ -32,7 +33,8 @@ def test_changes_and_notices_are_below_their_migration() -> None:
         RehearsedChange(("migration:3.sql",), ()),
         RehearsedChange(("migration:4.sql",), (COLUMN,)),
     )
-    assert shown(Rehearsal(done, server="18.1", live_server="18.1", remarks=("rehearsed with vector 0.8",))) == [
+    found = Rehearsal(done, server="18.1", live_server="18.1", added=1, changed=3)
+    assert shown(replace(found, remarks=("rehearsed with vector 0.8",))) == [
         "    + 2.sql  4 schema changes",
         "        orders: + column channel text",
         "        orders: - grant to app SELECT",
@@ -46,7 +48,8 @@ def test_changes_and_notices_are_below_their_migration() -> None:
         "  i rehearsed 3 files in 10 ms on PostgreSQL 18.1, on the live schema without its rows",
         "  i rehearsed with vector 0.8",
         "",
-        "Plan: 3 to add, 0 to change, 0 to destroy.",
+        # A column, the other three, and a file that changes no object.
+        "Plan: 2 to add, 3 to change, 0 to destroy.",
     ]
 
 
@@ -74,3 +77,115 @@ def test_why_a_plan_was_not_rehearsed() -> None:
     text = "; ".join(["+ column orders.channel text"] * 5)
     assert f"  ! not rehearsed: {why.not_rehearsed}: {text}; and 2 more" in lines
     assert "  i not rehearsed: no disk" in shown(Rehearsal(not_rehearsed="no disk"))
+
+
+ORDERS, CUSTOMERS, HOLLOW = (SchemaObject("table", name) for name in ("orders", "customers", "app.hollow"))
+SIZES = (
+    LiveSize(ORDERS, 200_640, 31_000_000),
+    LiveSize(CUSTOMERS, None, 48_000),
+    LiveSize(HOLLOW, 0, 8_192, empty=True),
+    LiveSize(SchemaObject("column", "fax", "customers"), 205_000),
+    LiveSize(SchemaObject("index", "old_idx", "orders"), None, 14_000_000),
+    LiveSize(SchemaObject("table", "old"), 1, 8_192),
+)
+
+
+def locked(*locks: TableLock, **more: object) -> list[str]:
+    """The lines about the locks of one migration."""
+    done = (RehearsedChange(("migration:2.sql",), (), locks=locks, **more),)  # type: ignore[arg-type]
+    lines = shown(Rehearsal(done, server="18.1", live_server="18.1", sizes=SIZES))
+    return [line.strip() for line in lines[1 : lines.index("    + 3.sql  alters orders")]]
+
+
+def lock(table: SchemaObject, mode: str, **facts: object) -> TableLock:
+    return TableLock(table, mode, "migration:2.sql", 1, **facts)  # type: ignore[arg-type]
+
+
+def test_one_line_for_each_table_that_is_blocked() -> None:
+    assert locked(
+        lock(CUSTOMERS, "SHARE ROW EXCLUSIVE", held=0.01),
+        lock(HOLLOW, "ACCESS EXCLUSIVE", scanned=True),
+        lock(ORDERS, "SHARE", scanned=True),
+        lock(ORDERS, "ACCESS EXCLUSIVE", rewritten=True, scanned=True, held=1.5),
+    ) == [
+        "locks orders (≈200.6 k rows, 31.0 MB): ACCESS EXCLUSIVE, blocks reads and writes; rewrites the table; held 1.5 s in the "
+        "rehearsal",
+        "locks app.hollow (no rows, 8.2 kB): ACCESS EXCLUSIVE, blocks reads and writes; reads every row",
+        "locks customers (48.0 kB): SHARE ROW EXCLUSIVE, blocks writes; neither rewrites nor reads it",
+    ]
+
+
+def test_what_is_not_certain_is_said() -> None:
+    assert locked(lock(ORDERS, "ACCESS EXCLUSIVE", rewritten=True, in_block=True)) == [
+        "locks orders (≈200.6 k rows, 31.0 MB): ACCESS EXCLUSIVE, blocks reads and writes; rewrites or empties it"
+    ]
+    assert locked(lock(ORDERS, "ACCESS EXCLUSIVE", in_block=True, outlasted=True)) == [
+        "locks orders (≈200.6 k rows, 31.0 MB): ACCESS EXCLUSIVE, blocks reads and writes; doesn't rewrite it; held while later "
+        "statements change rows"
+    ]
+    assert locked(lock(ORDERS, "ACCESS EXCLUSIVE", rewritten=True, seen=False)) == [
+        "locks orders (≈200.6 k rows, 31.0 MB): ACCESS EXCLUSIVE, blocks reads and writes; rewrites the table; as PostgreSQL's "
+        "documentation says"
+    ]
+    assert locked(unseen=("sql/2.sql:3",)) == [
+        "sql/2.sql:3 runs outside a transaction; its locks weren't seen"
+    ]
+
+
+def test_weak_locks_and_those_of_dropped_tables_have_no_line() -> None:
+    dropped = (SchemaChange(ORDERS, "", None),)
+    done = (RehearsedChange(("migration:2.sql",), dropped, locks=(lock(ORDERS, "ACCESS EXCLUSIVE"),)),)
+    assert shown(Rehearsal(done, sizes=SIZES, destroyed=(ORDERS,)))[:2] == [
+        "    - 2.sql  1 schema change",
+        "        - table orders (≈200.6 k rows, 31.0 MB)",
+    ]
+    assert (
+        locked(
+            lock(ORDERS, "SHARE UPDATE EXCLUSIVE", scanned=True),
+            lock(ORDERS, "ROW EXCLUSIVE"),
+            lock(SchemaObject("sequence", "numbers"), "SHARE ROW EXCLUSIVE"),
+            lock(SchemaObject("view", "open"), "ACCESS EXCLUSIVE"),
+        )
+        == []
+    )
+
+
+def test_many_locked_tables_are_counted() -> None:
+    many = [lock(SchemaObject("table", f"t{number}"), "ACCESS EXCLUSIVE") for number in range(7)]
+    assert locked(*many)[-1] == "… and locks 2 more tables; --output json lists all"
+
+
+def test_destroyed_objects_are_counted_by_kind_and_shown_with_their_size() -> None:
+    destroyed = tuple(size.object for size in SIZES[3:])
+    changes = tuple(SchemaChange(item, "x", None) for item in destroyed)
+    done = (RehearsedChange(("migration:2.sql",), changes),)
+    found = Rehearsal(done, destroyed=(*destroyed, SchemaObject("index", "i", "t")), sizes=SIZES)
+    static = ApplyMigration("2", "2.sql", "c", "s", 1, destroys=("table old",))
+    plan = replace(PLAN, rehearsal=found, changes=(static, DeleteStatic("a.html", "gone")))
+    lines = [unstyle(line) for line in plan_lines(plan)]
+    assert lines[3:7] == [
+        "    - 2.sql  3 schema changes",
+        "        customers: - column fax (≈205 k values)",
+        "        orders: - index old_idx (14.0 MB)",
+        "        - table old (≈1 row, 8.2 kB)",
+    ]
+    assert lines[-1] == "Plan: 0 to add, 0 to change, 5 to destroy (1 column, 2 indexes, 1 table, 1 file)."
+
+
+def test_definitions_of_several_lines_keep_their_type() -> None:
+    column = SchemaObject("column", "note", "orders")
+    assert SchemaChange(column, None, "text DEFAULT 'a\nb'::text").definition == "text DEFAULT 'a b'::text"
+    assert SchemaChange(column, "integer", "text DEFAULT 'a\nb'").definition == "integer → text DEFAULT 'a b'"
+    assert VIEW.definition == ""
+    assert SchemaChange(ORDERS, "", "", new_name="purchases").summary == "table orders renamed to purchases"
+
+
+def test_where_it_was_rehearsed_and_which_checks_were_not_made() -> None:
+    done = (RehearsedChange(("migration:2.sql",), (COLUMN,)),)
+    assert "  i rehearsed 1 file in 0 ms on PostgreSQL 18.1, on an empty database" in shown(
+        Rehearsal(done, server="18.1")
+    )
+    for count, text in ((1, "1 check in the migrations was"), (2, "2 checks in the migrations were")):
+        assert f"  i {text} not made there, as it has no live rows" in shown(
+            Rehearsal(done, server="18.1", live_server="18.1", unmade_checks=count)
+        )
