@@ -98,8 +98,7 @@ def ensure_started() -> EmbeddedPlatform:
 def ensure_rehearsals_started() -> EmbeddedPlatform:
     """The platform on which plans for other platforms are rehearsed. It stops itself when it isn't used.
 
-    It has a home of its own in the cache, so a rehearsal never touches the projects of the user's platform. Raises as
-    `ensure_started`; the hint of a PlatformFailed is about that home.
+    It has a home of its own in the cache, so a rehearsal never touches the user's projects. Raises as `ensure_started`.
     """
     home = cache_folder() / "rehearsals"
     environment = {
@@ -250,9 +249,7 @@ def _parse_document(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def _find_running(home: Path) -> dict[str, Any] | None:
     """The `platform.json` of the platform that runs for this home; starts no process."""
-    document = _read_document(home / "platform.json")
-    if document is None:
-        return None
+    document = _read_document(home / "platform.json") or {}
     try:
         with _direct_opener().open(f"{document['url']}/healthz", timeout=2) as response:
             health = json.load(response)
