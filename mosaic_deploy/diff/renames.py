@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.schema import schema_changes
@@ -11,8 +11,7 @@ from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
 
 Renames = Mapping[SchemaObject, SchemaObject]
 """Relations and columns under another name, by their old one."""
-_HOLD_DATA = frozenset({"table", "foreign table", "column", "materialized view", "sequence"})
-_HAVE_OIDS = _HOLD_DATA | {"view"}
+_HAVE_OIDS = frozenset({"table", "foreign table", "column", "view", "materialized view", "sequence"})
 """Kinds whose renames are known. Of others, an object with the same definition counts as the same."""
 
 
@@ -80,21 +79,21 @@ def _moved_comment(
     )
 
 
-def _same_definitions(changes: Iterable[SchemaChange]) -> Iterator[SchemaChange]:
+def _same_definitions(changes: Sequence[SchemaChange]) -> Iterator[SchemaChange]:
     """The changes, with one for an object that was dropped and added again with its definition under another name."""
-    listed = list(changes)
     added = defaultdict(list)
-    for change in listed:
-        if change.action == "add" and change.object.kind not in _HAVE_OIDS:
+    for change in changes:
+        if change.action == "add" and change.after and change.object.kind not in _HAVE_OIDS:
             added[_sameness(change, change.after)].append(change)
-    gone = []
-    for change in listed:
-        twins = added.get(_sameness(change, change.before), []) if change.action == "drop" else []
-        if twins and change.before:
-            twin = twins.pop(0)
-            gone.append(twin)
+    twins: dict[SchemaObject, SchemaChange] = {}
+    for change in changes:
+        if change.action == "drop" and (found := added.get(_sameness(change, change.before))):
+            twins[change.object] = found.pop(0)
+    gone = {twin.object for twin in twins.values()}
+    for change in changes:
+        if change.action == "drop" and (twin := twins.get(change.object)):
             yield replace(change, after=twin.after, new_name=twin.object.name)
-        elif not any(change is one for one in gone):
+        elif change.action != "add" or change.object not in gone:
             yield change
 
 

@@ -165,7 +165,7 @@ class LockWatch:
         found = set()
         for oid, lock in locks.items():
             relation = self.relations.found.get(oid)
-            if relation is None or relation.shown is None or lock.file in ("", "None"):
+            if relation is None or relation.shown is None or not lock.file:
                 continue
             known = self._files.get(oid, relation.file)
             self._files[oid] = lock.file

@@ -164,7 +164,7 @@ def parse_locks(message: str) -> LocksHeld | None:
             int(facts["step"]),
             int(facts["statement"]),
             {
-                str(oid): HeldLock(int(rank), str(file), int(scans))
+                str(oid): HeldLock(int(rank), file or "", int(scans))
                 for oid, (rank, file, scans) in locks.items()
             },
             float(facts["began"] or facts["ended"]),

@@ -263,3 +263,81 @@ def test_what_one_rehearsal_sets_for_its_role_does_not_reach_the_next(rehearser)
     rehearser.rehearsal()
     rehearser.site.write("sql/2_role.sql", "CREATE TABLE unqualified (id int);")
     assert rehearser.changes() == [["add table unqualified (id integer)"]]
+
+
+def test_renamed_objects_are_not_destroyed(rehearser):
+    with_orders(rehearser)
+    site = rehearser.site
+    site.sql("INSERT INTO orders VALUES (7, 1)")
+    site.write(
+        "sql/2_a.sql", "ALTER TABLE orders RENAME TO bought; ALTER TABLE bought RENAME customer TO client;"
+    )
+    site.write("sql/3_b.sql", "ALTER TABLE customers RENAME fax TO tel; ALTER TABLE customers DROP tel;")
+    site.write("sql/4_c.sql", "ALTER TABLE bought RENAME CONSTRAINT orders_pkey TO bought_pkey;")
+    site.write("sql/5_d.sql", "CREATE TABLE passing (n int);")
+    site.write("sql/6_e.sql", "DROP TABLE passing;")
+    planned = rehearser.plan().plan
+    found = planned.rehearsal
+    assert [[f"{one.action} {one.summary}" for one in each.changes] for each in found.done[:3]] == [
+        [
+            "change table orders renamed to bought",
+            "change column orders.customer renamed to client",
+            "change constraint orders_customer_fkey on bought FOREIGN KEY (customer) REFERENCES customers(id) → "
+            "FOREIGN KEY (client) REFERENCES customers(id)",
+        ],
+        ["drop column customers.fax"],
+        ["change constraint orders_pkey on bought renamed to bought_pkey"],
+    ]
+    assert [str(item) for item in found.destroyed] == ["column customers.fax"]
+    assert (found.added, found.changed) == (0, 4)
+    # The files that make and drop a table change nothing.
+    assert (planned.counts.add, planned.counts.change, planned.counts.destroy) == (0, 4, 1)
+
+
+def test_live_sizes_of_what_is_destroyed(rehearser):
+    site = rehearser.site
+    site.deploy_sql(
+        "CREATE TABLE old (id int PRIMARY KEY); CREATE TABLE kept (id int PRIMARY KEY, fax text, hollow text);"
+        "CREATE INDEX kept_fax ON kept (fax); CREATE TABLE blank (id int); CREATE SCHEMA app;"
+        'CREATE TABLE app."my.logs" (day date) PARTITION BY RANGE (day);'
+        "CREATE TABLE app.logs_2020 PARTITION OF app.\"my.logs\" FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');"
+    )
+    site.sql(
+        "INSERT INTO old SELECT generate_series(1, 1500); INSERT INTO kept SELECT n, CASE WHEN n % 2 = 0 THEN 'x' END "
+        "FROM generate_series(1, 1000) n; INSERT INTO app.logs_2020 SELECT '2020-02-02' FROM generate_series(1, 40); "
+        "ANALYZE old; ANALYZE kept; ANALYZE app.logs_2020"
+    )
+    site.write(
+        "sql/2_x.sql",
+        "DROP TABLE old, blank; DROP TABLE app.\"my.logs\"; ALTER TABLE kept DROP fax, DROP hollow; COMMENT ON TABLE kept IS 'x';",
+    )
+    found = rehearser.rehearsal()
+    sizes = {
+        str(size.object): (size.rows, size.bytes and size.bytes > 8000, size.empty) for size in found.sizes
+    }
+    assert sizes == {
+        "table old": (1500, True, False),
+        "table blank": (0, 0, True),
+        'table app."my.logs"': (40, True, False),
+        "table app.logs_2020": (40, True, False),
+        "column kept.fax": (500, None, False),
+        "column kept.hollow": (0, None, False),
+        "index kept_fax on kept": (None, True, False),
+        "table kept": (1000, True, False),
+    }
+    assert {str(item) for item in found.destroyed} == sizes.keys() - {"table kept"}
+    assert (found.added, found.changed) == (0, 1)
+
+
+def test_checks_are_not_made_and_a_new_project_has_no_live_tables(rehearser):
+    rehearser.site.write("sql/1_t.sql", "-- mosaic-check: SELECT true\nCREATE TABLE t (n int);\n")
+    rehearser.site.write(
+        "sql/2_u.sql",
+        "-- mosaic-check: SELECT true\n-- mosaic-check: SELECT true\nALTER TABLE t ADD o int;\n",
+    )
+    rehearser.site.manifest(database={"migrations": "sql"})
+    found = rehearser.rehearsal()
+    assert found.unmade_checks == 3
+    assert found.live_server == ""
+    assert found.sizes == ()
+    assert [each.locks for each in found.done] == [(), ()]
