@@ -62,6 +62,7 @@ def test_json_and_the_saved_plan_carry_the_rehearsal(run, shop):
             "of": "orders",
             "before": None,
             "after": "text",
+            "new_name": None,
         }
     ]
     assert found["base"] != found["result"]
@@ -175,3 +176,19 @@ def test_another_platform_is_rehearsed_on_one_of_its_own(run, shop, platform, re
     assert "rehearsals" not in run("projects", env=other).stdout.lower()
     (shop / "sql" / "2_channel.sql").write_text("ALTER TABLE orders ADD id text;\n")
     assert "rehearsal_failed" in run("plan", env=other).stderr
+
+
+def test_a_saved_plan_with_a_refuted_finding_is_still_the_same_plan(run, shop):
+    """The rehearsal sees that the table is empty; when the saved plan is applied, nothing is rehearsed."""
+    (shop / "sql" / "2_channel.sql").write_text("CREATE INDEX by_id ON orders (id);\n")
+    shown = json.loads(run("plan", "--local", "--out", "plan.json", "--output", "json", env=ON).stdout)
+    assert shown["hazards"] == []
+    assert shown["rehearsal"]["refuted"] == [{"code": "index_locks", "location": "sql/2_channel.sql:1:1"}]
+    [lock] = shown["rehearsal"]["done"][0]["locks"]
+    assert (lock["table"], lock["mode"], lock["blocks"], lock["line"]) == ("orders", "SHARE", "writes", 1)
+    assert (lock["scanned"], lock["rewritten"], lock["seen"]) == (True, False, True)
+    [size] = shown["rehearsal"]["live_sizes"]
+    assert (size["name"], size["rows"], size["empty"]) == ("orders", 0, True)
+    jsonschema.validate(json.loads((shop / "plan.json").read_text()), read_schema("plan.schema.json"))
+    applied = run("apply", "--local", "plan.json", env=ON)
+    assert applied.returncode == 0, applied.stderr
