@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mosaic_deploy.model.effects import TableLock
-from mosaic_deploy.model.hazard import Hazard
+from mosaic_deploy.model.hazard import Hazard, RowCheck
 from mosaic_deploy.model.quantities import amount_text, size_text
 
 
@@ -167,6 +166,42 @@ class SchemaDrift:
 
 
 @dataclass(frozen=True, slots=True)
+class TableLock:
+    """A lock on a live table, its indexes included, that a statement took in a rehearsal, or under which it worked on the table.
+
+    `mode` is the strongest that its transaction had then, such as `ACCESS EXCLUSIVE`; `address` is the statement's change of the
+    plan, `line` its line there. `scanned`: all rows were read. `held` is how many seconds later the transaction ended; None if
+    that isn't known. Without `seen`, it is what PostgreSQL's documentation says. `in_block`: the statement may run others, so
+    what is `rewritten` may have been emptied, and what they read isn't known. `outlasted`: later statements of its transaction
+    change rows or run others, which takes the longer the more rows there are.
+    """
+
+    table: SchemaObject
+    mode: str
+    address: str
+    line: int | None = None
+    rewritten: bool = False
+    scanned: bool = False
+    held: float | None = None
+    seen: bool = True
+    in_block: bool = False
+    outlasted: bool = False
+
+    @property
+    def blocks(self) -> str:
+        """What others can't do with the table meanwhile: `reads and writes`, `writes`, or nothing that applications do."""
+        return BLOCKED.get(self.mode, "")
+
+
+BLOCKED = {
+    "ACCESS EXCLUSIVE": "reads and writes",
+    "EXCLUSIVE": "writes",
+    "SHARE ROW EXCLUSIVE": "writes",
+    "SHARE": "writes",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class LiveSize:
     """How large a live object is: PostgreSQL's estimates of its rows and its bytes with indexes; None if there are none.
 
@@ -203,31 +238,6 @@ class RehearsedChange:
     """On live tables, in the order of the statements."""
     unseen: tuple[str, ...] = ()
     """`2_x.sql:3`: statements that run outside a transaction, and whose locks aren't known."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowCheck:
-    """How many live rows violate a constraint that the migrations add or tighten: `SET NOT NULL on users.email`.
-
-    `rows` is None if that wasn't checked, for `reason`. If there are `more`, they weren't counted. `keys` are the primary keys of
-    the first rows. `written`: the migrations also change rows on which this depends, so it only says how the rows are now.
-    `address` is the change of the plan that makes the constraint; empty if that isn't known.
-    """
-
-    constraint: str
-    kind: str
-    table: str
-    rows: int | None = None
-    more: bool = False
-    keys: tuple[str, ...] = ()
-    written: bool = False
-    reason: str = ""
-    address: str = ""
-
-    @property
-    def fails(self) -> bool:
-        """Whether the migration would fail on the live rows."""
-        return bool(self.rows) and not self.written
 
 
 @dataclass(frozen=True, slots=True)

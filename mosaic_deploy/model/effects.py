@@ -1,16 +1,13 @@
-"""What SQL did to rows and objects that existed before, and which tables it locked, as measured in its transaction."""
+"""What SQL did to rows and objects that existed before, as measured in its transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mosaic_deploy.model.quantities import count_text
-
-if TYPE_CHECKING:
-    from mosaic_deploy.model.catalog import SchemaObject
 
 
 class EffectKind(StrEnum):
@@ -122,39 +119,3 @@ def _parse_table(found: Mapping[str, object]) -> TableEffect:
         names("columns_dropped"),
         names("types_changed"),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class TableLock:
-    """A lock on a live table, its indexes included, that a statement took in a rehearsal, or under which it worked on the table.
-
-    `mode` is the strongest that its transaction had then, such as `ACCESS EXCLUSIVE`; `address` is the statement's change of the
-    plan, `line` its line there. `scanned`: all rows were read. `held` is how many seconds later the transaction ended; None if
-    that isn't known. Without `seen`, it is what PostgreSQL's documentation says. `in_block`: the statement may run others, so
-    what is `rewritten` may have been emptied, and what they read isn't known. `outlasted`: later statements of its transaction
-    change rows or run others, which takes the longer the more rows there are.
-    """
-
-    table: SchemaObject
-    mode: str
-    address: str
-    line: int | None = None
-    rewritten: bool = False
-    scanned: bool = False
-    held: float | None = None
-    seen: bool = True
-    in_block: bool = False
-    outlasted: bool = False
-
-    @property
-    def blocks(self) -> str:
-        """What others can't do with the table meanwhile: `reads and writes`, `writes`, or nothing that applications do."""
-        return BLOCKED.get(self.mode, "")
-
-
-BLOCKED = {
-    "ACCESS EXCLUSIVE": "reads and writes",
-    "EXCLUSIVE": "writes",
-    "SHARE ROW EXCLUSIVE": "writes",
-    "SHARE": "writes",
-}

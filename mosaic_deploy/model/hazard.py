@@ -60,6 +60,31 @@ class Hazard:
     the hazard is then only risky, and needs no confirmation."""
 
 
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """How many live rows violate a constraint that the migrations add or tighten: `SET NOT NULL on users.email`.
+
+    `rows` is None if that wasn't checked, for `reason`. If there are `more`, they weren't counted. `keys` are the primary keys of
+    the first rows. `written`: the migrations also change rows on which this depends, so it only says how the rows are now.
+    `address` is the change of the plan that makes the constraint; empty if that isn't known.
+    """
+
+    constraint: str
+    kind: str
+    table: str
+    rows: int | None = None
+    more: bool = False
+    keys: tuple[str, ...] = ()
+    written: bool = False
+    reason: str = ""
+    address: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the migration would fail on the live rows."""
+        return bool(self.rows) and not self.written
+
+
 def table_is_affected(table: str, protected: str) -> bool:
     """Whether destroying `table` (see Hazard) may destroy rows of the table `protected` (`orders` or `app.orders`)."""
     name = protected if "." in protected else f"public.{protected}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mosaic_deploy.model.catalog import LiveSize, Rehearsal, RowCheck, SchemaChange, SchemaDrift
-from mosaic_deploy.model.effects import TableLock
+from mosaic_deploy.model.catalog import LiveSize, Rehearsal, SchemaChange, SchemaDrift, TableLock
+from mosaic_deploy.model.hazard import RowCheck
 
 Document = dict[str, Any]
 

@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.deploy.rehearsal.observed import WatchedStatement
-from mosaic_deploy.model.catalog import LiveSize, SchemaObject
-from mosaic_deploy.model.effects import BLOCKED
+from mosaic_deploy.model.catalog import BLOCKED, LiveSize, SchemaObject
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.sql.guard.locks import LOCK_MODES
 from mosaic_deploy.sql.hazards import RULES, UNREPORTED_LOCK, IgnoreComments, ignore_reason

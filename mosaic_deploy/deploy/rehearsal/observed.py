@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from mosaic_deploy.errors import Location
 from mosaic_deploy.live.database.relations import Relations
-from mosaic_deploy.model.catalog import SchemaObject
-from mosaic_deploy.model.effects import TableLock
+from mosaic_deploy.model.catalog import SchemaObject, TableLock
 from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import Step

@@ -26,8 +26,9 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.relations import read_relations
-from mosaic_deploy.model.catalog import Catalog, Rehearsal, RowCheck, SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaChange, SchemaObject
 from mosaic_deploy.model.change import ApplyMigration, EnableExtension
+from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.sql.quote import identifier
 
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")

@@ -11,7 +11,8 @@ from mosaic_deploy.errors import MosaicError, ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.database.clones import RehearsalDatabase
-from mosaic_deploy.model.catalog import RehearsedChange, RowCheck, SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import RehearsedChange, SchemaChange, SchemaObject
+from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.sql.read_only import NOT_READ_ONLY_MESSAGE
 from mosaic_deploy.sql.row_checks.facts import ConstraintFacts, Table, parse_facts
 from mosaic_deploy.sql.row_checks.facts_query import FACTS_QUERY

@@ -6,9 +6,15 @@ from dataclasses import replace
 
 from mosaic_deploy.cli.render.text.plan import plan_lines
 from mosaic_deploy.cli.visible_text import unstyle
-from mosaic_deploy.model.catalog import LiveSize, Rehearsal, RehearsedChange, SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import (
+    LiveSize,
+    Rehearsal,
+    RehearsedChange,
+    SchemaChange,
+    SchemaObject,
+    TableLock,
+)
 from mosaic_deploy.model.change import ApplyMigration, DeleteStatic
-from mosaic_deploy.model.effects import TableLock
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 

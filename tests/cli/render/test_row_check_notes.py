@@ -6,7 +6,8 @@ import pytest
 
 from mosaic_deploy.cli.render.schema_documents import rehearsal_document
 from mosaic_deploy.cli.render.text.row_checks import row_check_notes
-from mosaic_deploy.model.catalog import Rehearsal, RowCheck
+from mosaic_deploy.model.catalog import Rehearsal
+from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.model.plan import Severity
 
 NOT_NULL = "SET NOT NULL on users.email"

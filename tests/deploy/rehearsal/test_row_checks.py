@@ -9,7 +9,7 @@ import pytest
 from mosaic_deploy.deploy.rehearsal import rehearse
 from mosaic_deploy.errors import SqlFailed, Unreachable
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
-from mosaic_deploy.model.catalog import RowCheck
+from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.sql.read_only import NOT_READ_ONLY_MESSAGE
 from mosaic_deploy.sql.row_checks import request
 from tests.deploy.rehearsal.conftest import COMMAND, Rehearser

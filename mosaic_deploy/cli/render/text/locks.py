@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.cli.visible_text import style
-from mosaic_deploy.model.catalog import LiveSize, Rehearsal, RehearsedChange, SchemaObject
-from mosaic_deploy.model.effects import TableLock
+from mosaic_deploy.model.catalog import LiveSize, Rehearsal, RehearsedChange, SchemaObject, TableLock
 from mosaic_deploy.model.quantities import count_text, duration_text
 
 _SHOWN_KINDS = ("table", "materialized view")

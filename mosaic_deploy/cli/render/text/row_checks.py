@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mosaic_deploy.model.catalog import RowCheck
+from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import count_text
 

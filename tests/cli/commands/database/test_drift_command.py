@@ -71,7 +71,15 @@ def test_json_of_plan_and_status(run, drifted):
     jsonschema.validate(document, read_schema("plan.schema.json"))
     assert document["drift"]["state"] == "drifted"
     assert document["drift"]["changes"] == [
-        {"action": "add", "kind": "column", "name": "sneaky", "of": "t", "before": None, "after": "integer"},
+        {
+            "action": "add",
+            "kind": "column",
+            "name": "sneaky",
+            "of": "t",
+            "before": None,
+            "after": "integer",
+            "new_name": None,
+        },
         {
             "action": "add",
             "kind": "table",
@@ -79,6 +87,7 @@ def test_json_of_plan_and_status(run, drifted):
             "of": None,
             "before": None,
             "after": "(id integer)",
+            "new_name": None,
         },
     ]
     [note] = [note for note in document["notes"] if note["code"] == "schema_drift"]
