@@ -101,7 +101,9 @@ def _require_recorded_statements(row: Migration, parsed: ParsedFile) -> None:
     equal history use it, too."""
     found = parsed.semantic if row.applied else parsed.prefix_checksums[row.steps_done - 1]
     if found != row.semantic and hashlib.sha256(parsed.file.text.encode()).hexdigest() != row.checksum:
-        raise NotRehearsed(f"the recorded text of {row.file} isn't the one that was applied, by its checksums")
+        raise NotRehearsed(
+            f"the recorded text of {row.file} isn't the one that was applied, by its checksums"
+        )
 
 
 def refuse_role_changes(steps: Iterable[Step]) -> None:
