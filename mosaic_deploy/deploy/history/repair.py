@@ -24,7 +24,7 @@ from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.indexes import IndexState, read_index, read_indexes_dropped
 from mosaic_deploy.live.database.names import qualify_names
-from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.files import MigrationFile, statement_location

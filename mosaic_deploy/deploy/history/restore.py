@@ -11,7 +11,7 @@ from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_stat
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, name_without_number
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.new import next_version
 from mosaic_deploy.source.migrations.rearrange import Rearrangement

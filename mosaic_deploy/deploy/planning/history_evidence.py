@@ -19,7 +19,7 @@ from mosaic_deploy.diff.history.matching import (
 from mosaic_deploy.errors import ApiError, Location, MigrationDiverged, MigrationInvalid, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.outside_transaction import can_read_outcome
-from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.down import section_as_applied
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
@@ -87,9 +88,22 @@ def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedF
         for row in rows
     ]
     try:
-        return parse_migrations(files, rows)
+        parsed = parse_migrations(files, rows)
     except MigrationInvalid as error:
         raise NotRehearsed(f"a recorded file can't be read: {error.problems[0]}") from None
+    for row, file in zip(rows, parsed, strict=True):
+        _require_recorded_statements(row, file)
+    return parsed
+
+
+def _require_recorded_statements(row: Migration, parsed: ParsedFile) -> None:
+    """Raises NotRehearsed if the text isn't what the row's checksums say: these name the base, and other projects with an
+    equal history use it, too."""
+    found = parsed.semantic if row.applied else parsed.prefix_checksums[row.steps_done - 1]
+    if found != row.semantic and hashlib.sha256(parsed.file.text.encode()).hexdigest() != row.checksum:
+        raise NotRehearsed(
+            f"the recorded text of {row.file} isn't the one that was applied, by its checksums"
+        )
 
 
 def refuse_role_changes(steps: Iterable[Step]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.clones import LiveDatabase, read_live_database
-from mosaic_deploy.live.ledger.history import read_applied_sources
+from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
 from mosaic_deploy.model.snapshot import Migration
 

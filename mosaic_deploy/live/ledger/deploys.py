@@ -11,6 +11,7 @@ from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
+from mosaic_deploy.live.ledger.reports import sound_report
 from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.quote import literal
 
@@ -57,7 +58,7 @@ def read_deploys(api: Api, project: str, limit: int) -> list[Deploy]:
 
 
 def _parse_deploy(row: dict[str, Any]) -> Deploy:
-    report = row.get("report") or {}
+    report = sound_report(row.get("report"))
     failed = report.get("error") or {}
     return Deploy(
         id=row["id"],

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mosaic_deploy.errors import (
     ApiError,
-    RequestRefused,
     ResponseInvalid,
     ServerFailed,
     SqlFailed,
@@ -205,57 +204,6 @@ def _failure_text(error: Any, file: str) -> str:
     return f"{location}: {message}" if location else message
 
 
-def read_applied_sources(api: Api, project: str, versions: Iterable[str]) -> dict[str, str]:
-    """Version → the file's text as applied, without those that can't be decompressed.
-
-    One request, or several if the texts are larger than the platform's limit of a result.
-    """
-    found = _read_packed(api, project, sorted(versions))
-    texts = {version: _decompress(packed) for version, packed in found.items()}
-    return {version: text for version, text in texts.items() if text is not None}
-
-
-def _read_packed(api: Api, project: str, versions: Sequence[str]) -> dict[str, bytes]:
-    listed = ", ".join(str(int(version)) for version in versions)
-    try:
-        rows = api.sql(project, f"{_PACKED_SOURCE.format(source='source')} IN ({listed})")
-    except RequestRefused as error:
-        if not error.too_large:
-            raise
-        if len(versions) == 1:
-            return {versions[0]: b"".join(_packed_pieces(api, project, versions[0]))}
-        halves = versions[: len(versions) // 2], versions[len(versions) // 2 :]
-        return {name: text for half in halves for name, text in _read_packed(api, project, half).items()}
-    return {str(row.get("version")): _from_base64(row) for row in rows}
-
-
-def _packed_pieces(api: Api, project: str, version: str) -> Iterator[bytes]:
-    start = 1
-    while True:
-        part = f"pg_catalog.substring(source, {start}, {_PIECE})"
-        rows = api.sql(project, f"{_PACKED_SOURCE.format(source=part)} = {int(version)}")
-        piece = _from_base64(rows[0]) if rows else b""
-        yield piece
-        if len(piece) < _PIECE:
-            return
-        start += _PIECE
-
-
-_PIECE = 1024 * 1024
-"""Bytes of a text in one result, if it doesn't fit whole."""
-_PACKED_SOURCE = (
-    "SELECT version::text AS version, pg_catalog.encode({source}, 'base64') AS source "
-    "FROM mosaic_deploy.migrations WHERE version"
-)
-
-
-def _from_base64(row: Mapping[str, object]) -> bytes:
-    try:
-        return base64.b64decode(str(row.get("source") or ""))
-    except ValueError:
-        return b""
-
-
 def read_versions_of_failed_deploys(api: Api, project: str) -> frozenset[str]:
     """Versions applied by deploys that failed or were interrupted, since the last one that did not. One request."""
     rows = api.sql(
@@ -289,10 +237,3 @@ def read_has_other_rows(
     )
     (row,) = api.sql(project, f"SELECT {other} AS other")
     return bool(row["other"])
-
-
-def _decompress(packed: bytes) -> str | None:
-    try:
-        return zlib.decompress(packed).decode()
-    except (ValueError, zlib.error):
-        return None

@@ -12,6 +12,7 @@ from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
+from mosaic_deploy.live.ledger.reports import sound_report
 from mosaic_deploy.live.ledger.rows import digest_query, named_sql
 from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, check_ledger_version
@@ -267,6 +268,8 @@ def _load_facts(text: object) -> dict[str, Any]:
         facts = None
     if not isinstance(facts, dict) or not {"version", "serial", "migrations"} <= facts.keys():
         raise ResponseInvalid("the SQL endpoint returned the tracking tables in an unexpected format")
+    if last := facts.get("last"):
+        facts["last"] = {**last, "report": sound_report(last.get("report"))}
     return facts
 
 

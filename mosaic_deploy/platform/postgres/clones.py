@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -44,6 +45,8 @@ SELECT clone.oid, setting.setrole, setting.setconfig FROM pg_db_role_setting set
 JOIN pg_database base ON base.oid = setting.setdatabase, pg_database clone
 WHERE base.datname = %s AND clone.datname = %s
 """
+
+log = logging.getLogger(__name__)
 
 
 def served_clone_name(project_id: str) -> str:
@@ -118,12 +121,36 @@ async def retire_all_clones(server: Server) -> None:
 
 async def drop_retired_clones(server: Server) -> None:
     """Drop retired clones. Done in the background, because each drop makes PostgreSQL write a checkpoint."""
-    async with await server.connect(server.maintenance) as connection:
+    async with await server.connect(server.maintenance, lock_timeout=DROP_LOCK_TIMEOUT_MS) as connection:
         names = await (await connection.execute("SELECT datname FROM pg_database")).fetchall()
         for (name,) in names:
             if _RETIRED_NAME.fullmatch(name):
-                statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-                await connection.execute(statement.format(sql.Identifier(name)))
+                await drop_copy(connection, name)
+
+
+DROP_LOCK_TIMEOUT_MS = 5_000
+
+
+async def drop_copy(connection: Connection, name: str) -> None:
+    """Drop a database that a project's role owns. If its connections or its locks prevent that, the next call has to.
+
+    `connection` has a lock timeout.
+    """
+    try:
+        # Its owner may have made it a template, which PostgreSQL doesn't drop.
+        for statement in ("ALTER DATABASE {} IS_TEMPLATE false", "DROP DATABASE IF EXISTS {} WITH (FORCE)"):
+            await connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+    except _NOT_DROPPED as error:
+        log.info("can't drop the database %s yet: %s", name, " ".join(str(error).split()))
+
+
+_NOT_DROPPED = (
+    psycopg.errors.ObjectInUse,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.InvalidCatalogName,
+    psycopg.errors.InternalError_,
+)
+"""The last two: it was dropped meanwhile, and "tuple concurrently updated"."""
 
 
 async def close_and_rename(server: Server, connection: Connection, name: str, new_name: str) -> None:

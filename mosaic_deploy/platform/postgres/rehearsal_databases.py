@@ -2,6 +2,9 @@
 
 A base is named after the digest that its builder gives it. It is built in a rehearsal's database and becomes a base by
 being renamed, so there is no incomplete one, and nobody connects to it afterwards.
+
+Files of any repository are rehearsed, all with one role, which owns the databases of running rehearsals. What they are copied
+from is the platform's own: the role could drop it otherwise, or give it settings that all later rehearsals would have.
 """
 
 from __future__ import annotations
@@ -9,17 +12,27 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Collection, Sequence
+from functools import partial
 
-import psycopg
 from psycopg import sql
 
-from mosaic_deploy.platform.postgres.clones import close_and_rename, copy_database, existing_databases
-from mosaic_deploy.platform.postgres.databases import database_name, limit_role
-from mosaic_deploy.platform.postgres.server import Server
+from mosaic_deploy.platform.postgres.clones import (
+    DROP_LOCK_TIMEOUT_MS,
+    close_and_rename,
+    copy_database,
+    drop_copy,
+    existing_databases,
+)
+from mosaic_deploy.platform.postgres.databases import database_name, limit_role, retry_without_sessions
+from mosaic_deploy.platform.postgres.server import Connection, Server
 
 MAX_BASES = 16
 _REHEARSAL = re.compile(r"tenant_\w+_rehearsal_([0-9a-f]+)")
 _DIGEST_DIGITS = 32
+# Also settings for one database, which a role may make for any of them.
+_FORGET_SETTINGS = (
+    "DELETE FROM pg_db_role_setting WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = %s)"
+)
 
 
 def rehearsal_database(project_id: str, name: str) -> str:
@@ -40,13 +53,26 @@ async def create(server: Server, project_id: str, name: str, bases: Sequence[str
     async with await server.connect(server.maintenance) as connection:
         existing = await existing_databases(connection, list(names))
         source = next((each for each in names if each in existing), owner)
-        # All rehearsals share the role; what one of them set may not change what the next one does.
-        await connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(sql.Identifier(owner)))
-        await limit_role(connection, sql.Identifier(owner))
+        await retry_without_sessions(server, project_id, partial(_take_back, connection, owner))
         copy = rehearsal_database(project_id, name)
         await copy_database(server, connection, source, copy, owner=owner)
         row = await (await connection.execute("SHOW server_version")).fetchone()
         return names.get(source), str(row[0] if row else "")
+
+
+async def _take_back(connection: Connection, owner: str) -> None:
+    """What a rehearsal has set for the role doesn't reach the next one, and the project's own database isn't the role's."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute(_FORGET_SETTINGS, [owner])
+        await limit_role(connection, sql.Identifier(owner))
+        await _own(connection, owner)
+
+
+async def _own(connection: Connection, database: str) -> None:
+    """Make the platform the database's owner."""
+    statement = sql.SQL("ALTER DATABASE {} OWNER TO CURRENT_USER")
+    await connection.execute(statement.format(sql.Identifier(database)))
 
 
 async def keep(server: Server, project_id: str, name: str, digest: str) -> None:
@@ -56,8 +82,12 @@ async def keep(server: Server, project_id: str, name: str, digest: str) -> None:
     """
     base, prefix = _base_database(project_id, digest), _base_database(project_id, "")
     async with await server.connect(server.maintenance) as connection:
-        if not await existing_databases(connection, (base,)):
-            await close_and_rename(server, connection, rehearsal_database(project_id, name), base)
+        built = rehearsal_database(project_id, name)
+        if not await existing_databases(connection, (base,)) and await existing_databases(
+            connection, (built,)
+        ):
+            await _own(connection, built)
+            await close_and_rename(server, connection, built, base)
         query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY oid DESC OFFSET %s"
         oldest = await (await connection.execute(query, [prefix, MAX_BASES])).fetchall()
         for (old,) in oldest:
@@ -71,14 +101,18 @@ async def drop_all_but(server: Server, in_use: Collection[str]) -> None:
 
     Done in the background, because each drop makes PostgreSQL write a checkpoint.
     """
-    async with await server.connect(server.maintenance) as connection:
+    async with await server.connect(server.maintenance, lock_timeout=DROP_LOCK_TIMEOUT_MS) as connection:
         names = await (await connection.execute("SELECT datname FROM pg_database")).fetchall()
         for (database,) in names:
             found = _REHEARSAL.fullmatch(database)
             if found and found.group(1) not in in_use:
-                statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
-                try:
-                    await connection.execute(statement.format(sql.Identifier(database)))
-                except psycopg.errors.ObjectInUse:
-                    # The next call tries it again.
-                    continue
+                await drop_copy(connection, database)
+
+
+async def grown_beyond(server: Server, project_id: str, names: Collection[str], limit: int) -> list[str]:
+    """The names of those rehearsals whose databases have more than `limit` bytes."""
+    databases = {rehearsal_database(project_id, name): name for name in names}
+    query = "SELECT datname FROM pg_database WHERE datname = ANY(%s) AND pg_database_size(oid) > %s"
+    async with await server.connect(server.maintenance) as connection:
+        rows = await (await connection.execute(query, [list(databases), limit])).fetchall()
+        return [databases[database] for (database,) in rows]

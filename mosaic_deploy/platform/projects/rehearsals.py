@@ -27,6 +27,12 @@ _UNUSED_SECONDS = 30 * 60.0
 _NAME = re.compile(r"[0-9a-f]{8,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_BASES = 5000
+MAX_BYTES = 4 * 1024**3
+"""Of a rehearsal's database. Nobody has approved what a plan only tries, so it doesn't fill the disk."""
+_GONE = (
+    f"this rehearsal has ended: its database wasn't used for {_UNUSED_SECONDS // 60:.0f} minutes, grew beyond "
+    f"{MAX_BYTES // 1024**3} GB, or was given up"
+)
 
 
 async def update_rehearsal(platform: Platform, request: Request) -> Response:
@@ -62,16 +68,21 @@ async def update_rehearsal(platform: Platform, request: Request) -> Response:
 def database_in_use(platform: Platform, project_id: str, name: str) -> str:
     """The name of the rehearsal's database. Raises Fault (409) if the rehearsal has ended."""
     if name not in platform.rehearsals:
-        raise Fault(409, "rehearsal_gone", "this rehearsal has ended; start it again")
+        raise Fault(409, "rehearsal_gone", _GONE)
     platform.rehearsals[name] = time.monotonic()
     return rehearsal_databases.rehearsal_database(project_id, name)
 
 
 async def drop_unused(platform: Platform) -> None:
-    """Drop the databases of rehearsals that have ended, or weren't used for long."""
+    """Drop the databases of rehearsals that have ended, weren't used for long, or have grown too large."""
     oldest = time.monotonic() - _UNUSED_SECONDS
     for name in [name for name, used in platform.rehearsals.items() if used < oldest]:
         del platform.rehearsals[name]
+    if platform.rehearsals:
+        project = await ensure_hidden_project(platform)
+        names = list(platform.rehearsals)
+        for name in await rehearsal_databases.grown_beyond(platform.server, project["id"], names, MAX_BYTES):
+            await _end(platform, project, name)
     await rehearsal_databases.drop_all_but(platform.server, platform.rehearsals)
 
 

@@ -12,7 +12,7 @@ from mosaic_deploy.deploy.planning import request_sizes
 from mosaic_deploy.deploy.planning.request_sizes import large_step_notes
 from mosaic_deploy.errors import MigrationFailed, MigrationInvalid, RequestRefused
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.ledger import history
+from mosaic_deploy.live.ledger import applied_sources
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
 from tests.deploy.conftest import OPTIONS
@@ -148,8 +148,8 @@ def test_the_text_is_sent_once_and_read_in_pieces(site, api_over, monkeypatch):
     whole = sum(map(len, texts.values()))
     assert transport.sent < 4 * whole
     assert site.sql("SELECT count(*) AS n FROM t") == [{"n": 60}]
-    monkeypatch.setattr(history, "_PIECE", 30_000)
-    recorded = history.read_applied_sources(api, site.project_id, ["1", *texts])
+    monkeypatch.setattr(applied_sources, "_PIECE", 30_000)
+    recorded = applied_sources.read_applied_sources(api, site.project_id, ["1", *texts])
     assert recorded.pop("1") == "CREATE TABLE t (a text);"
     assert {version: text.partition("\n")[2] for version, text in recorded.items()} == texts
 
@@ -162,7 +162,7 @@ def test_the_text_of_a_corrected_rest_is_recorded(site):
     corrected = f"-- mosaic: transaction=false\n{ROW}{ROW}INSERT INTO t VALUES ('1');\n{ROW}"
     site.write("sql/2_b.sql", corrected)
     site.apply()
-    assert history.read_applied_sources(site.api, site.project_id, ["2"]) == {"2": corrected}
+    assert applied_sources.read_applied_sources(site.api, site.project_id, ["2"]) == {"2": corrected}
 
 
 class SmallLimit(httpx.BaseTransport):

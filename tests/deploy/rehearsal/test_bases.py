@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
@@ -127,6 +128,27 @@ def test_migrations_count_in_the_order_in_which_they_were_applied(rehearser):
     site.run(late)
     site.write("sql/6_next.sql", "ALTER TABLE ordered DROP late;")
     assert rehearser.changes() == [["drop column ordered.late"]]
+
+
+def test_a_text_that_is_not_the_recorded_one_makes_no_base(rehearser):
+    """Its base has the name of the history of whoever has the files that were recorded."""
+    with_history(rehearser, "genuine")
+    rehearser.site.write("sql/2_c.sql", "ALTER TABLE genuine ADD c int;")
+    site = rehearser.site
+    genuine = site.sql("SELECT encode(source, 'hex') AS source FROM mosaic_deploy.migrations")[0]["source"]
+    forged = zlib.compress(
+        b"CREATE TABLE genuine (n int); CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1;"
+    )
+    for source, refused in ((forged.hex(), True), (genuine, False)):
+        site.sql(f"UPDATE mosaic_deploy.migrations SET source = '\\x{source}'")
+        assert ("isn't the one that was applied" in rehearser.rehearsal().not_rehearsed) == refused
+
+
+def test_a_recorded_text_without_its_rows_makes_a_base(rehearser):
+    rows = "".join(f"{number}\n" for number in range(20_000))
+    rehearser.site.deploy_sql(f"CREATE TABLE copied (n int);\nCOPY copied FROM stdin;\n{rows}\\.\n")
+    rehearser.site.write("sql/2_c.sql", "ALTER TABLE copied ADD c int;")
+    assert rehearser.changes() == [["add column copied.c integer"]]
 
 
 def test_a_long_history_is_reported_in_groups(rehearser):
