@@ -95,7 +95,7 @@ class NameCheck:
         for column in column_references(statement.kind, node):
             known = None if column.table in missing else self._columns_of(column.table, scope)
             # `t.f` may be a call of the function f with a row.
-            is_call = scope.routines.creates(Name(None, column.column))
+            is_call = column.column in scope.functions
             if known is not None and not is_call and column.column not in known | also:
                 yield UnknownName(
                     column.table,
