@@ -1,5 +1,7 @@
 """The linter for migrations: finds statements that destroy data, weaken security, block others or may fail.
 
+It reads what files say directly. What functions, triggers and composed SQL do is left to the guard, which measures it.
+
 `review` is the entry point. `syntax` reads parse trees, `effects` works out what statements do and to which objects,
 and `rules` judge it; each may import the ones before it. May import sql, model and errors; does no I/O.
 """
@@ -9,6 +11,7 @@ from mosaic_deploy.sql.hazards.effects.unknown_names import UnknownName
 from mosaic_deploy.sql.hazards.live_objects import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.review import review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
+from mosaic_deploy.sql.hazards.rules.unmeasured import may_run_code
 from mosaic_deploy.sql.hazards.script import Review, Script
 
 __all__ = [
@@ -23,5 +26,6 @@ __all__ = [
     "StepWrites",
     "UnknownName",
     "agreement",
+    "may_run_code",
     "review",
 ]

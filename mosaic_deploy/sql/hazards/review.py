@@ -9,7 +9,6 @@ from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.split import ExecutionMode
-from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
 from mosaic_deploy.sql.hazards.effects.destroyed import DestroyedObjects
 from mosaic_deploy.sql.hazards.effects.expected import ExpectedWrites
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
@@ -18,12 +17,10 @@ from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, sta
 from mosaic_deploy.sql.hazards.effects.touched_tables import known_empty
 from mosaic_deploy.sql.hazards.effects.unknown_names import NameCheck, UnknownName
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
-from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectKind
+from mosaic_deploy.sql.hazards.live_objects import Facts
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
-from mosaic_deploy.sql.hazards.rules.unmeasured import outside_transaction
 from mosaic_deploy.sql.hazards.script import Review, Script
-from mosaic_deploy.sql.hazards.syntax.names import Name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.locate import identifiers
 from mosaic_deploy.sql.parse import Statement
@@ -108,8 +105,6 @@ class _ScriptReview:
                 done = number < self.script.done
                 if certain:
                     self._record_unknown_names(statement)
-                if not atomic and not done and statement.kind in WRAPPED_KINDS:
-                    self._add_unmeasured(_Place(statement, _NO_EFFECT, comments, number + 1, atomic))
                 for effect in statement_effects(statement, self.first_step + number, certain=certain):
                     place = _Place(statement, effect, comments, number + 1, atomic)
                     self._review_effect(place, done=done)
@@ -157,15 +152,6 @@ class _ScriptReview:
                 self._apply(rule, place)
         self._names.observe(effect, self.scope, lambda: self.script.location(place.statement.offset))
         update_scope(effect, self.scope)
-
-    def _add_unmeasured(self, place: _Place) -> None:
-        """What a CALL or DO does outside a transaction to rows that exist can't be measured."""
-        if not self.scope.existed_before(Name(None, ""), ObjectKind.ANY_TABLE):
-            return
-        finding = outside_transaction(place.statement.kind)
-        offset = place.statement.offset
-        hazard = self._hazard(RULES_BY_CODE["unmeasured"], finding, offset, place.comments)
-        self._found["unmeasured", finding.message, offset] = replace(hazard, step=place.step)
 
     def _add_lost_object(self, text: str, place: _Place) -> None:
         """Dropping a live view, type, function or policy for good is destructive, unless a finding says so already."""
@@ -236,7 +222,6 @@ def _temporary_names(script: Script) -> frozenset[str]:
     return frozenset(name for statement in statements for name, _ in created_temporary(statement))
 
 
-_NO_EFFECT = Effect("", {}, 0)
 _NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as applied and do nothing", "")
 _NOTHING_RUN = Finding("runs no SQL statement: it will be recorded as applied and do nothing", "")
 

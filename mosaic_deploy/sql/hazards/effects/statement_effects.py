@@ -43,11 +43,7 @@ def statement_effects(statement: Statement, step: int, *, certain: bool = True) 
     plain = statement.kind == "InsertStmt" and statement.parsed is None
     if plain and not _does_more(statement.text):
         return
-    for effect in _effects_of_statement(statement, Effect(statement.kind, statement.node, step, certain)):
-        if effect.kind == FUNCTION_CALL and effect.file_offset is None:
-            yield replace(effect, file_offset=file_offset(statement, effect.node.get("location")))
-        else:
-            yield effect
+    yield from _effects_of_statement(statement, Effect(statement.kind, statement.node, step, certain))
 
 
 def _does_more(insert: str) -> bool:

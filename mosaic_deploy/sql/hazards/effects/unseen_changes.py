@@ -8,7 +8,7 @@ from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax.functions import BUILTIN_FUNCTIONS
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name
 from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
-from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.parse import Statement, Tree
 from mosaic_deploy.sql.tree import walk
 
 _EXTENSIONS = """
@@ -36,24 +36,66 @@ _ABOUT_FUNCTIONS = frozenset(
 """Statements that name a function without using it."""
 
 
-def may_change_anything(effect: Effect, scope: Scope) -> bool:
-    """Whether tables or columns may change in a way that can't be seen."""
-    if effect.kind in _UNREADABLE:
-        return True
-    if effect.kind == "CreateExtensionStmt":
-        name = Name(None, str(effect.node["extname"]))
-        return name.name not in _WITHOUT_TABLES and not scope.existed_before(name, ObjectKind.EXTENSION)
-    if effect.kind == FUNCTION_CALL and _may_be_unseen(list_name(effect.node["funcname"]), scope):
-        return True
-    if any(not _is_known(name, scope) for name in _outermost_calls(effect)):
-        return True
-    return effect.kind not in _ABOUT_FUNCTIONS and any(
-        _changes_tables(name, scope, set()) for name in _mentioned_functions(effect, scope)
-    )
+class UnseenChanges:
+    """Tells which effects may change tables in a way that can't be seen. It remembers the bodies that it has read."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[int, tuple[Effect, ...]] = {}
+        """The effects of functions, by the identity of their CREATE statement."""
+
+    def may_follow(self, effect: Effect, scope: Scope) -> bool:
+        """Whether tables or columns may change by the effect without being named."""
+        if effect.kind in _UNREADABLE:
+            return True
+        if effect.kind == "CreateExtensionStmt":
+            name = Name(None, str(effect.node["extname"]))
+            return name.name not in _WITHOUT_TABLES and not scope.existed_before(name, ObjectKind.EXTENSION)
+        if effect.kind in _ABOUT_FUNCTIONS:
+            return False
+        if any(not _is_known(name, scope) for name in _outermost_calls(effect)):
+            return True
+        return self._may_call_unseen(effect, scope, set())
+
+    def _may_call_unseen(self, effect: Effect, scope: Scope, seen: set[str]) -> bool:
+        """Whether a function that the effect names may change tables; those in `seen` are known not to."""
+        if any(_may_be_unseen(name, scope) for name in _named_functions(effect)):
+            return True
+        own = _words(effect.node) & scope.functions.keys() if scope.functions else set()
+        return any(self._changes_tables(name, scope, seen) for name in own - seen)
+
+    def _changes_tables(self, function: str, scope: Scope, seen: set[str]) -> bool:
+        """Whether a call may create or change a table, as far as the bodies of the files' functions can be read."""
+        seen.add(function)
+        return any(
+            effect.kind in _CHANGING
+            or "intoClause" in effect.node
+            or self._may_call_unseen(effect, scope, seen)
+            for statement in scope.functions[function]
+            for effect in self._body(statement)
+        )
+
+    def _body(self, statement: Statement) -> tuple[Effect, ...]:
+        if id(statement) not in self._bodies:
+            self._bodies[id(statement)] = tuple(routine_effects(statement, statement.node))
+        return self._bodies[id(statement)]
+
+
+def _named_functions(effect: Effect) -> list[Name]:
+    """The functions that it calls, or stores in an object: in a trigger, a default, a view, a domain, an operator."""
+    node = effect.node
+    if effect.kind in (FUNCTION_CALL, "CreateTrigStmt"):
+        return [list_name(node["funcname"])]
+    if effect.kind in ("DefineStmt", "CreateCastStmt"):
+        return [Name(None, word) for word in _words(node)]
+    return [list_name(one["funcname"]) for kind, one in walk(node) if kind == "FuncCall"]
+
+
+def _words(node: Tree) -> set[str]:
+    return {str(one["sval"]) for _, one in walk(node) if isinstance(one.get("sval"), str)}
 
 
 def _may_be_unseen(name: Name, scope: Scope) -> bool:
-    """Whether a function in an expression may be a live one of the project, or a named schema's extension brings it."""
+    """Whether the function may be a live one of the project, or one of an extension in a schema of its own."""
     own = name.schema is not None or scope.may_be_own_function(name)
     return own and not _is_known(name, scope)
 
@@ -67,40 +109,14 @@ def _outermost_calls(effect: Effect) -> list[Name]:
     """The functions for whose effect a SELECT or CALL is usually written: `SELECT create_hypertable('t')`."""
     calls = []
     if effect.kind == "SelectStmt":
-        calls = [
-            item.get("ResTarget", {}).get("val", {}).get("FuncCall")
-            for item in effect.node.get("targetList", [])
-        ]
+        targets = (item.get("ResTarget", {}) for item in effect.node.get("targetList", []))
+        calls = [target.get("val", {}).get("FuncCall") for target in targets]
         for item in effect.node.get("fromClause", []):
             for function in item.get("RangeFunction", {}).get("functions", []):
                 calls += [one.get("FuncCall") for one in function.get("List", {}).get("items", [])]
     elif effect.kind == "CallStmt":
         calls = [effect.node.get("funccall")]
     return [list_name(call.get("funcname", [])) for call in calls if call]
-
-
-def _mentioned_functions(effect: Effect, scope: Scope) -> set[str]:
-    """The functions of the files that it names: to call them, or in a trigger, a default, a view, an operator."""
-    if not scope.functions:
-        return set()
-    words = {str(node["sval"]) for _, node in walk(effect.node) if isinstance(node.get("sval"), str)}
-    return words & scope.functions.keys()
-
-
-def _changes_tables(function: str, scope: Scope, seen: set[str]) -> bool:
-    """Whether a call may create or change a table, as far as the bodies of the files' functions can be read."""
-    if function in seen:
-        return False
-    seen.add(function)
-    for statement in scope.functions[function]:
-        for effect in routine_effects(statement, statement.node):
-            if effect.kind in _CHANGING or "intoClause" in effect.node:
-                return True
-            if effect.kind == FUNCTION_CALL and _may_be_unseen(list_name(effect.node["funcname"]), scope):
-                return True
-            if any(_changes_tables(name, scope, seen) for name in _mentioned_functions(effect, scope)):
-                return True
-    return False
 
 
 def created_relation(effect: Effect) -> Tree:

@@ -72,7 +72,7 @@ RULES: tuple[Rule, ...] = (
           "add new columns or rows and keep the existing values"),
     _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,
           "add the new name to policy.protected_tables"),
-    _rule("unmeasured", _DESTRUCTIVE, f"IndexStmt {FUNCTION_CALL}", unmeasured.unmeasured,
+    _rule("unmeasured", _DESTRUCTIVE, f"CallStmt DoStmt IndexStmt {FUNCTION_CALL}", unmeasured.unmeasured,
           "write the statements out, so that they run in the migration's transaction"),
     _rule("strings_setting", _DESTRUCTIVE,
           f"VariableSetStmt AlterRoleSetStmt AlterDatabaseSetStmt {FUNCTION_CALL}", access.strings_setting,

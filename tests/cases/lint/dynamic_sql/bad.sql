@@ -1,7 +1,7 @@
 -- expect: 10:5 advice dynamic_sql runs dynamic SQL, which can't be checked in advance
 -- expect: 11:5 risky dynamic_sql runs dynamic SQL containing DROP TABLE: what it destroys is known only once it has run
--- expect: 15:18 destructive drop_table drops table orders
--- expect: 16:1 advice dynamic_sql runs dynamic SQL, which can't be checked in advance
+-- expect: 15:7 destructive drop_table drops table orders
+-- expect: 16:25 advice dynamic_sql runs dynamic SQL, which can't be checked in advance
 DO $$
 DECLARE
   name text;
