@@ -186,6 +186,7 @@ def _apply_events(
     options = deploy.ApplyOptions(
         holder=holder(),
         retry_command=deploy_options.saved_plan.plan_command if deploy_options.saved_plan else command_line(),
+        apply_command=command_line(),
         lock_wait=deploy_options.lock_timeout,
         force_unlock=deploy_options.force_unlock,
         processes=local_processes(),

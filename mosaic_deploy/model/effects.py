@@ -20,6 +20,8 @@ class EffectKind(StrEnum):
     DROPPED = "x"
     COLUMN_DROPPED = "c"
     TYPE_CHANGED = "y"
+    UNPROTECTED = "p"
+    """It was protected by `policy.protected_tables`, and has a name now that isn't, or another parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class TableEffect:
     dropped: bool = False
     columns_dropped: tuple[str, ...] = ()
     types_changed: tuple[str, ...] = ()
+    unprotected: bool = False
 
     @property
     def kinds(self) -> frozenset[EffectKind]:
@@ -44,6 +47,7 @@ class TableEffect:
             EffectKind.DROPPED: self.dropped,
             EffectKind.COLUMN_DROPPED: self.columns_dropped,
             EffectKind.TYPE_CHANGED: self.types_changed,
+            EffectKind.UNPROTECTED: self.unprotected,
         }
         return frozenset(kind for kind, happened in found.items() if happened)
 
@@ -67,6 +71,8 @@ class TableEffect:
             yield f"drops column {', '.join(self.columns_dropped)}"
         if self.types_changed:
             yield f"changes the type of {', '.join(self.types_changed)}"
+        if self.unprotected:
+            yield "renames, moves or detaches it, and policy.protected_tables no longer protects it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +124,5 @@ def _parse_table(found: Mapping[str, object]) -> TableEffect:
         bool(found.get("dropped")),
         names("columns_dropped"),
         names("types_changed"),
+        bool(found.get("unprotected")),
     )

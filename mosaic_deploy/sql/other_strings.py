@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
-from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, UNREADABLE_ROUTINE, Effect
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.strings import names_strings, node_turns_off, sets_other_strings
 
-_UNREAD = frozenset({DYNAMIC_SQL, UNREADABLE_ROUTINE, "CreateFunctionStmt"})
+_UNREAD = frozenset({DYNAMIC_SQL, "CreateFunctionStmt"})
 """What a body contains that isn't read any further: a text that names the setting may turn it off there."""
 
 

@@ -14,7 +14,7 @@ from mosaic_deploy.sql.execution.qualified import can_be_qualified, names_to_qua
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.names import list_name
-from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
 from mosaic_deploy.sql.other_strings import changes_strings
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
@@ -220,6 +220,10 @@ class _Check:
             for effect in _effects(body, runs=body is not statement):
                 if effect.node is statement.node:
                     continue
+                if effect.kind == DYNAMIC_SQL and (composed := _COMPOSED_SET.match(effect.node["text"])):
+                    name = composed[1].lower()
+                    if not _WITHOUT_EFFECT.fullmatch(name):
+                        self.unknown[name] = (_UNKNOWN.format(name=name), statement.offset)
                 for one in node_assignments(effect.kind, effect.node):
                     if one.name not in own and not one.local and not _WITHOUT_EFFECT.fullmatch(one.name):
                         self.unknown[one.name] = (_UNKNOWN.format(name=one.name), statement.offset)
@@ -236,6 +240,10 @@ class _Check:
                 self.unknown[one.name] = (_DEFAULTS.format(name=one.name), statement.offset)
 
 
+_COMPOSED_SET = re.compile(
+    r"(?:format\s*\(\s*)?'\s*(?:re)?set\s+(?:session\s+)?(?!local\b)([\w.]+)", re.IGNORECASE
+)
+"""Dynamic SQL that begins with SET: `format('SET search_path = %I', name)`."""
 _DRAWING = frozenset({"InsertStmt", "MergeStmt", "CopyStmt", "DoStmt", "CallStmt"})
 """Statements that may draw a sequence's next number through a default or a body."""
 

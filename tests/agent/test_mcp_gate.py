@@ -139,7 +139,7 @@ def test_live_files_need_a_person(session, folder: Path) -> None:
 UNSEEN = (
     ("update t set id = 9 where id = 1;", "destructive_unconfirmed"),
     ("delete from t where id > 0;", "destructive_unconfirmed"),
-    ("select wipe();", "destructive_unconfirmed"),
+    ("select wipe();", "effects_exceed_consent"),
     ("insert into v values (1);", "effects_exceed_consent"),
     (
         "do $$ begin insert into v values (1); exception when others then null; end $$;",

@@ -18,6 +18,8 @@ REFUSED = [
     ("«do $$ begin set standard_conforming_strings = off; end $$;", "changes standard_conforming_strings"),
     ("«do $$ begin execute 'set standard_conforming_strings' || x; end $$;", "changes standard_conforming_strings"),
     ("«do $$ begin alter role a set standard_conforming_strings = off; end $$;", "changes standard_conforming_strings"),
+    ("«do $$ begin execute format('set search_path = %I', s); end $$; vacuum; select 1;", "search_path is set to a value"),
+    ("«do $$ begin execute 'set role ' || s; end $$; vacuum; select 1;", "role is set to a value"),
     ("«create function f() returns text language sql as $$ select set_config('standard_conforming_strings', 'off', true) $$;",
      "changes standard_conforming_strings"),
     ("«create function f() returns int language sql set standard_conforming_strings = off as 'select 1';",

@@ -152,6 +152,7 @@ def _run_under_lease(
             options.superseded,
             options.consent,
             options.retry_command,
+            options.apply_command or options.retry_command,
         )
         yield from _run_and_record(Run(api, planned, project, claim, heartbeat, *chosen), job)
 

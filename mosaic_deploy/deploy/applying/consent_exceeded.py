@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import (
@@ -31,7 +31,7 @@ def consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str)
     if failure.effects is None:
         return None
     denied = _denied_by_policy(run, failure.effects)
-    actions = () if denied or run.allows_destroying else (_approve(run),)
+    actions = () if denied or run.allows_destroying else tuple(_approve(run))
     if not failure.effects:
         return EffectsNotMeasured(
             f"what {file} destroys can't be measured: track_counts is off, or it resets the session's settings ({rolled_back})",
@@ -50,9 +50,11 @@ def consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str)
     )
 
 
-def _approve(run: Run) -> NextAction:
-    command = with_approvals(run.retry_command, [DESTRUCTIVE])
-    return NextAction("if that is meant, approve it", command, needs_person=True)
+def _approve(run: Run) -> Iterator[NextAction]:
+    if run.apply_command != run.retry_command:
+        yield NextAction("make the plan again", run.retry_command)
+    command = with_approvals(run.apply_command, [DESTRUCTIVE])
+    yield NextAction("if that is meant, approve it", command, needs_person=True)
 
 
 def _denied_by_policy(run: Run, effects: Effects) -> str:

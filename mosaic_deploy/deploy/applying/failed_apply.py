@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mosaic_deploy.deploy.applying.run import ApplyOptions
 from mosaic_deploy.errors import (
+    EffectsExceedConsent,
     LockHeld,
     ManifestInvalid,
     MosaicError,
@@ -52,7 +53,7 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("continue when it has ended", options.retry_command), force)
-    to_correct = isinstance(error, ManifestInvalid) or (
+    to_correct = isinstance(error, ManifestInvalid | EffectsExceedConsent) or (
         isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
     )
     again = "run it again, once that is corrected" if to_correct else "run it again"

@@ -48,6 +48,8 @@ class ApplyOptions:
     """Called by another thread, every few seconds while SQL runs."""
     superseded: Callable[[], bool] = lambda: False
     """Whether another deploy follows at once, so that failing checks aren't waited for."""
+    apply_command: str = ""
+    """The command that applies after that, if it is another one, as for a saved plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Run:
     """As in ApplyOptions."""
     retry_command: str = ""
     """As in ApplyOptions."""
+    apply_command: str = ""
+    """As in ApplyOptions, or the same as `retry_command`."""
     _existing: list[Existing] = field(default_factory=list)
 
     def existing(self) -> Existing:

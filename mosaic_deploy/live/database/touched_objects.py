@@ -76,11 +76,9 @@ _RELATIONS = (
     "JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace WHERE a.k = 'relation'"
 )
 _FUNCTIONS = (
-    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, pg_catalog.json_build_object('bodies', pg_catalog.json_agg("
-    "CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN pg_catalog.pg_get_functiondef(f.oid) ELSE '' END)) "
+    "SELECT a.k, a.n, a.p, '', '', NULL::numeric, NULL::json "
     "FROM asked a JOIN pg_catalog.pg_proc f ON '\"' || pg_catalog.replace(f.proname, '\"', '\"\"') || '\"' = a.n "
-    "JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace JOIN pg_catalog.pg_language l ON l.oid = f.prolang "
-    "WHERE a.k = 'function' AND f.prokind IN ('f', 'p') AND (l.lanname IN ('sql', 'plpgsql') OR f.provolatile = 'v') "
+    "JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace WHERE a.k = 'function' "
     "AND s.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d "
     "WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = f.oid AND d.deptype = 'e') "
     "GROUP BY a.k, a.n, a.p"
@@ -176,7 +174,6 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         shares_rows_with=frozenset(more.get("holds") or ()),
         cascades=frozenset(more.get("cascades") or ()),
         tables_with_row_type=frozenset(more.get("typed") or ()),
-        routine_definitions=tuple(more.get("bodies") or ()),
         relation_kind=more.get("relkind") or "",
         populated=more.get("populated") is not False,
         row_security=bool(more.get("row_security")),

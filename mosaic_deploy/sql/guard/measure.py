@@ -12,6 +12,8 @@ were when the step began.
   that could use the same file; so the rows are counted after the rewrite, and again at the end.
 - **Cursors** WITH HOLD would run their query at COMMIT, so they are closed first.
 - **Dropped**: tables, columns and objects that are gone. Objects are looked for only if the transaction dropped any.
+- **Unprotected**: neither a protected table nor a parent of it has a protected name any more. A rename of its schema touches no
+  table, so all protected ones are compared.
 """
 
 from __future__ import annotations
@@ -57,8 +59,10 @@ def _counters_of(oids: str) -> str:
     FROM pg_catalog.jsonb_object_keys({oids}) k)"""
 
 
-_TOUCHED = """(SELECT COALESCE(pg_catalog.jsonb_object_agg(l.oid, existing -> 'tables' -> l.oid), '{}')
+_PROTECTED = "(existing -> 'protected' ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names})))"
+_TOUCHED = f"""(SELECT COALESCE(pg_catalog.jsonb_object_agg(l.oid, existing -> 'tables' -> l.oid), '{{}}')
     FROM (SELECT k.oid FROM pg_catalog.unnest(ARRAY['2613', '2995']) k(oid) UNION
+      SELECT h.key FROM pg_catalog.jsonb_each(existing -> 'tables') h WHERE {_PROTECTED.format(names="h.value")} UNION
       SELECT relation::pg_catalog.text FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid()
       AND locktype = 'relation' AND mode NOT IN ('AccessShareLock', 'RowShareLock')) l(oid) WHERE existing -> 'tables' ? l.oid)"""
 _DROPS = " + ".join(
@@ -97,16 +101,21 @@ def _anything(agreed: str) -> str:
 
 _COLUMNS_BEFORE = "(existing -> 'columns' ->> t.key)::pg_catalog.int4"
 """The number of the last column that the table had before the run. The run's own columns hold nothing from before."""
+_LOSES_PROTECTION = f"""(o.value IS NOT NULL AND {_PROTECTED.format(names="t.value")} AND NOT EXISTS (
+          WITH RECURSIVE up(oid) AS (SELECT t.key::pg_catalog.oid
+            UNION SELECT i.inhparent FROM up JOIN pg_catalog.pg_inherits i ON i.inhrelid = up.oid)
+          SELECT FROM up JOIN pg_catalog.pg_class p ON p.oid = up.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace
+          WHERE existing -> 'protected' ? pg_catalog.concat(n.nspname, '.', p.relname)))"""
 _EFFECTS = f"""(
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('oid', key, 'table', names ->> 0,
         'names', names, 'inserted', NULLIF(GREATEST(i, 0), 0), 'updated', NULLIF(GREATEST(u, 0), 0),
         'deleted', NULLIF(GREATEST(d, 0), 0), 'emptied', NULLIF(is_emptied, false), 'dropped', NULLIF(now IS NULL, false),
-        'columns_dropped', lost, 'types_changed', retyped,
+        'columns_dropped', lost, 'types_changed', retyped, 'unprotected', NULLIF(loses_protection, false),
         'kinds', pg_catalog.concat(CASE WHEN d > 0 THEN 'd' END, CASE WHEN u > 0 THEN 'u' END, CASE WHEN is_emptied THEN 't' END,
           CASE WHEN now IS NULL THEN 'x' END, CASE WHEN lost IS NOT NULL THEN 'c' END,
-          CASE WHEN retyped IS NOT NULL THEN 'y' END))) ORDER BY names ->> 0)
+          CASE WHEN retyped IS NOT NULL THEN 'y' END, CASE WHEN loses_protection THEN 'p' END))) ORDER BY names ->> 0)
     FROM (
-      SELECT t.key, t.value AS names, o.value AS now, r.i, r.u, r.d,
+      SELECT t.key, t.value AS names, o.value AS now, r.i, r.u, r.d, s.loses_protection,
         w.value ->> 'file' <> (o.value ->> 'file') OR emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_emptied,
         CASE WHEN o.value IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
           WHERE NOT o.value -> 'columns' ? a.key AND a.key::pg_catalog.int4 <= {_COLUMNS_BEFORE}) END AS lost,
@@ -118,8 +127,9 @@ _EFFECTS = f"""(
       LATERAL (SELECT counting -> t.key AS value) c, LATERAL (SELECT counted -> t.key AS value) b,
       LATERAL (SELECT (c.value ->> 0)::pg_catalog.int8 - (b.value ->> 0)::pg_catalog.int8 AS i,
         (c.value ->> 1)::pg_catalog.int8 - (b.value ->> 1)::pg_catalog.int8 AS u,
-        (c.value ->> 2)::pg_catalog.int8 - (b.value ->> 2)::pg_catalog.int8 AS d) r
-      WHERE o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
+        (c.value ->> 2)::pg_catalog.int8 - (b.value ->> 2)::pg_catalog.int8 AS d) r,
+      LATERAL (SELECT {_LOSES_PROTECTION} AS loses_protection) s
+      WHERE s.loses_protection OR o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
 MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
       EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s)'
@@ -145,7 +155,7 @@ def compare_sql(agreed: str, which: str) -> str:
     facts = f"pg_catalog.json_build_object('code', '{EXCEEDED}', {which}, 'statement', 0, 'effects', excess)::text"
     return f"""    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
       'tables', (SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.jsonb_array_elements(effects -> 'tables') e,
-        LATERAL (SELECT (existing -> 'protected') ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text(e -> 'names')) AS held) p
+        LATERAL (SELECT {_PROTECTED.format(names="e -> 'names'")} AS held) p
         WHERE pg_catalog.concat('0', e ->> 'deleted')::pg_catalog.int8 + pg_catalog.concat('0', e ->> 'updated')::pg_catalog.int8
           > ({agreed} -> 'most' ->> (e ->> 'table'))::pg_catalog.int8
         OR EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (

@@ -1,5 +1,7 @@
 """The linter for migrations: finds statements that destroy data, weaken security, block others or may fail.
 
+It reads what files say directly. What functions, triggers and composed SQL do is left to the guard, which measures it.
+
 `review` is the entry point. `syntax` reads parse trees, `effects` works out what statements do and to which objects,
 and `rules` judge it; each may import the ones before it. May import sql, model and errors; does no I/O.
 """
@@ -11,6 +13,7 @@ from mosaic_deploy.sql.hazards.live_objects import Dependent, Facts, ObjectFacts
 from mosaic_deploy.sql.hazards.review import review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
 from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK
+from mosaic_deploy.sql.hazards.rules.unmeasured import may_run_code
 from mosaic_deploy.sql.hazards.script import Review, Script
 
 __all__ = [
@@ -28,5 +31,6 @@ __all__ = [
     "UnknownName",
     "agreement",
     "ignore_reason",
+    "may_run_code",
     "review",
 ]

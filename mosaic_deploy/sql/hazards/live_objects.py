@@ -17,7 +17,7 @@ class ObjectKind(StrEnum):
     TYPE = "type"
     EXTENSION = "extension"
     FUNCTION = "function"
-    """Functions and procedures in any schema, except those of PostgreSQL and of extensions."""
+    """Functions and procedures in any schema, except those of PostgreSQL and of extensions. The name is without a schema."""
     ANY_TABLE = "anything"
     """Whether the database has any table; the name is empty."""
     DROPPED = "dropped"
@@ -76,8 +76,6 @@ class ObjectFacts:
     """Tables that lose rows or values when its rows are deleted, because of foreign keys."""
     tables_with_row_type: frozenset[str] = frozenset()
     """Tables with a column of its row type."""
-    routine_definitions: tuple[str, ...] = ()
-    """For functions: each overload's CREATE statement; "" if its language can't be read."""
     relation_kind: str = ""
     """PostgreSQL's `relkind`: `r` for a table, `p` for a partitioned one, `I` for its index."""
     populated: bool = True

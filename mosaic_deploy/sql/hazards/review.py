@@ -9,21 +9,18 @@ from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.split import ExecutionMode
-from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
 from mosaic_deploy.sql.hazards.effects.destroyed import DestroyedObjects
 from mosaic_deploy.sql.hazards.effects.expected import ExpectedWrites
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
 from mosaic_deploy.sql.hazards.effects.scope_updates import update_scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import file_offset, statement_effects
 from mosaic_deploy.sql.hazards.effects.touched_tables import known_empty
-from mosaic_deploy.sql.hazards.effects.triggered import follow_effects
 from mosaic_deploy.sql.hazards.effects.unknown_names import NameCheck, UnknownName
 from mosaic_deploy.sql.hazards.ignore import IgnoreComment, IgnoreComments, ignore_reason
-from mosaic_deploy.sql.hazards.live_objects import Facts, ObjectKind
+from mosaic_deploy.sql.hazards.live_objects import Facts
 from mosaic_deploy.sql.hazards.rules.registry import RULES_BY_CODE, RULES_BY_KIND
 from mosaic_deploy.sql.hazards.rules.rule import Finding, Rule
 from mosaic_deploy.sql.hazards.script import Review, Script
-from mosaic_deploy.sql.hazards.syntax.names import Name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.locate import identifiers
 from mosaic_deploy.sql.parse import Statement
@@ -91,7 +88,7 @@ class _ScriptReview:
         self._ignores = IgnoreComments(script.text)
         self._trailing: list[IgnoreComment] = []
         self._found: dict[tuple[str, str, int], Hazard] = {}
-        """By rule, message and offset: a function that does the same twice is one finding."""
+        """By rule, message and offset: a line of a block that does the same twice is one finding."""
         self._at_end: list[tuple[Rule, _Place]] = []
 
     def run(self) -> None:
@@ -108,11 +105,7 @@ class _ScriptReview:
                 done = number < self.script.done
                 if certain:
                     self._record_unknown_names(statement)
-                if not atomic and not done and statement.kind in WRAPPED_KINDS:
-                    self._add_unmeasured(_Place(statement, _NO_EFFECT, comments, number + 1, atomic))
-                for effect in follow_effects(
-                    statement_effects(statement, self.first_step + number, certain=certain), self.scope
-                ):
+                for effect in statement_effects(statement, self.first_step + number, certain=certain):
                     place = _Place(statement, effect, comments, number + 1, atomic)
                     self._review_effect(place, done=done)
                 session = self._follow_session(statement, session)
@@ -147,36 +140,24 @@ class _ScriptReview:
 
     def _review_effect(self, place: _Place, *, done: bool) -> None:
         effect = place.effect
-        if not effect.happens_later and not done:
+        if not done:
             for text, live in self.destroyed.record(effect, self.scope, self.number):
                 self.expected.record_drop(live, place.step)
                 self._dropped.append((text, place))
-        if not done:
             self.expected.record(effect, self.scope, place.step)
         for rule in () if done else RULES_BY_KIND.get(effect.kind, ()):
             if rule.at_end:
                 self._at_end.append((rule, place))
             else:
                 self._apply(rule, place)
-        if not effect.happens_later:
-            self._names.observe(effect, self.scope, lambda: self.script.location(place.statement.offset))
-            update_scope(effect, self.scope)
-
-    def _add_unmeasured(self, place: _Place) -> None:
-        """What a CALL or DO does outside a transaction to rows that exist can't be measured."""
-        if not self.scope.existed_before(Name(None, ""), ObjectKind.ANY_TABLE):
-            return
-        words = "calls a procedure" if place.statement.kind == "CallStmt" else "runs a block that commits"
-        finding = Finding(f"{words}, so what it does to existing rows can't be measured", "", "*")
-        offset = place.statement.offset
-        hazard = self._hazard(RULES_BY_CODE["unmeasured"], finding, offset, place.comments)
-        self._found["unmeasured", finding.message, offset] = replace(hazard, step=place.step)
+        self._names.observe(effect, self.scope, lambda: self.script.location(place.statement.offset))
+        update_scope(effect, self.scope)
 
     def _add_lost_object(self, text: str, place: _Place) -> None:
         """Dropping a live view, type, function or policy for good is destructive, unless a finding says so already."""
         if not self.destroyed.is_lost(text):
             return
-        finding = Finding(f"{place.effect.cause}drops {text.replace(' public.', ' ')}", text)
+        finding = Finding(f"drops {text.replace(' public.', ' ')}", text)
         offset = _offset(place.statement, place.effect, finding)
         same = [key for key in self._found if key[2] == offset and key[0].startswith("drop_")]
         for key in same:
@@ -193,13 +174,11 @@ class _ScriptReview:
     def _apply(self, rule: Rule, place: _Place) -> None:
         effect = place.effect
         for finding in rule.check(effect, self.scope):
-            if finding_with_cause := _with_cause(effect, rule, finding):
-                offset = _offset(place.statement, effect, finding)
-                hazard = self._hazard(rule, finding_with_cause, offset, place.comments)
-                hazard = replace(hazard, step=place.step)
-                if place.atomic:
-                    hazard = self._without_rows(hazard, effect.step)
-                self._found.setdefault((rule.code, finding_with_cause.message, offset), hazard)
+            offset = _offset(place.statement, effect, finding)
+            hazard = replace(self._hazard(rule, finding, offset, place.comments), step=place.step)
+            if place.atomic:
+                hazard = self._without_rows(hazard, effect.step)
+            self._found.setdefault((rule.code, finding.message, offset), hazard)
 
     def _without_rows(self, hazard: Hazard, step: int) -> Hazard:
         """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected."""
@@ -243,7 +222,6 @@ def _temporary_names(script: Script) -> frozenset[str]:
     return frozenset(name for statement in statements for name, _ in created_temporary(statement))
 
 
-_NO_EFFECT = Effect("", {}, 0)
 _NO_STATEMENTS = Finding("contains no SQL statement: it will be recorded as applied and do nothing", "")
 _NOTHING_RUN = Finding("runs no SQL statement: it will be recorded as applied and do nothing", "")
 
@@ -251,29 +229,6 @@ _NOTHING_RUN = Finding("runs no SQL statement: it will be recorded as applied an
 def _rolls_back_to_savepoint(statement: Statement) -> bool:
     """ROLLBACK TO may undo what the step did before it."""
     return statement.kind == "TransactionStmt" and statement.node.get("kind") == "TRANS_STMT_ROLLBACK_TO"
-
-
-def _with_cause(effect: Effect, rule: Rule, finding: Finding) -> Finding | None:
-    """The finding with its cause in front of the message; None for advice about a called function's body.
-
-    A deferred effect (of a new trigger) destroys nothing yet, so its finding is only risky.
-    """
-    if not effect.cause:
-        return finding
-    severity = finding.severity or rule.severity
-    if effect.happens_later and severity is not HazardSeverity.DESTRUCTIVE:
-        return None
-    if severity is HazardSeverity.ADVICE and rule.code not in _ROUTINE_RULES:
-        return None
-    finding_with_cause = replace(finding, message=f"{effect.cause}{finding.message}")
-    return (
-        replace(finding_with_cause, severity=HazardSeverity.RISKY, table="", cascades_to=())
-        if effect.deferred
-        else finding_with_cause
-    )
-
-
-_ROUTINE_RULES = frozenset({"dynamic_sql", "unread_function"})
 
 
 def _offset(statement: Statement, effect: Effect, finding: Finding) -> int:

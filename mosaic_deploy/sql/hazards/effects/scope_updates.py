@@ -6,10 +6,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import getitem
 
-from mosaic_deploy.sql.hazards.effects.relation import RuleOrTrigger
-from mosaic_deploy.sql.hazards.effects.routines import parse_routine
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
-from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, trigger_events
 from mosaic_deploy.sql.hazards.effects.table_facts import (
     dropped_policies,
     record_constraints,
@@ -19,10 +16,9 @@ from mosaic_deploy.sql.hazards.effects.table_facts import (
     rename_column,
     rename_policy,
 )
-from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax import types
-from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
@@ -35,7 +31,6 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, node_assignments
 from mosaic_deploy.sql.session.state import SEARCH_PATH
-from mosaic_deploy.sql.tree import walk
 
 
 def update_scope(effect: Effect, scope: Scope) -> None:
@@ -62,18 +57,6 @@ def _create_table(effect: Effect, scope: Scope) -> None:
     for definition in new_columns(effect):
         relation.columns.setdefault(definition["colname"], types.type_from_node(definition["typeName"]))
     record_new_table(effect, relation)
-    for item in effect.node.get("inhRelations", []):
-        parent = range_name(item["RangeVar"])
-        _add_dependency(scope, scope.relation(parent).shares_rows_with, range_name(effect.node["relation"]))
-    _add_cascading_references(effect, scope)
-
-
-def _add_cascading_references(effect: Effect, scope: Scope) -> None:
-    """Records foreign keys with ON DELETE CASCADE, SET NULL or SET DEFAULT."""
-    for kind, node in walk([effect.node.get("tableElts", []), effect.node.get("cmds", [])]):
-        if kind == "Constraint" and node.get("fk_del_action") in ("c", "n", "d"):
-            referenced = scope.relation(range_name(node["pktable"]))
-            _add_dependency(scope, referenced.cascades, range_name(effect.node["relation"]))
 
 
 def _create_table_as(effect: Effect, scope: Scope) -> None:
@@ -105,15 +88,6 @@ def _create_view(effect: Effect, scope: Scope) -> None:
     named = options_by_name(effect.node.get("options", []))
     view = scope.relation(range_name(effect.node["view"]))
     view.security_invoker = "security_invoker" in named and option_is_true(named["security_invoker"])
-    for kind, node in walk(effect.node["query"]):
-        if kind == "RangeVar":
-            _add_dependency(scope, view.shares_rows_with, range_name(node))
-
-
-def _add_dependency(scope: Scope, dependents: dict[Name, tuple[str, ...]], name: Name) -> None:
-    """Adds `name`, with the live tables it stands for now, to a relation's `shares_rows_with` or `cascades`."""
-    key = scope.key(name)
-    dependents[Name(key.schema, key.name)] = touched_tables(scope, name).all
 
 
 def _create_index(effect: Effect, scope: Scope) -> None:
@@ -153,24 +127,12 @@ def _alter_domain(effect: Effect, scope: Scope) -> None:
 
 
 def _create_function(effect: Effect, scope: Scope) -> None:
+    name = list_name(effect.node["funcname"]).name
     volatility = options_by_name(effect.node.get("options", [])).get("volatility")
     if volatility and volatility.get("String", {}).get("sval") in ("immutable", "stable"):
-        scope.routines.stable.add(list_name(effect.node["funcname"]).name)
+        scope.stable_functions.add(name)
     if effect.source:
-        scope.routines.define(parse_routine(effect.source, effect.node, scope.schema))
-
-
-def _create_rule(effect: Effect, scope: Scope) -> None:
-    event = str(effect.node.get("event", "")).removeprefix("CMD_")
-    description = f"rule {quote_if_needed(str(effect.node['rulename']))}"
-    rule = RuleOrTrigger(description, frozenset({event}), tuple(rule_effects(effect)))
-    scope.relation(range_name(effect.node["relation"])).rules_and_triggers.append(rule)
-
-
-def _create_trigger(effect: Effect, scope: Scope) -> None:
-    description = f"trigger {quote_if_needed(str(effect.node['trigname']))}"
-    trigger = RuleOrTrigger(description, trigger_events(effect), function=list_name(effect.node["funcname"]))
-    scope.relation(range_name(effect.node["relation"])).rules_and_triggers.append(trigger)
+        scope.functions.setdefault(name, []).append(effect.source)
 
 
 _DROPPED = {
@@ -210,7 +172,8 @@ def _rename(effect: Effect, scope: Scope) -> None:
     elif kind == "OBJECT_COLUMN" and "relation" in node:
         rename_column(scope, range_name(node["relation"]), str(node.get("subname")), to.name)
     elif kind in _ROUTINES:
-        scope.routines.rename(object_name(node.get("object")).name, to.name)
+        if known := scope.functions.get(object_name(node.get("object")).name):
+            scope.functions.setdefault(to.name, []).extend(known)
         scope.move(object_name(node.get("object")), to, ObjectKind.FUNCTION, certain=False)
     elif kind == "OBJECT_POLICY":
         rename_policy(scope, range_name(node["relation"]), str(node.get("subname")), to.name)
@@ -246,12 +209,6 @@ def _alter_table(effect: Effect, scope: Scope) -> None:
         relation.added_columns.discard(command["name"])
         relation.null_columns.discard(command["name"])
         relation.proven_not_null.discard(command["name"])
-    for definition, _ in alter_commands(effect, "AT_AttachPartition"):
-        _add_dependency(scope, relation.shares_rows_with, range_name(definition["name"]))
-    for definition, _ in alter_commands(effect, "AT_AddInherit"):
-        parent = scope.relation(range_name(definition))
-        _add_dependency(scope, parent.shares_rows_with, range_name(effect.node["relation"]))
-    _add_cascading_references(effect, scope)
     record_constraints(effect, scope)
     record_row_security(effect, scope)
 
@@ -288,8 +245,6 @@ _SCOPE_UPDATERS: dict[str, Callable[[Effect, Scope], None]] = {
     "CreateRangeStmt": _create_type,
     "DefineStmt": _create_type,
     "CreateFunctionStmt": _create_function,
-    "RuleStmt": _create_rule,
-    "CreateTrigStmt": _create_trigger,
     "DiscardStmt": _discard,
     "DropStmt": _drop,
     "RenameStmt": _rename,

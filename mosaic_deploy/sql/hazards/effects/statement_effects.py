@@ -1,4 +1,4 @@
-"""Everything a statement does: itself, nested statements, the body of a DO block, function calls."""
+"""What a statement says that it does: itself, nested statements, the body of a DO block, function calls."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, list_name, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
 from mosaic_deploy.sql.hazards.syntax.plpgsql import DynamicSql, block_statements
 from mosaic_deploy.sql.hazards.syntax.trees import (
     DYNAMIC_SQL,
     FUNCTION_CALL,
     FUNCTION_SETTING,
-    UNREADABLE_ROUTINE,
     WRITE_KINDS,
     Effect,
     option_is_true,
@@ -37,22 +36,6 @@ _EVALUATED_PARTS = frozenset(
 )
 _NESTED_COMMAND_WORDS = ("delete", "update", "merge", "select", "conflict")
 _CALLS = re.compile(r'[^\w\s)."][ \t]*[\w."]+\s*\(')
-_TEXT_RUNNING_FUNCTIONS = frozenset(
-    {"dblink", "dblink_exec", "dblink_send_query", "schedule", "schedule_in_database"}
-)
-"""Functions of common extensions that run a text as SQL, now or later (dblink, pg_cron)."""
-_QUERY_FUNCTIONS = {
-    "query_to_xml": 0,
-    "query_to_xmlschema": 0,
-    "query_to_xml_and_xmlschema": 0,
-    "ts_stat": 0,
-    "ts_rewrite": 1,
-    "crosstab": 0,
-    "crosstab2": 0,
-    "crosstab3": 0,
-    "crosstab4": 0,
-}
-"""Functions that run a query, and which argument is its text. The query itself can only read, but it can call functions."""
 
 
 def statement_effects(statement: Statement, step: int, *, certain: bool = True) -> Iterator[Effect]:
@@ -60,11 +43,7 @@ def statement_effects(statement: Statement, step: int, *, certain: bool = True) 
     plain = statement.kind == "InsertStmt" and statement.parsed is None
     if plain and not _does_more(statement.text):
         return
-    for effect in _effects_of_statement(statement, Effect(statement.kind, statement.node, step, certain)):
-        if effect.kind == FUNCTION_CALL and effect.file_offset is None:
-            yield replace(effect, file_offset=file_offset(statement, effect.node.get("location")))
-        else:
-            yield effect
+    yield from _effects_of_statement(statement, Effect(statement.kind, statement.node, step, certain))
 
 
 def _does_more(insert: str) -> bool:
@@ -95,7 +74,7 @@ def routine_effects(statement: Statement, tree: Tree) -> Iterator[Effect]:
             block_statements(statement, text), Effect("", {}, 0, certain=False, file_offset=0)
         )
     else:
-        yield Effect(UNREADABLE_ROUTINE, {"language": language}, 0, certain=False, file_offset=0)
+        yield Effect(DYNAMIC_SQL, {"text": text}, 0, certain=False, file_offset=0)
 
 
 def rule_effects(effect: Effect) -> Iterator[Effect]:
@@ -103,14 +82,6 @@ def rule_effects(effect: Effect) -> Iterator[Effect]:
     for item in effect.node.get("actions", []):
         for kind, node in item.items():
             yield from _with_nested_effects(Effect(kind, node, 0, certain=False, file_offset=0))
-
-
-_TRIGGER_EVENTS = {4: "INSERT", 8: "DELETE", 16: "UPDATE", 32: "TRUNCATE"}
-
-
-def trigger_events(effect: Effect) -> frozenset[str]:
-    """The events that fire a trigger, by the bits of PostgreSQL's catalog/pg_trigger.h."""
-    return frozenset(word for bit, word in _TRIGGER_EVENTS.items() if int(effect.node.get("events", 0)) & bit)
 
 
 def file_offset(statement: Statement, location: int | None) -> int:
@@ -173,53 +144,13 @@ def _items(node: Any) -> list[Tree]:
 
 def _with_nested_effects(effect: Effect) -> Iterator[Effect]:
     yield effect
-    yield from _set_by_update(effect)
     for kind, node in _nested_statements(effect):
         yield from _with_nested_effects(replace(effect, kind=kind, node=node))
     for kind, node in _evaluated_nodes(effect):
         if kind in WRITE_KINDS:
-            written = replace(effect, kind=kind, node=node)
-            yield written
-            yield from _set_by_update(written)
+            yield replace(effect, kind=kind, node=node)
         elif "funcname" in node:
-            yield _call_effect(effect, node)
-            yield from _query_effects(effect, node)
-            if (
-                list_name(node["funcname"]).name == "set_config"
-                and "A_Const" not in node.get("args", [{}])[0]
-            ):
-                yield _unknown_setting(effect, "set_config(…)")
-
-
-def _call_effect(effect: Effect, node: Tree) -> Effect:
-    name = list_name(node["funcname"]).name
-    if name in _TEXT_RUNNING_FUNCTIONS:
-        return replace(effect, kind=DYNAMIC_SQL, node={"text": f"{name}(…)"}, certain=False)
-    return replace(effect, kind=FUNCTION_CALL, node=node)
-
-
-def _set_by_update(effect: Effect) -> Iterator[Effect]:
-    if effect.kind == "UpdateStmt" and range_name(effect.node["relation"]).name == "pg_settings":
-        yield _unknown_setting(effect, "UPDATE pg_settings")
-
-
-def _unknown_setting(effect: Effect, text: str) -> Effect:
-    """Of a setting that isn't known depends how PostgreSQL reads the SQL that is run later, in the same statement too."""
-    return replace(effect, kind=DYNAMIC_SQL, node={"text": text}, certain=False)
-
-
-def _query_effects(effect: Effect, node: Tree) -> Iterator[Effect]:
-    """What the query does that the called function runs."""
-    name, arguments = list_name(node["funcname"]).name, node.get("args", [])
-    position = _QUERY_FUNCTIONS.get(name, len(arguments))
-    if position >= len(arguments) or (name == "ts_rewrite" and len(arguments) != 2):
-        return
-    text = arguments[position].get("A_Const", {}).get("sval", {}).get("sval")
-    found = [Effect(DYNAMIC_SQL, {"text": f"{name}(…)"}, 0)] if text is None else _effects_of_text(text)
-    at = 0 if effect.source is None else file_offset(effect.source, node.get("location"))
-    at = at if effect.file_offset is None else effect.file_offset
-    for one in found:
-        yield replace(one, step=effect.step, certain=False, file_offset=at, source=effect.source)
+            yield replace(effect, kind=FUNCTION_CALL, node=node)
 
 
 def _evaluated_nodes(effect: Effect) -> list[tuple[str, Tree]]:
@@ -244,9 +175,8 @@ def _nested_statements(effect: Effect) -> Iterator[tuple[str, Tree]]:
     """Statements that run as part of it."""
     trees: list[Tree] = []
     if effect.kind == "CreateSchemaStmt":
-        schema = effect.node.get("schemaname") or effect.node.get("authrole", {}).get(
-            "rolename", UNKNOWN_NAME
-        )
+        role = effect.node.get("authrole", {}).get("rolename", "current_user")
+        schema = effect.node.get("schemaname") or role
         trees = [_in_schema(tree, schema) for tree in effect.node.get("schemaElts", [])]
     elif effect.kind == "PrepareStmt" or (effect.kind == "ExplainStmt" and _analyzes(effect.node)):
         trees = [effect.node.get("query", {})]

@@ -1,8 +1,8 @@
-"""Which tables' rows a statement touches: those of the table it names, and of tables connected to it."""
+"""Which live tables' rows a statement touches: those of the table it names, and of tables connected to it in the catalog."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 from mosaic_deploy.sql.hazards.effects.scope import Scope
@@ -17,39 +17,27 @@ class TouchedTables(NamedTuple):
     cascades_to: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.table or self.cascades_to)
+        return bool(self.table)
 
     @property
     def all(self) -> tuple[str, ...]:
         return (self.table, *self.cascades_to) if self.table else self.cascades_to
 
-    @property
-    def through_text(self) -> str:
-        """` (which affects public.orders)`, for use after a name that these files create; "" for a live table."""
-        return "" if self.table else f" (which affects {', '.join(self.cascades_to)})"
-
 
 def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> TouchedTables:
     """The live tables that lose or change rows when rows of `name` are deleted or overwritten.
 
-    For a view these are the tables it reads; for a table its partitions and children, and its own parents.
+    Nothing for a relation that the files create. For a view these are the tables it reads; for a table its partitions and
+    children, and its own parents.
     `deletes`: rows are deleted, so foreign keys with ON DELETE CASCADE or SET NULL apply too.
     """
-    found: dict[str, None] = {}
-    waiting, seen = [name], {name}
-    while waiting:
-        one = waiting.pop(0)
-        found.update(dict.fromkeys(_own_tables(scope, one, deletes=deletes)))
-        relation = scope.relation(one)
-        dependents = {**relation.shares_rows_with, **(relation.cascades if deletes else {})}
-        for other, live in dependents.items():
-            found.update(dict.fromkeys(live))
-            if other not in seen:
-                seen.add(other)
-                waiting.append(other)
-    table = scope.live_name(name) if scope.existed_before(name) else ""
-    found.pop(table, None)
-    return TouchedTables(table, tuple(found))
+    if not scope.existed_before(name):
+        return TouchedTables("", ())
+    table, key = scope.live_name(name), scope.key(name)
+    fact = scope.facts_of(name) or ObjectFacts()
+    renamed = [f"{key.schema}.{key.name}"] if key != scope.origin(name) else []
+    found = (*renamed, *sorted(fact.shares_rows_with), *(sorted(fact.cascades) if deletes else ()))
+    return TouchedTables(table, tuple(one for one in dict.fromkeys(found) if one != table))
 
 
 def known_empty(scope: Scope, tables: Collection[str], step: int) -> bool:
@@ -59,17 +47,3 @@ def known_empty(scope: Scope, tables: Collection[str], step: int) -> bool:
     """
     written = {f"{key.schema}.{key.name}" for key, steps in scope.written.items() if not steps <= {step}}
     return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint(tables)
-
-
-def _own_tables(scope: Scope, name: Name, *, deletes: bool) -> Iterable[str]:
-    """The live relation behind the name (old and new name) and what the live database connects to it."""
-    if not scope.existed_before(name):
-        return
-    yield scope.live_name(name)
-    key = scope.key(name)
-    if key != scope.origin(name):
-        yield f"{key.schema}.{key.name}"
-    fact = scope.facts_of(name) or ObjectFacts()
-    yield from sorted(fact.shares_rows_with)
-    if deletes:
-        yield from sorted(fact.cascades)

@@ -14,9 +14,9 @@ from mosaic_deploy.sql.hazards.effects.scope import ObjectKey, Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
 from mosaic_deploy.sql.hazards.effects.unseen_changes import (
     CREATING_KINDS,
+    UnseenChanges,
     added_columns,
     created_relation,
-    may_change_anything,
 )
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name, range_name
@@ -53,6 +53,7 @@ class NameCheck:
     def __init__(self, *, certain: bool) -> None:
         """`certain`: the scope knows everything that happened since the live database was read."""
         self._certain = certain
+        self._unseen = UnseenChanges()
         self._columns: dict[ObjectKey, set[str] | None] = {}
         self._added: set[str] = set()
         """Names of all columns that the files add, which a partition or child may get too."""
@@ -95,7 +96,7 @@ class NameCheck:
         for column in column_references(statement.kind, node):
             known = None if column.table in missing else self._columns_of(column.table, scope)
             # `t.f` may be a call of the function f with a row.
-            is_call = scope.routines.creates(Name(None, column.column))
+            is_call = column.column in scope.functions
             if known is not None and not is_call and column.column not in known | also:
                 yield UnknownName(
                     column.table,
@@ -108,7 +109,7 @@ class NameCheck:
 
     def observe(self, effect: Effect, scope: Scope, where: Callable[[], Location]) -> None:
         """Records what the effect does. Call it before the scope is updated. `where` is the statement's place."""
-        self._certain = self._certain and not may_change_anything(effect, scope)
+        self._certain = self._certain and not self._unseen.may_follow(effect, scope)
         if not self._certain:
             return
         self._path_is_set = self._path_is_set or _sets_path(effect)

@@ -1,51 +1,23 @@
-"""Whether a statement may create or change tables in a way that can't be read from the files."""
+"""Whether a statement may create or change tables in a way that its text doesn't show."""
 
 from __future__ import annotations
 
-from mosaic_deploy.sql.hazards.effects.routines import BUILTIN_FUNCTIONS
 from mosaic_deploy.sql.hazards.effects.scope import Scope
+from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, list_name
-from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, UNREADABLE_ROUTINE, Effect
-from mosaic_deploy.sql.hazards.syntax.volatility import STABLE_FUNCTIONS
-from mosaic_deploy.sql.parse import Tree
+from mosaic_deploy.sql.hazards.syntax.functions import BUILTIN_FUNCTIONS
+from mosaic_deploy.sql.hazards.syntax.names import Name, list_name
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
+from mosaic_deploy.sql.parse import Statement, Tree
 from mosaic_deploy.sql.tree import walk
 
-_WITHOUT_TABLES = frozenset(
-    [
-        "pgcrypto",
-        "uuid-ossp",
-        "citext",
-        "vector",
-        "pg_trgm",
-        "hstore",
-        "btree_gin",
-        "btree_gist",
-        "unaccent",
-        "intarray",
-        "ltree",
-        "fuzzystrmatch",
-        "cube",
-        "tablefunc",
-        "earthdistance",
-        "isn",
-        "lo",
-        "seg",
-        "tcn",
-        "plpgsql",
-        "dict_int",
-        "dict_xsyn",
-        "bloom",
-    ]
-)
+_EXTENSIONS = """
+    pgcrypto uuid-ossp citext vector pg_trgm hstore btree_gin btree_gist unaccent intarray ltree fuzzystrmatch cube
+    tablefunc earthdistance isn lo seg tcn plpgsql dict_int dict_xsyn bloom
+"""
+_WITHOUT_TABLES = frozenset(_EXTENSIONS.split())
 """Extensions that create no tables or views, and no functions that do."""
-_UNREADABLE = frozenset(
-    {DYNAMIC_SQL, UNREADABLE_ROUTINE, "ImportForeignSchemaStmt", "LoadStmt", "CreateEventTrigStmt"}
-)
-_CALLED_UNSEEN = frozenset(
-    {"DefineStmt", "CreateCastStmt", "CreateDomainStmt", "AlterDomainStmt", "CreateStmt", "ViewStmt"}
-)
-"""Statements that name a function which later ones call without naming it: by an operator, a domain, a default, a view."""
+_UNREADABLE = frozenset({DYNAMIC_SQL, "ImportForeignSchemaStmt", "LoadStmt", "CreateEventTrigStmt"})
 CREATING_KINDS = {
     "CreateStmt": "relation",
     "ViewStmt": "view",
@@ -58,79 +30,93 @@ CREATING_KINDS = {
 _CHANGING = frozenset(
     {*_UNREADABLE, *CREATING_KINDS, "AlterTableStmt", "RenameStmt", "AlterObjectSchemaStmt"}
 )
+_ABOUT_FUNCTIONS = frozenset(
+    {"CreateFunctionStmt", "AlterFunctionStmt", "AlterOwnerStmt", "RenameStmt", "DropStmt", "GrantStmt", "CommentStmt"}
+)  # fmt: skip
+"""Statements that name a function without using it."""
 
 
-def may_change_anything(effect: Effect, scope: Scope) -> bool:
-    """Whether tables or columns may change in a way that can't be seen."""
-    if effect.kind in _UNREADABLE or _names_are_computed(effect):
-        return True
-    if effect.kind in _CALLED_UNSEEN:
-        return any(_changes_tables(name, scope, set()) for name in _named_functions(effect))
-    if effect.kind == FUNCTION_CALL:
-        name = list_name(effect.node["funcname"])
-        return name.schema is not None and not _is_harmless(name, scope)
-    if effect.kind == "CreateExtensionStmt":
-        name = Name(None, str(effect.node["extname"]))
-        return name.name not in _WITHOUT_TABLES and not scope.existed_before(name, ObjectKind.EXTENSION)
+class UnseenChanges:
+    """Tells which effects may change tables in a way that can't be seen. It remembers the bodies that it has read."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[int, tuple[Effect, ...]] = {}
+        """The effects of functions, by the identity of their CREATE statement."""
+
+    def may_follow(self, effect: Effect, scope: Scope) -> bool:
+        """Whether tables or columns may change by the effect without being named."""
+        if effect.kind in _UNREADABLE:
+            return True
+        if effect.kind == "CreateExtensionStmt":
+            name = Name(None, str(effect.node["extname"]))
+            return name.name not in _WITHOUT_TABLES and not scope.existed_before(name, ObjectKind.EXTENSION)
+        if effect.kind in _ABOUT_FUNCTIONS:
+            return False
+        if any(not _is_known(name, scope) for name in _outermost_calls(effect)):
+            return True
+        return self._may_call_unseen(effect, scope, set())
+
+    def _may_call_unseen(self, effect: Effect, scope: Scope, seen: set[str]) -> bool:
+        """Whether a function that the effect names may change tables; those in `seen` are known not to."""
+        if any(_may_be_unseen(name, scope) for name in _named_functions(effect)):
+            return True
+        own = _words(effect.node) & scope.functions.keys() if scope.functions else set()
+        return any(self._changes_tables(name, scope, seen) for name in own - seen)
+
+    def _changes_tables(self, function: str, scope: Scope, seen: set[str]) -> bool:
+        """Whether a call may create or change a table, as far as the bodies of the files' functions can be read."""
+        seen.add(function)
+        return any(
+            effect.kind in _CHANGING
+            or "intoClause" in effect.node
+            or self._may_call_unseen(effect, scope, seen)
+            for statement in scope.functions[function]
+            for effect in self._body(statement)
+        )
+
+    def _body(self, statement: Statement) -> tuple[Effect, ...]:
+        if id(statement) not in self._bodies:
+            self._bodies[id(statement)] = tuple(routine_effects(statement, statement.node))
+        return self._bodies[id(statement)]
+
+
+def _named_functions(effect: Effect) -> list[Name]:
+    """The functions that it calls, or stores in an object: in a trigger, a default, a view, a domain, an operator."""
+    node = effect.node
+    if effect.kind in (FUNCTION_CALL, "CreateTrigStmt"):
+        return [list_name(node["funcname"])]
+    if effect.kind in ("DefineStmt", "CreateCastStmt"):
+        return [Name(None, word) for word in _words(node)]
+    return [list_name(one["funcname"]) for kind, one in walk(node) if kind == "FuncCall"]
+
+
+def _words(node: Tree) -> set[str]:
+    return {str(one["sval"]) for _, one in walk(node) if isinstance(one.get("sval"), str)}
+
+
+def _may_be_unseen(name: Name, scope: Scope) -> bool:
+    """Whether the function may be a live one of the project, or one of an extension in a schema of its own."""
+    own = name.schema is not None or scope.may_be_own_function(name)
+    return own and not _is_known(name, scope)
+
+
+def _is_known(name: Name, scope: Scope) -> bool:
+    """Whether the function is PostgreSQL's, or created by the files."""
+    return name.schema == "pg_catalog" or name.name in BUILTIN_FUNCTIONS or name.name in scope.functions
+
+
+def _outermost_calls(effect: Effect) -> list[Name]:
+    """The functions for whose effect a SELECT or CALL is usually written: `SELECT create_hypertable('t')`."""
     calls = []
     if effect.kind == "SelectStmt":
-        values = [item.get("ResTarget", {}).get("val", {}) for item in effect.node.get("targetList", [])]
-        calls = [value["FuncCall"] for value in values if "FuncCall" in value]
-        calls += [call for item in effect.node.get("fromClause", []) for call in _table_functions(item)]
+        targets = (item.get("ResTarget", {}) for item in effect.node.get("targetList", []))
+        calls = [target.get("val", {}).get("FuncCall") for target in targets]
+        for item in effect.node.get("fromClause", []):
+            for function in item.get("RangeFunction", {}).get("functions", []):
+                calls += [one.get("FuncCall") for one in function.get("List", {}).get("items", [])]
     elif effect.kind == "CallStmt":
-        calls = [effect.node.get("funccall", {})]
-    return any(not _is_harmless(list_name(call.get("funcname", [])), scope) for call in calls)
-
-
-def _named_functions(effect: Effect) -> set[Name]:
-    if effect.kind in ("DefineStmt", "CreateCastStmt"):
-        return {Name(None, str(node["sval"])) for _, node in walk(effect.node) if "sval" in node}
-    return {list_name(node["funcname"]) for kind, node in walk(effect.node) if kind == "FuncCall"}
-
-
-def _changes_tables(function: Name, scope: Scope, seen: set[Name]) -> bool:
-    """Whether a call may create or change a table, as far as the bodies of functions can be read."""
-    if function in seen:
-        return False
-    seen.add(function)
-    for routine in scope.routines.named(function):
-        for effect in routine.effects() if routine else [Effect(UNREADABLE_ROUTINE, {}, 0)]:
-            if effect.kind in _CHANGING or "intoClause" in effect.node:
-                return True
-            if effect.kind == FUNCTION_CALL and _changes_tables(
-                list_name(effect.node["funcname"]), scope, seen
-            ):
-                return True
-    return False
-
-
-def _names_are_computed(effect: Effect) -> bool:
-    """Whether the name of what the effect creates, renames or moves is computed at run time."""
-    node = effect.node
-    if effect.kind in ("RenameStmt", "AlterObjectSchemaStmt"):
-        names = [node.get("newname"), node.get("newschema")]
-    elif effect.kind == "AlterTableStmt":
-        names = list(added_columns(node))
-    elif effect.kind in CREATING_KINDS or "intoClause" in node:
-        relation = created_relation(effect)
-        names = [relation.get("schemaname"), relation.get("relname")]
-    else:
-        return False
-    # Of a number in dynamic SQL only an example is known, which is 0.
-    parts = (UNKNOWN_NAME,) if effect.certain else (UNKNOWN_NAME, "0")
-    return any(part in str(name) for name in names for part in parts)
-
-
-def _table_functions(item: Tree) -> list[Tree]:
-    functions = item.get("RangeFunction", {}).get("functions", [])
-    nodes = [one for each in functions for one in each.get("List", {}).get("items", [])]
-    return [one["FuncCall"] for one in nodes if "FuncCall" in one]
-
-
-def _is_harmless(name: Name, scope: Scope) -> bool:
-    """Whether the function is PostgreSQL's own, or its body is followed."""
-    known = name.schema == "pg_catalog" or name.name in BUILTIN_FUNCTIONS | STABLE_FUNCTIONS
-    return known or bool(scope.routines.named(name))
+        calls = [effect.node.get("funccall")]
+    return [list_name(call.get("funcname", [])) for call in calls if call]
 
 
 def created_relation(effect: Effect) -> Tree:

@@ -54,7 +54,7 @@ def strings_setting(effect: Effect, scope: Scope) -> Iterator[Finding]:
             "turns standard_conforming_strings off: what the SQL after it destroys can't be known, because PostgreSQL reads "
             "its strings otherwise than they are checked here"
         )
-        yield Finding(what, "", "*")
+        yield Finding(what, "", "*", byte_location=effect.node.get("location"))
 
 
 def disable_row_security(effect: Effect, scope: Scope) -> Iterator[Finding]:

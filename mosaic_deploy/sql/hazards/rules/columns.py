@@ -17,6 +17,7 @@ from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
 from mosaic_deploy.sql.hazards.rules.lossy_casts import cast_loss, expression_loss
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax import types
+from mosaic_deploy.sql.hazards.syntax.functions import volatile_call
 from mosaic_deploy.sql.hazards.syntax.names import (
     Name,
     list_name,
@@ -31,7 +32,6 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     default_expression,
     gives_values,
 )
-from mosaic_deploy.sql.hazards.syntax.volatility import volatile_call
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.tree import walk
 
@@ -152,7 +152,7 @@ def _rewriting_columns(effect: Effect, scope: Scope) -> Iterator[tuple[Tree, str
         elif generated := kinds.get("CONSTR_GENERATED"):
             if generated.get("generated_kind") != "v":
                 yield definition, "as a stored generated column"
-        elif called := volatile_call(default_expression(definition), scope.routines.stable):
+        elif called := volatile_call(default_expression(definition), scope.stable_functions):
             yield definition, f"with a default computed per row ({called}())"
         elif _is_constrained_domain(definition["typeName"], scope):
             yield definition, "of a domain with a constraint"

@@ -1,4 +1,4 @@
-"""Rules about dropping existing objects, and about SQL that can't be checked in advance."""
+"""Rules about dropping existing objects, and about SQL that can't be read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def drop_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
             typed = _with_row_type(dropped, scope)
             further = f", and every column of its row type in {', '.join(typed)}" if typed else ""
             rows = scope.row_estimate(table)
-            what = f"drops table {table}{hit.through_text}{rows}{further}{dependents_text(found)}"
+            what = f"drops table {table}{rows}{further}{dependents_text(found)}"
             tables = tuple(dict.fromkeys((*hit.cascades_to, *typed, *tables_of(found))))
             yield Finding(what, str(table), hit.table, cascades_to=tables)
 
@@ -143,25 +143,14 @@ def drop_database(effect: Effect, _: Scope) -> Iterator[Finding]:
 
 
 def dynamic_sql(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    if not scope.existed_before(_ANY_TABLE, ObjectKind.ANY_TABLE):
-        what = "runs dynamic SQL, which can't be checked in advance"
-        yield Finding(what, "", severity=HazardSeverity.ADVICE)
-        return
+    """What SQL composed at run time destroys is measured; a warning if its constant parts say that it destroys something."""
     found = _DESTRUCTIVE_SQL.search(effect.node["text"])
-    word = re.sub(r"\s+", " ", found.group()).upper() if found else ""
-    contains = f" containing {word}" if word else ""
-    what = f"runs dynamic SQL{contains}: what it destroys can't be known in advance"
-    yield Finding(what, "", "*", severity=HazardSeverity.DESTRUCTIVE)
-
-
-def unread_function(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    language = effect.node.get("language")
-    written_in = language or "a language that isn't supported here"
-    what = f"is written in {written_in}: what it {'destroys' if scope.strict else 'does'} can't be checked"
-    if scope.strict and scope.existed_before(_ANY_TABLE, ObjectKind.ANY_TABLE):
-        yield Finding(what, "", "*", severity=HazardSeverity.DESTRUCTIVE)
+    if found and scope.existed_before(_ANY_TABLE, ObjectKind.ANY_TABLE):
+        word = re.sub(r"\s+", " ", found.group()).upper()
+        what = f"runs dynamic SQL containing {word}: what it destroys is known only once it has run"
+        yield Finding(what, "", severity=HazardSeverity.RISKY)
     else:
-        yield Finding(what, "")
+        yield Finding("runs dynamic SQL, which can't be checked in advance", "")
 
 
 def _with_dependents(dropped: DroppedObject, scope: Scope, what: str, otherwise: HazardSeverity) -> Finding:

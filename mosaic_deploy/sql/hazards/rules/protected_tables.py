@@ -10,11 +10,8 @@ from mosaic_deploy.sql.hazards.effects.statement_effects import rule_effects, wr
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectKind
 from mosaic_deploy.sql.hazards.rules.rule import Finding
-from mosaic_deploy.sql.hazards.syntax.names import UNKNOWN_NAME, Name, quote_if_needed, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
-
-_HOLDS_ROWS = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"})
-"""Kinds of relations under whose name rows can be destroyed."""
 
 
 def protected_name(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -56,21 +53,6 @@ def _schema_rename_findings(old: str, new: str, scope: Scope) -> Iterator[Findin
         unlisted = f"{new}.{moved[0].rpartition('.')[2]}"
         what = f"renames schema {quote_if_needed(old)} to {quote_if_needed(new)}, but policy.protected_tables doesn't list {unlisted}"
         yield Finding(what, quote_if_needed(old), f"{was}.*")
-
-
-def rename_unknown(effect: Effect, scope: Scope) -> Iterator[Finding]:
-    """A table gets a name computed at run time, so a later drop of it can't be recognized."""
-    if effect.node.get("renameType", "OBJECT_TABLE") not in _HOLDS_ROWS:
-        return
-    if (
-        UNKNOWN_NAME in (effect.node.get("newname"), effect.node.get("newschema"))
-        and "relation" in effect.node
-    ):
-        table = range_name(effect.node["relation"])
-        if scope.existed_before(table):
-            yield Finding(
-                f"renames {table} to a name computed at run time", str(table), scope.live_name(table)
-            )
 
 
 def partition_detached(effect: Effect, scope: Scope) -> Iterator[Finding]:

@@ -16,15 +16,10 @@ from mosaic_deploy.sql.hazards.rules import (
     protected_tables,
     renames,
     rows,
+    unmeasured,
 )
 from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, Check, Finding, Rule
-from mosaic_deploy.sql.hazards.syntax.trees import (
-    DYNAMIC_SQL,
-    FUNCTION_CALL,
-    FUNCTION_SETTING,
-    UNREADABLE_ROUTINE,
-    Effect,
-)
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
 
 _DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = HazardSeverity
 
@@ -77,14 +72,10 @@ RULES: tuple[Rule, ...] = (
           "add new columns or rows and keep the existing values"),
     _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,
           "add the new name to policy.protected_tables"),
-    _rule("rename_unknown", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.rename_unknown,
-          "write the new name as a constant"),
-    _rule("dynamic_sql", _DESTRUCTIVE, DYNAMIC_SQL, drops.dynamic_sql,
-          "write the statements out, or quote names with %I and values with %L"),
-    _rule("unmeasured", _DESTRUCTIVE, "", _checked_elsewhere,
-          "write the statements out, or leave COMMIT out of the block"),
+    _rule("unmeasured", _DESTRUCTIVE, f"CallStmt DoStmt IndexStmt {FUNCTION_CALL}", unmeasured.unmeasured,
+          "write the statements out, so that they run in the migration's transaction"),
     _rule("strings_setting", _DESTRUCTIVE,
-          f"VariableSetStmt AlterRoleSetStmt AlterDatabaseSetStmt {FUNCTION_CALL} {FUNCTION_SETTING}", access.strings_setting,
+          f"VariableSetStmt AlterRoleSetStmt AlterDatabaseSetStmt {FUNCTION_CALL}", access.strings_setting,
           "leave it on, and write E'…' where a backslash is an escape"),
     _rule("disable_triggers", _SECURITY, "AlterTableStmt VariableSetStmt", access.disable_triggers,
           "leave triggers enabled, or enable them again in the same transaction"),
@@ -145,8 +136,7 @@ RULES: tuple[Rule, ...] = (
           "use a trigger"),
     _rule("primary_key_change", _RISKY, "AlterTableStmt", columns.primary_key_change,
           "build the new key's index CONCURRENTLY, then swap both in one ALTER TABLE"),
-    _rule("unread_function", _ADVICE, UNREADABLE_ROUTINE, drops.unread_function,
-          "write its statements out, or call it by hand"),
+    _rule("dynamic_sql", _ADVICE, DYNAMIC_SQL, drops.dynamic_sql, "write the statements out"),
     _rule("int4_key", _ADVICE, "CreateStmt AlterTableStmt", advice.int4_key,
           "bigint GENERATED ALWAYS AS IDENTITY, or uuid"),
     _rule("json_column", _ADVICE, "CreateStmt AlterTableStmt", advice.json_column, "jsonb"),

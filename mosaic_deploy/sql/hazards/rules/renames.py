@@ -52,7 +52,7 @@ def rename_object(effect: Effect, scope: Scope) -> Iterator[Finding]:
     name = object_name(node.get("object"))
     if kind in _TYPES and scope.existed_before(name, ObjectKind.TYPE):
         yield _finding(effect, _TYPES[kind], name)
-    elif kind in _ROUTINES and not scope.routines.creates(name):
+    elif kind in _ROUTINES and name.name not in scope.functions:
         yield _finding(effect, _ROUTINES[kind], name)
 
 

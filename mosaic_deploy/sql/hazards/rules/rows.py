@@ -25,7 +25,7 @@ def truncate(effect: Effect, scope: Scope) -> Iterator[Finding]:
         table = range_name(item["RangeVar"])
         if hit := touched_tables(scope, table):
             further = ", and every table that references it" if cascades else ""
-            what = f"empties table {table}{hit.through_text}{scope.row_estimate(table)}{further}"
+            what = f"empties table {table}{scope.row_estimate(table)}{further}"
             yield Finding(what, str(table), "*" if cascades else hit.table, cascades_to=hit.cascades_to)
 
 
@@ -33,7 +33,7 @@ def delete_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
     table = range_name(effect.node["relation"])
     for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
         if rows is not None and (hit := touched_tables(scope, table, deletes=True)):
-            what = f"deletes {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}{_referring(hit)}"
+            what = f"deletes {rows.replace(_TABLE, str(table))}{scope.row_estimate(table)}{_referring(hit)}"
             yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
@@ -43,13 +43,13 @@ def deletes_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
         hit = touched_tables(scope, table, deletes=True)
         if rows is None and hit and not scope.is_protected(*hit.all):
-            what = f"deletes the rows of {table}{hit.through_text}{scope.row_estimate(table)} that match its condition{_referring(hit)}"
+            what = f"deletes the rows of {table}{scope.row_estimate(table)} that match its condition{_referring(hit)}"
             yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
 def _referring(hit: TouchedTables) -> str:
     """`, and changes rows of public.items`: what foreign keys, partitions and children add."""
-    return f", and changes rows of {', '.join(hit.cascades_to)}" if hit.table and hit.cascades_to else ""
+    return f", and changes rows of {', '.join(hit.cascades_to)}" if hit.cascades_to else ""
 
 
 def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -59,11 +59,11 @@ def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
             continue
         names = ", ".join(sorted(targets))
         if targets <= scope.relation(table).added_columns:
-            filled = f"{_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
+            filled = f"{rows.replace(_TABLE, str(table))}{scope.row_estimate(table)}"
             what = f"fills {names} in {filled} at once: rows stay locked until commit"
             yield Finding(what, str(table), severity=HazardSeverity.BLOCKING)
             continue
-        what = f"overwrites {names} in {_rows_phrase(rows, table, hit)}{scope.row_estimate(table)}"
+        what = f"overwrites {names} in {rows.replace(_TABLE, str(table))}{scope.row_estimate(table)}"
         yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
@@ -78,7 +78,7 @@ def upsert_overwrites(effect: Effect, scope: Scope) -> Iterator[Finding]:
     targets = _overwritten_columns(conflict) - scope.relation(table).added_columns
     if targets and (hit := touched_tables(scope, table)):
         names = ", ".join(sorted(targets))
-        what = f"overwrites {names} in every row of {table}{hit.through_text}{scope.row_estimate(table)} that conflicts with a selected one"
+        what = f"overwrites {names} in every row of {table}{scope.row_estimate(table)} that conflicts with a selected one"
         yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
@@ -115,12 +115,8 @@ def protected_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
             hit = touched_tables(scope, table, deletes=command == "CMD_DELETE")
             if scope.is_protected(*hit.all):
                 columns = f" {', '.join(sorted(targets))} in rows" if targets else ""
-                what = f"{verb}{columns} of {table}{hit.through_text}"
+                what = f"{verb}{columns} of {table}"
                 yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
-
-
-def _rows_phrase(rows: str, table: Name, hit: TouchedTables) -> str:
-    return rows.replace(_TABLE, f"{table}{hit.through_text}")
 
 
 def _only_fills_nulls(effect: Effect, targets: Collection[str]) -> bool:

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.quote import identifier
 
-UNKNOWN_NAME = "…"
-"""Stands for a name computed at run time."""
 _UNQUOTED_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
 
 

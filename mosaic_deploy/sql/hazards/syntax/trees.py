@@ -12,11 +12,10 @@ from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, Tree, parse
 FUNCTION_SETTING = "FunctionSetting"
 """The kind of an effect: a setting that a called function has while it runs. Its node is a VariableSetStmt's."""
 DYNAMIC_SQL = "DynamicSql"
-"""The kind of an effect that runs dynamic SQL; its node has the expression as `text`."""
+"""The kind of an effect that runs SQL which can't be read: composed at run time, or in another language. Its node has the
+expression as `text`."""
 FUNCTION_CALL = "Call"
 """The kind of an effect that calls a function; its node is the FuncCall's."""
-UNREADABLE_ROUTINE = "UnreadRoutine"
-"""The kind of an effect that runs a function whose body can't be read."""
 WRITE_KINDS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 
@@ -25,9 +24,7 @@ class Effect:
     """One thing that a statement does. `step` is the number of the transaction it happens in, across all files.
 
     `certain` is false if it may not happen or may be undone: in a DO block, before ROLLBACK TO. `file_offset` is its
-    position in the file in characters; None if the node's byte locations refer to the file. `cause` says what makes
-    it happen and is put before a finding's message; `deferred` means that it happens only later, in a trigger; `stored`,
-    that it happens whenever an object is used, such as a view.
+    position in the file in characters; None if the node's byte locations refer to the file.
     """
 
     kind: str
@@ -35,15 +32,8 @@ class Effect:
     step: int
     certain: bool = True
     file_offset: int | None = None
-    cause: str = ""
-    deferred: bool = False
-    stored: bool = False
     source: Statement | None = field(default=None, compare=False, repr=False)
     """The statement that it belongs to."""
-
-    @property
-    def happens_later(self) -> bool:
-        return self.deferred or self.stored
 
 
 def alter_commands(effect: Effect, *subtypes: str) -> Iterator[tuple[Tree, Tree]]:

@@ -1,0 +1,92 @@
+"""What a live trigger destroys isn't in the plan: every command stops at the guard, and offers the command that approves it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cli.pseudo_terminal import Terminal
+
+LIVE = """
+create table inbox (id int); create table kept (id int); insert into kept values (1), (2), (3);
+create function wiping() returns trigger language plpgsql as $$ begin delete from kept; return null; end $$;
+create trigger w after insert on inbox execute function wiping();
+"""
+MESSAGE = "sql/2_more.sql does more than the plan says: kept: deletes 3 rows (this migration was rolled back)"
+
+
+@pytest.fixture
+def pending(run, folder: Path) -> Path:
+    """A deployed project, and a migration whose effect only the database knows."""
+    (folder / "sql/1_t.sql").write_text(LIVE)
+    ended = run("apply", "--local", "--yes")
+    assert ended.returncode == 0, ended.stderr
+    (folder / "sql/2_more.sql").write_text("insert into inbox values (1);")
+    return folder
+
+
+def offered(run, *arguments: str) -> list[str]:
+    """The commands that are offered after the guard stopped the command."""
+    ended = run(*arguments, "-o", "json")
+    assert ended.returncode == 1, ended.stdout
+    error = json.loads(ended.stdout)["error"]
+    assert (error["code"], error["message"]) == ("effects_exceed_consent", MESSAGE)
+    assert error["next_actions"][-1]["needs_person"]
+    return [action["command"] for action in error["next_actions"]]
+
+
+def test_apply_stops_and_its_offered_command_applies(run, pending: Path) -> None:
+    [command] = offered(run, "apply", "--local", "--yes")
+    assert command == "mosaic-deploy apply --local --yes -o json --allow destructive"
+    assert run(*shlex.split(command)[1:]).returncode == 0
+
+
+def test_a_saved_plan_is_made_again_and_approved(run, pending: Path) -> None:
+    assert run("plan", "--local", "--out", "plan.json").returncode == 0
+    again, approve = offered(run, "apply", "plan.json")
+    assert run(*shlex.split(again)[1:]).returncode == 0
+    assert approve == "mosaic-deploy apply plan.json -o json --allow destructive"
+    assert run(*shlex.split(approve)[1:]).returncode == 0
+
+
+def test_ci_stops_and_its_offered_command_applies(run, pending: Path) -> None:
+    ended = run("ci", "apply", "--local")
+    assert ended.returncode == 1
+    assert f"error[effects_exceed_consent]: {MESSAGE}" in ended.stderr
+    command = ended.stderr.rstrip().rpartition("mosaic-deploy ")[2]
+    assert command == "ci apply --local --allow destructive"
+    assert run(*shlex.split(command)).returncode == 0
+
+
+def test_a_person_in_a_terminal_gets_the_numbers_and_the_command(environment, pending: Path) -> None:
+    terminal = Terminal(environment, pending, "apply", "--local")
+    try:
+        terminal.until("Apply these changes?")
+        terminal.type("y\n")
+        terminal.until("kept: deletes 3 rows")
+        terminal.until("mosaic-deploy apply --local --allow destructive")
+        assert terminal.end() == 1
+    finally:
+        terminal.close()
+    terminal = Terminal(environment, pending, "apply", "--local", "--allow", "destructive")
+    try:
+        terminal.until("Apply these changes?")
+        terminal.type("y\n")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
+
+
+def test_a_seed_is_stopped_too(run, pending: Path) -> None:
+    (pending / "sql/2_more.sql").unlink()
+    (pending / "seed.sql").write_text("insert into inbox values (1);")
+    manifest = pending / "mosaic.yaml"
+    manifest.write_text(manifest.read_text() + "  seeds:\n    - seed.sql\n")
+    ended = run("apply", "--local", "--yes")
+    assert ended.returncode == 1
+    assert "seed.sql does more than the plan says: kept: deletes 3 rows (rolled back)" in ended.stderr
+    assert ended.stderr.rstrip().endswith("mosaic-deploy apply --local --yes --allow destructive")
+    assert run("apply", "--local", "--yes", "--allow", "destructive").returncode == 0
