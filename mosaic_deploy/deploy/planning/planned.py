@@ -14,6 +14,7 @@ from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
 from mosaic_deploy.diff.seeds import moved_seeds, seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
+from mosaic_deploy.errors import VerifyFailed
 from mosaic_deploy.git import repository_root
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
@@ -91,8 +92,15 @@ def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator
     elif empty and not record.pending:
         yield Note(CHECKS_CHANGED, "the checks in verify haven't run yet; `mosaic-deploy apply` runs them")
     elif empty:
-        message = "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
-        yield Note(CHECKS_PENDING, message, Severity.WARNING)
+        yield Note(CHECKS_PENDING, _pending_checks_text(live), Severity.WARNING)
+
+
+def _pending_checks_text(live: LiveState) -> str:
+    """They are pending after any deploy that didn't complete; most of those never came to their checks."""
+    report = (live.ledger_facts.get("last") or {}).get("report") or {}
+    if (report.get("error") or {}).get("code") == VerifyFailed.code:
+        return "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
+    return "the checks in verify haven't run since a deploy that didn't complete; `mosaic-deploy apply` runs them"
 
 
 @dataclass(frozen=True, slots=True)
