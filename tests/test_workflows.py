@@ -142,7 +142,10 @@ def test_what_the_action_installs(
     environ = {**os.environ, "VENV": str(tmp_path), "ACTION": "/a", "REHEARSE": rehearse, "HAS_KEY": has_key}
     ended = subprocess.run(["bash", "-ec", script], env=environ, capture_output=True, text=True, check=False)
     if installed is None:
-        assert (ended.returncode, ended.stdout) == (2, "::error title=mosaic-deploy::rehearse must be true or false\n")
+        assert (ended.returncode, ended.stdout) == (
+            2,
+            "::error title=mosaic-deploy::rehearse must be true or false\n",
+        )
         return
     assert ended.returncode == 0, ended.stderr
     *_, last, own = [line.split() for line in log.read_text().splitlines()]
@@ -155,7 +158,9 @@ def test_a_runner_without_packages_for_rehearsals_is_warned(tmp_path: Path) -> N
     environ = {**os.environ, "VENV": str(tmp_path), "ACTION": "/a", "REHEARSE": "true", "HAS_KEY": "true"}
     script = _install_script().partition("\n")[2]
     ended = subprocess.run(["bash", "-ec", script], env=environ, capture_output=True, text=True, check=True)
-    assert ended.stdout.startswith("::warning title=mosaic-deploy::the packages for rehearsals can't be installed")
+    assert ended.stdout.startswith(
+        "::warning title=mosaic-deploy::the packages for rehearsals can't be installed"
+    )
 
 
 def _install_script() -> str:

@@ -131,7 +131,9 @@ class _Reader:
 
     def _on_table(self, kind: str, text: str) -> None:
         added = re.search(
-            rf"ALTER (?:FOREIGN )?TABLE (?:ONLY )?({_QUALIFIED})\s+ADD CONSTRAINT ({_NAME}) (.*);", text, re.DOTALL
+            rf"ALTER (?:FOREIGN )?TABLE (?:ONLY )?({_QUALIFIED})\s+ADD CONSTRAINT ({_NAME}) (.*);",
+            text,
+            re.DOTALL,
         )
         if not added:
             name, table = _match(rf"{kind.upper()} ({_NAME}) .*?\b(?:ON|TO) ({_QUALIFIED})[\s;]", text)
@@ -152,9 +154,7 @@ class _Reader:
         self.add("grant", f"{grantee} ({columns[0]})" if columns else grantee, owner, f"{verb} {of} {line}")
 
     def _default_privileges(self, line: str) -> None:
-        pattern = (
-            rf"FOR ROLE ({_NAME}) (?:IN SCHEMA ({_NAME}) )?(?:GRANT|REVOKE) .* ON (\w+)s (?:TO|FROM) ({_NAME})"
-        )
+        pattern = rf"FOR ROLE ({_NAME}) (?:IN SCHEMA ({_NAME}) )?(?:GRANT|REVOKE) .* ON (\w+)S (?:TO|FROM) ({_NAME})"
         role, schema, objects, who = _match(pattern, line)
         inside = f" in {schema}" if schema else ""
         grantee = who.lower() if who == "PUBLIC" else who
@@ -162,7 +162,8 @@ class _Reader:
 
     def _comment(self, text: str) -> None:
         kind, name, table = _match(
-            rf"COMMENT ON ([A-Z ]+?) ({_QUALIFIED}(?:\.{_NAME})?(?:\(.*?\))?)(?: ON ({_QUALIFIED}))? IS ", text
+            rf"COMMENT ON ([A-Z ]+?) ({_QUALIFIED}(?:\.{_NAME})?(?:\(.*?\))?)(?: ON ({_QUALIFIED}))? IS ",
+            text,
         )
         if kind == "EXTENSION":
             return
@@ -171,17 +172,19 @@ class _Reader:
 
     def _altered(self, kind: str, text: str) -> None:
         """An entry that changes an object of another entry, or is of a kind that no history has."""
+        if kind == "DEFAULT":
+            pattern = rf"TABLE (?:ONLY )?({_QUALIFIED}) ALTER COLUMN ({_NAME}) SET (.*);"
+            table, column, definition = _match(pattern, text)
+            self.add("column", column, plain(table), definition)
+            return
         patterns = {
-            "DEFAULT": ("column", rf"TABLE (?:ONLY )?({_QUALIFIED}) ALTER COLUMN ({_NAME}) SET"),
-            "ROW SECURITY": ("table", rf"TABLE (?:ONLY )?({_QUALIFIED}) ENABLE ()"),
-            "TABLE ATTACH": ("table", rf"ATTACH PARTITION ({_QUALIFIED}) ()"),
-            "PUBLICATION TABLE": ("publication", rf"PUBLICATION ({_NAME}) ()"),
+            "ROW SECURITY": ("table", rf"TABLE (?:ONLY )?({_QUALIFIED}) ENABLE"),
+            "TABLE ATTACH": ("table", rf"ATTACH PARTITION ({_QUALIFIED}) "),
+            "PUBLICATION TABLE": ("publication", rf"PUBLICATION ({_NAME}) "),
         }
         assert kind in patterns, f"{kind}: {text}"
         to, pattern = patterns[kind]
-        owner, name = _match(pattern, text)
-        key = (to, name, plain(owner)) if name else (to, plain(owner), "")
-        self.add(*key, text)
+        self.add(to, plain(_match(pattern, text)[0]), "", text)
 
 
 def _match(pattern: str, text: str, shown: str = "") -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from mosaic_deploy.deploy.rehearsal import pending
 from mosaic_deploy.live.database.clones import open_rehearsal
 from mosaic_deploy.model.catalog import RehearsedChange, SchemaObject
-from tests.corpora.conftest import CORPORA, FOLDER, HISTORIES, psql_needs_one_transaction
+from tests.corpora.conftest import CORPORA, FOLDER, HISTORIES, Cluster, psql_needs_one_transaction
 from tests.corpora.dumped_schema import Dumped, Key, dumped_objects, words
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 from tests.deploy.rehearsal.conftest import Rehearser
@@ -20,17 +21,20 @@ pytestmark = [
     pytest.mark.skipif(not HISTORIES, reason="the corpora are not beside the repository"),
     pytest.mark.timeout(900),
 ]
+_DEFINED = ("table", "column", "constraint", "index")
 _IN_NEW_TABLE = ("column", "constraint", "sequence", "comment")
-SMALL = ("graphile-worker", "svix", "umami", "vaultwarden")
+SMALL = ("graphile-worker", "svix")
+"""Histories of which the rehearsal takes seconds."""
 
 
 @pytest.fixture
-def superuser(site: Site, cluster) -> Iterator[None]:  # noqa: F811
-    """The role of rehearsals may do what the histories' own frameworks may."""
+def rehearser(site: Site, cluster: Cluster, project) -> Iterator[Rehearser]:  # noqa: F811
+    """Of a new project. Its role and that of rehearsals may do what the histories' own frameworks may."""
     database = open_rehearsal(site.api, [])
     database.drop()
-    cluster.superuser("postgres", f'ALTER ROLE "{database.owner}" SUPERUSER')
-    yield
+    for role in (database.owner, cluster.credentials(project(site.name))["user"]):
+        cluster.superuser("postgres", f'ALTER ROLE "{role}" SUPERUSER')
+    yield Rehearser(site)
     cluster.superuser("postgres", f'ALTER ROLE "{database.owner}" NOSUPERUSER')
 
 
@@ -38,11 +42,16 @@ def numbered_files(corpus: dict) -> list[tuple[str, str]]:
     """Names and texts: what the framework makes first, the history before it, and the history."""
     first = [each for each in CORPORA if each["name"] == corpus["prerequisites"]["corpus_first"]]
     texts = [setup(each) for each in (*first, corpus)]
-    for one in first:
+    for one in (*first, corpus):
         path = search_path(one)
-        texts += [f"SET search_path = {path};\n{text}" for text in read_texts(one)]
-    texts += read_texts(corpus)
+        texts.append(set_search_path(path or '"$user", public'))
+        texts += read_texts(one)
     return [(f"{number:04}__file.sql", text) for number, text in enumerate(texts, 1)]
+
+
+def set_search_path(path: str) -> str:
+    """For the sessions of the files after it."""
+    return f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = {path}', current_database()); END $$;"
 
 
 def search_path(corpus: dict) -> str:
@@ -57,71 +66,76 @@ def setup(corpus: dict) -> str:
     wanted = corpus["prerequisites"]
     statements = [f'CREATE EXTENSION IF NOT EXISTS "{each}"' for each in wanted.get("extensions", ())]
     statements += [each.replace("CREATE SCHEMA", "CREATE SCHEMA IF NOT EXISTS") for each in wanted["sql_db"]]
-    if path := search_path(corpus):
-        statements.append(
-            f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = {path}', current_database()); END $$"
-        )
     return ";\n".join([*statements, "SELECT 1"]) + ";\n"
 
 
 class Reference:
-    """A database that psql makes, file by file, with a dump after each."""
+    """A database of its own in which psql runs the files."""
 
-    def __init__(self, cluster, url: str, owner: str, folder: Path) -> None:
-        self.cluster, self.url, self.owner, self.folder = cluster, url, owner, folder
+    def __init__(self, cluster: Cluster, project: str, *, one_transaction: bool) -> None:
+        found = cluster.credentials(project)
+        self.cluster, self.one_transaction = cluster, one_transaction
+        self.url, self.owner = str(found["database_url"]), str(found["user"])
+        cluster.superuser("postgres", f'ALTER ROLE "{self.owner}" SUPERUSER')
 
-    def run(self, files: Sequence[Path], *, one_transaction: bool) -> None:
-        self.cluster.psql(self.url, files, one_transaction=one_transaction)
-
-    def objects(self) -> Dumped:
-        arguments = [self.cluster.bin / "pg_dump", "--schema-only", "--exclude-schema=mosaic_deploy", self.url]
+    def run(self, *files: Path) -> Dumped:
+        """The objects in a dump after these files."""
+        self.cluster.psql(self.url, files, one_transaction=self.one_transaction)
+        arguments = [self.cluster.bin / "pg_dump", "--schema-only", self.url]
         ended = subprocess.run(arguments, capture_output=True, text=True, check=True)
         return dumped_objects(ended.stdout, self.owner)
 
 
-def written(folder: Path, files: Sequence[tuple[str, str]]) -> list[Path]:
+def write_files(folder: Path, files: Sequence[tuple[str, str]]) -> list[Path]:
     folder.mkdir(exist_ok=True)
     for name, text in files:
         (folder / name).write_text(text)
     return [folder / name for name, _ in files]
 
 
-@pytest.mark.parametrize("corpus", [
-    pytest.param(each, id=each["name"], marks=[] if each["name"] in SMALL else [pytest.mark.exhaustive])
-    for each in HISTORIES
-])
+@pytest.mark.parametrize(
+    "corpus",
+    [
+        pytest.param(each, id=each["name"], marks=[] if each["name"] in SMALL else [pytest.mark.exhaustive])
+        for each in HISTORIES
+    ],
+)
 def test_rehearsed_changes_are_those_of_dumps(
-    corpus, site: Site, superuser, cluster, project, tmp_path, monkeypatch  # noqa: F811
+    corpus, rehearser: Rehearser, cluster: Cluster, project, tmp_path, monkeypatch
 ) -> None:
+    """Of each file in the last third, if the others are applied."""
     monkeypatch.setattr(pending, "_MAX_CATALOGS", 1_000)
-    files = numbered_files(corpus)
-    begin = len(files) - len(read_texts(corpus)) // 3
     for role in ("CREATE ROLE postgres SUPERUSER", *corpus["prerequisites"]["sql_cluster"]):
         cluster.create_role(role)
-    alone = psql_needs_one_transaction(corpus)
-    found = cluster.credentials(project(f"{corpus['name']} by psql"))
-    reference = Reference(cluster, str(found["database_url"]), str(found["user"]), tmp_path)
-    owner = str(cluster.credentials(project(site.name))["user"])
-    for role in (reference.owner, owner):
-        cluster.superuser("postgres", f'ALTER ROLE "{role}" SUPERUSER')
-    paths = written(tmp_path / "psql", files)
-    reference.run(paths[:begin], one_transaction=alone)
-    written(site.root / "sql", files[:begin])
-    site.manifest(database={"migrations": "sql"})
-    site.apply()
-    written(site.root / "sql", files)
-    rehearsal = Rehearser(site).rehearsal()
-    assert not rehearsal.not_rehearsed, (rehearsal.not_rehearsed, [each.summary for each in rehearsal.differences])
-    assert len(rehearsal.done) == len(files) - begin
-    before = reference.objects()
-    wrong = {}
-    for path, done in zip(paths[begin:], rehearsal.done, strict=True):
-        reference.run([path], one_transaction=alone)
-        after = reference.objects()
-        if differences := [*compared(before, after, done, owner), *other_definitions(after, done, owner)]:
+    files = numbered_files(corpus)
+    begin = len(files) - len(read_texts(corpus)) // 3
+    done = rehearsed(rehearser, files, begin)
+    reference = Reference(
+        cluster, project(f"{corpus['name']} by psql"), one_transaction=psql_needs_one_transaction(corpus)
+    )
+    paths = write_files(tmp_path / "psql", files)
+    before, wrong = reference.run(*paths[:begin]), {}
+    owner = str(cluster.credentials(rehearser.site.project_id)["user"])
+    for path, each in zip(paths[begin:], done, strict=True):
+        after = reference.run(path)
+        if differences := [*compared(before, after, each, owner), *other_definitions(after, each, owner)]:
             wrong[path.name] = differences
         before = after
     assert wrong == {}
+
+
+def rehearsed(
+    rehearser: Rehearser, files: Sequence[tuple[str, str]], begin: int
+) -> tuple[RehearsedChange, ...]:
+    """The results of the files from the index `begin` on, with the others live."""
+    folder = rehearser.site.root / "sql"
+    write_files(folder, files[:begin])
+    rehearser.site.manifest(database={"migrations": "sql"})
+    rehearser.site.apply()
+    write_files(folder, files)
+    found = rehearser.rehearsal()
+    assert not found.not_rehearsed, (found.not_rehearsed, [each.summary for each in found.differences])
+    return found.done
 
 
 def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -> list[str]:
@@ -136,7 +150,7 @@ def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -
     dumped = {
         key: action
         for key, action in dumped.items()
-        if key in reported or not implied(key, action, tables, before if action == "drop" else after)
+        if key in reported or not implied(key, action, tables, before, after)
     }
     return [
         f"{side}: {action} {' '.join(key)}"
@@ -146,16 +160,24 @@ def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -
     ]
 
 
-def implied(key: Key, action: str, tables: Mapping[str, str], dumped: Dumped) -> bool:
-    """Whether the report of a new or dropped table says it."""
+def implied(key: Key, action: str, tables: Mapping[str, str], before: Dumped, after: Dumped) -> bool:
+    """Whether the report of a new or dropped table says it; of a renamed one, that its sequence has another owner."""
+    is_gone = action == "add" or tables.get(table_of(key, before, tables)) == "drop"
+    is_new = action == "drop" or (
+        key[0] in _IN_NEW_TABLE and tables.get(table_of(key, after, tables)) == "add"
+    )
+    return is_gone and is_new
+
+
+def table_of(key: Key, dumped: Dumped, tables: Iterable[str]) -> str:
+    """The one of `tables` that the object is a part of."""
     kind, name, parent = key
+    on = parent
     if kind == "sequence":
-        owner = " ".join(dumped[key]).partition("OWNED BY ")[2].removeprefix("public.")
-        parent = next((table for table in tables if owner.startswith(f"{table}.")), "")
+        on = " ".join(dumped[key]).partition("OWNED BY ")[2].removeprefix("public.")
     elif kind == "comment":
         on = name.partition(" on ")[2] or name.partition(" ")[2]
-        parent = next((table for table in tables if on == table or on.startswith(f"{table}.")), "")
-    return tables.get(parent) == action and (action == "drop" or (action == "add" and kind in _IN_NEW_TABLE))
+    return next((table for table in tables if on == table or on.startswith(f"{table}.")), "")
 
 
 def key_of(item: SchemaObject, owner: str) -> Key:
@@ -164,19 +186,23 @@ def key_of(item: SchemaObject, owner: str) -> Key:
 
 
 def other_definitions(after: Dumped, done: RehearsedChange, owner: str) -> list[str]:
-    """The tables, columns, constraints and indexes whose reported definition isn't that of the dump."""
+    """The new tables, columns, constraints and indexes whose reported definition isn't that of the dump."""
     found = []
     for change in done.changes:
-        kind, name, parent = key = key_of(change.object, owner)
-        if change.after is None or kind not in ("table", "column", "constraint", "index"):
+        kind, name, _ = key = key_of(change.object, owner)
+        if change.after is None or kind not in _DEFINED or (kind == "table" and change.action != "add"):
             continue
-        if kind == "table" and change.action == "add":
-            parts = [part for each in after if each[2] == name and each[0] in ("column", "constraint")
-                     for part in ((each[1],) if each[0] == "column" else ()) + after[each]]
-            reported = change.after[: change.after.rindex(")")]
-        else:
-            parts, reported = list(after[key]), change.after
-        expected = words(" ".join(part.removeprefix("SET ").removeprefix("ADD ") for part in parts))
-        if expected != words(reported):
-            found.append(f"{' '.join(key)}: reported {reported!r}, dumped {parts}")
+        parts = list(table_parts(name, after)) if kind == "table" else after[key]
+        expected, reported = Counter(words(" ".join(parts))), Counter(words(change.after))
+        # What a table is beside its parts is written in other words.
+        beside = reported if kind == "table" else Counter()
+        if expected - reported or reported - expected - beside:
+            found.append(f"{' '.join(key)}: reported {change.after!r}, dumped {parts}")
     return found
+
+
+def table_parts(table: str, dumped: Dumped) -> Iterator[str]:
+    """The names of columns, and the definitions of columns and constraints."""
+    for (kind, name, parent), texts in dumped.items():
+        if parent == table and kind in ("column", "constraint"):
+            yield from ((name, *texts) if kind == "column" else texts)

@@ -14,7 +14,6 @@ from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
 from mosaic_deploy.diff.seeds import moved_seeds, seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
-from mosaic_deploy.errors import VerifyFailed
 from mosaic_deploy.git import repository_root
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
@@ -32,7 +31,7 @@ from mosaic_deploy.model.change import (
 )
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.manifest_identity import path_of, repository_of
-from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
+from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
@@ -79,28 +78,6 @@ class PlanOptions:
 
 
 DEFAULTS = PlanOptions()
-
-
-def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator[Note]:
-    """Why the checks run: they changed, or, with an `empty` plan, this manifest's last deploy didn't complete them."""
-    record = parse_check_record(live.ledger_facts.get("checks"))
-    if not live.ledger_facts.get("last") or not record.to_run(manifest.verify):
-        return
-    if record.digest and record.changed(manifest.verify):
-        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
-        yield Note(CHECKS_CHANGED, message)
-    elif empty and not record.pending:
-        yield Note(CHECKS_CHANGED, "the checks in verify haven't run yet; `mosaic-deploy apply` runs them")
-    elif empty:
-        yield Note(CHECKS_PENDING, _pending_checks_text(live), Severity.WARNING)
-
-
-def _pending_checks_text(live: LiveState) -> str:
-    """They are pending after any deploy that didn't complete; most of those never came to their checks."""
-    report = (live.ledger_facts.get("last") or {}).get("report") or {}
-    if (report.get("error") or {}).get("code") == VerifyFailed.code:
-        return "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
-    return "the checks in verify haven't run since a deploy that didn't complete; `mosaic-deploy apply` runs them"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ def _statements(table: str, live: Catalog) -> Iterator[str]:
         yield f"CREATE SEQUENCE {name} AS {text.partition(_OWNED_BY)[0].partition(_OWNER)[0]}"
     parts = {item: text for item, text in live.items() if item.parent == table}
     columns = [f"{item.name} {text}" for item, text in parts.items() if item.kind == "column"]
-    constraints = [f"CONSTRAINT {item.name} {text}" for item, text in parts.items() if item.kind == "constraint"]
+    constraints = [
+        f"CONSTRAINT {item.name} {text}" for item, text in parts.items() if item.kind == "constraint"
+    ]
     yield f"CREATE TABLE {table} ({', '.join((*columns, *constraints))})"
     for name, text in sequences.items():
         yield f"ALTER SEQUENCE {name} OWNED BY {text.rpartition(_OWNED_BY)[2]}"

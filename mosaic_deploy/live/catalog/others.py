@@ -22,7 +22,7 @@ def _hidden_options(options: str) -> str:
   pg_catalog.convert_to({options}::text, 'UTF8')), 'hex'), 4)"""
 
 
-_CAST = f"""CASE x.castmethod WHEN 'b' THEN 'WITHOUT FUNCTION' WHEN 'i' THEN 'WITH INOUT'
+_CAST = """CASE x.castmethod WHEN 'b' THEN 'WITHOUT FUNCTION' WHEN 'i' THEN 'WITH INOUT'
   ELSE 'WITH FUNCTION ' || x.castfunc::pg_catalog.regprocedure::text END,
 CASE x.castcontext WHEN 'a' THEN 'AS ASSIGNMENT' WHEN 'i' THEN 'AS IMPLICIT' END"""
 _OPERATOR = f"""{_function("FUNCTION", "x.oprcode")}, {_function("RESTRICT", "x.oprrest")}, {_function("JOIN", "x.oprjoin")},

@@ -45,7 +45,8 @@ def test_a_baseline_whose_files_make_the_live_schema_is_rehearsed(rehearser, dat
 
 def test_the_differences_of_a_baseline(rehearser, database):
     rehearser.site.api.sql(
-        database, "ALTER TABLE t3 ALTER name TYPE varchar(7); CREATE INDEX ON t4 (name); DROP SEQUENCE t5_id_seq CASCADE"
+        database,
+        "ALTER TABLE t3 ALTER name TYPE varchar(7); CREATE INDEX ON t4 (name); DROP SEQUENCE t5_id_seq CASCADE",
     )
     baseline(rehearser)
     found = rehearser.rehearsal()
@@ -101,7 +102,9 @@ def test_history_tables_of_other_tools_are_no_differences(rehearser, database):
 def test_an_imported_history_is_rehearsed(rehearser, database):
     site = rehearser.site
     site.api.sql(database, HISTORY_TABLES["dbmate"])
-    site.api.sql(database, "INSERT INTO schema_migrations SELECT lpad(n::text, 4, '0') FROM generate_series(1, 10) n")
+    site.api.sql(
+        database, "INSERT INTO schema_migrations SELECT lpad(n::text, 4, '0') FROM generate_series(1, 10) n"
+    )
     history(site, **FILES)
     planned = plan_import(site.api, known(site), TOOLS["dbmate"], None)
     assert isinstance(write(site, planned, IMPORT)[-1], ApplyDone)

@@ -196,6 +196,9 @@ def test_dep6_a_table_that_was_dropped_by_hand(live):
     write(site, "ALTER TABLE people ADD c int;")
     planned = live.plan()
     drift, rehearsal = planned.plan.drift, planned.plan.rehearsal
-    assert (drift.state, [str(each.object) for each in drift.changes]) == (SchemaState.DRIFTED, ["table inbox"])
+    assert (drift.state, [str(each.object) for each in drift.changes]) == (
+        SchemaState.DRIFTED,
+        ["table inbox"],
+    )
     assert rehearsal.not_rehearsed == "the recorded files don't make the live schema"
     assert [f"{each.action} {each.object}" for each in rehearsal.differences] == ["drop table inbox"]
