@@ -48,6 +48,8 @@ Dumped = Mapping[Key, tuple[str, ...]]
 @dataclass
 class _Reader:
     found: dict[Key, list[str]] = field(default_factory=lambda: defaultdict(list))
+    attached: dict[str, str] = field(default_factory=dict)
+    """What is said later of an index or a constraint of this name."""
 
     def add(self, kind: str, name: str, parent: str, text: str) -> None:
         self.found[kind, name, parent].append(text)
@@ -177,6 +179,10 @@ class _Reader:
             table, column, definition = _match(pattern, text)
             self.add("column", column, plain(table), definition)
             return
+        if kind == "INDEX ATTACH":
+            parent, child = _match(rf"INDEX ({_QUALIFIED}) ATTACH PARTITION ({_QUALIFIED});", text)
+            self.attached[child.rpartition(".")[2]] = f"PARTITION OF {parent}"
+            return
         patterns = {
             "ROW SECURITY": ("table", rf"TABLE (?:ONLY )?({_QUALIFIED}) ENABLE"),
             "TABLE ATTACH": ("table", rf"ATTACH PARTITION ({_QUALIFIED}) "),
@@ -206,9 +212,12 @@ def dumped_objects(dump: str, owner: str) -> Dumped:
     ends = [each.start() for each in headers[1:]] + [len(text)]
     for header, end in zip(headers, ends, strict=True):
         reader.entry(header[2], _NOISE.sub("", text[header.end() : end]))
+    for kind, name, parent in list(reader.found):
+        if kind in ("index", "constraint") and name in reader.attached:
+            reader.add(kind, name, parent, reader.attached[name])
     return {key: tuple(sorted(texts)) for key, texts in reader.found.items()}
 
 
 def words(text: str) -> list[str]:
     """What the text says, whatever the order, the brackets and the qualification of its parts are."""
-    return sorted(re.findall(r"'[^']*'|\w+|[^\w\s(),;]+", re.sub(r"\b(?:public|pg_catalog)\.", "", text)))
+    return sorted(re.findall(r"'[^']*'|\w+|[^\w\s(),;']+", re.sub(r"\b(?:public|pg_catalog)\.", "", text)))

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 _DEFINED = ("table", "column", "constraint", "index")
+_PARENTS = ("table", "view", "materialized view", "function", "procedure", "aggregate", "type")
 _IN_NEW_TABLE = ("column", "constraint", "sequence", "comment")
 SMALL = ("graphile-worker", "svix")
 """Histories of which the rehearsal takes seconds."""
@@ -141,7 +142,7 @@ def rehearsed(
 def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -> list[str]:
     """The objects that only one of the two sides has, or that it has with another action."""
     reported = {key_of(change.object, owner): change.action for change in done.changes}
-    tables = {key[1]: action for key, action in reported.items() if key[0] in ("table", "foreign table")}
+    parents = {key[1]: action for key, action in reported.items() if key[0] in _PARENTS}
     dumped = {
         key: "add" if key not in before else "drop" if key not in after else "change"
         for key in before.keys() | after.keys()
@@ -150,7 +151,7 @@ def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -
     dumped = {
         key: action
         for key, action in dumped.items()
-        if key in reported or not implied(key, action, tables, before, after)
+        if key in reported or not implied(key, action, parents, before, after)
     }
     return [
         f"{side}: {action} {' '.join(key)}"
@@ -160,24 +161,24 @@ def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -
     ]
 
 
-def implied(key: Key, action: str, tables: Mapping[str, str], before: Dumped, after: Dumped) -> bool:
+def implied(key: Key, action: str, parents: Mapping[str, str], before: Dumped, after: Dumped) -> bool:
     """Whether the report of a new or dropped table says it; of a renamed one, that its sequence has another owner."""
-    is_gone = action == "add" or tables.get(table_of(key, before, tables)) == "drop"
+    is_gone = action == "add" or parents.get(parent_of(key, before, parents)) == "drop"
     is_new = action == "drop" or (
-        key[0] in _IN_NEW_TABLE and tables.get(table_of(key, after, tables)) == "add"
+        key[0] in _IN_NEW_TABLE and parents.get(parent_of(key, after, parents)) == "add"
     )
     return is_gone and is_new
 
 
-def table_of(key: Key, dumped: Dumped, tables: Iterable[str]) -> str:
-    """The one of `tables` that the object is a part of."""
+def parent_of(key: Key, dumped: Dumped, parents: Iterable[str]) -> str:
+    """The one of `parents` that the object is a part of."""
     kind, name, parent = key
     on = parent
     if kind == "sequence":
         on = " ".join(dumped[key]).partition("OWNED BY ")[2].removeprefix("public.")
     elif kind == "comment":
         on = name.partition(" on ")[2] or name.partition(" ")[2]
-    return next((table for table in tables if on == table or on.startswith(f"{table}.")), "")
+    return next((each for each in parents if on == each or on.startswith(f"{each}.")), "")
 
 
 def key_of(item: SchemaObject, owner: str) -> Key:

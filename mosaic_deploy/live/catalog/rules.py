@@ -21,7 +21,9 @@ TRIGGERS = f"""SELECT 'trigger', pg_catalog.quote_ident(g.tgname), {RELATION}, 0
 CASE WHEN g.tgconstraint <> 0 THEN 'CONSTRAINT ' ELSE '' END
   || pg_catalog.substring(pg_catalog.pg_get_triggerdef(g.oid, true), '(?:BEFORE|AFTER|INSTEAD OF) .*$')
   || {_enabled("g.tgenabled")}
-{from_relations("JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid")} AND NOT g.tgisinternal"""
+{from_relations("JOIN pg_catalog.pg_trigger g ON g.tgrelid = c.oid")} AND NOT g.tgisinternal AND NOT EXISTS (
+  SELECT FROM pg_catalog.pg_trigger h WHERE h.oid = g.tgparentid AND h.tgenabled = g.tgenabled)"""
+"""Without those that partitions have from their table, unless they are enabled in another way."""
 
 POLICIES = f"""SELECT 'policy', pg_catalog.quote_ident(p.polname), {RELATION}, 0,
 pg_catalog.concat_ws(' ', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,

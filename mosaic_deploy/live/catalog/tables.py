@@ -98,7 +98,7 @@ pg_catalog.concat_ws(' ', pg_catalog.pg_get_constraintdef(k.oid), {_OPTIONS.form
     from_relations(f'''JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
 LEFT JOIN pg_catalog.pg_class x ON x.oid = k.conindid AND k.contype IN ('p', 'u', 'x')
 LEFT JOIN ({_DISABLED_KEYS}) v ON v.tgconstraint = k.oid''')
-} AND k.contype NOT IN ('n', 't')"""
+} AND k.contype NOT IN ('n', 't') AND (k.contype <> 'f' OR k.conparentid = 0)"""
 
 _JOIN_INDEX = """JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
 JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid"""
