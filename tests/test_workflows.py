@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,7 @@ def test_the_action_imports_nothing_of_the_repository(name: str, tmp_path: Path)
     """A step starts in the repository of the workflow."""
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(f"open({str(tmp_path / 'started')!r}, 'w')")
-    action = yaml.safe_load((ROOT / "action.yml").read_text())
-    (install,) = (step["run"] for step in action["runs"]["steps"] if "Install" in step.get("name", ""))
+    install = _install_script()
     environ = {**os.environ, "PYTHON": sys.executable, "VENV": str(tmp_path / "made"), "PIP_NO_INDEX": "1"}
     create = install.splitlines()[0].replace("-m venv", "-m venv --without-pip")
     subprocess.run(["bash", "-ec", create], cwd=tmp_path, env=environ, check=True)
@@ -107,10 +107,69 @@ def test_inputs_and_outputs_are_documented() -> None:
 
 
 def test_the_requirements_contain_all_dependencies() -> None:
-    project = (ROOT / "pyproject.toml").read_text()
-    pinned = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "action/requirements.txt").read_text(), re.MULTILINE))
-    dependencies = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
-    assert dependencies
-    names = re.findall(r'^ {4}"([a-z0-9-]+)', dependencies.group(1), re.MULTILINE)
-    assert names
-    assert set(names) <= pinned
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = _pinned("requirements.txt")
+    assert _names(extras["dependencies"]) <= pinned
+    local = _pinned("requirements-local.txt")
+    assert _names(extras["optional-dependencies"]["local"]) <= pinned | local
+    assert {"psycopg-binary"} <= local
+    assert not pinned & local
+
+
+def _pinned(file: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "action" / file).read_text(), re.MULTILINE))
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[><=,]", one)[0] for one in requirements}
+
+
+@pytest.mark.parametrize(
+    ("rehearse", "has_key", "installed"),
+    [
+        ("true", "true", ["requirements.txt", "requirements-local.txt"]),
+        ("true", "false", ["requirements.txt"]),
+        ("false", "true", ["requirements.txt"]),
+        ("yes", "true", None),
+    ],
+)
+def test_what_the_action_installs(
+    rehearse: str, has_key: str, installed: list[str] | None, tmp_path: Path
+) -> None:
+    script = _install_script().partition("\n")[2]
+    log = tmp_path / "log"
+    _write_program(tmp_path / "bin/pip", f'echo "$@" >> {log}')
+    environ = {**os.environ, "VENV": str(tmp_path), "ACTION": "/a", "REHEARSE": rehearse, "HAS_KEY": has_key}
+    ended = subprocess.run(["bash", "-ec", script], env=environ, capture_output=True, text=True, check=False)
+    if installed is None:
+        assert (ended.returncode, ended.stdout) == (
+            2,
+            "::error title=mosaic-deploy::rehearse must be true or false\n",
+        )
+        return
+    assert ended.returncode == 0, ended.stderr
+    *_, last, own = [line.split() for line in log.read_text().splitlines()]
+    assert [word.removeprefix("/a/action/") for word in last if word.startswith("/a/")] == installed
+    assert own[-1] == "/a"
+
+
+def test_a_runner_without_packages_for_rehearsals_is_warned(tmp_path: Path) -> None:
+    _write_program(tmp_path / "bin/pip", 'case "$*" in *requirements-local*) exit 1 ;; esac')
+    environ = {**os.environ, "VENV": str(tmp_path), "ACTION": "/a", "REHEARSE": "true", "HAS_KEY": "true"}
+    script = _install_script().partition("\n")[2]
+    ended = subprocess.run(["bash", "-ec", script], env=environ, capture_output=True, text=True, check=True)
+    assert ended.stdout.startswith(
+        "::warning title=mosaic-deploy::the packages for rehearsals can't be installed"
+    )
+
+
+def _install_script() -> str:
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    (install,) = (step["run"] for step in action["runs"]["steps"] if "Install" in step.get("name", ""))
+    return str(install)
+
+
+def _write_program(file: Path, body: str) -> None:
+    file.parent.mkdir()
+    file.write_text(f"#!/bin/bash\n{body}\n")
+    file.chmod(0o755)

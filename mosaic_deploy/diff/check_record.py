@@ -6,10 +6,13 @@ they stay pending however it ends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from mosaic_deploy.errors import VerifyFailed
 from mosaic_deploy.model.manifest import VerifySpec
+from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Severity
 
 JsonObject = dict[str, object]
 
@@ -62,3 +65,25 @@ def parse_check_record(record: object) -> CheckRecord:
         found.get("pending") is True,
         found.get("sign_in") is True,
     )
+
+
+def check_notes(verify: VerifySpec, ledger_facts: Mapping[str, Any], *, empty: bool) -> Iterator[Note]:
+    """Why the checks run: they changed, or, with an `empty` plan, this manifest's last deploy didn't complete them."""
+    record, last = parse_check_record(ledger_facts.get("checks")), ledger_facts.get("last")
+    if not last or not record.to_run(verify):
+        return
+    if record.digest and record.changed(verify):
+        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
+        yield Note(CHECKS_CHANGED, message)
+    elif empty and not record.pending:
+        yield Note(CHECKS_CHANGED, "the checks in verify haven't run yet; `mosaic-deploy apply` runs them")
+    elif empty:
+        yield Note(CHECKS_PENDING, _pending_text(last), Severity.WARNING)
+
+
+def _pending_text(last: Mapping[str, Any]) -> str:
+    """They are pending after any deploy that didn't complete; most of those never came to their checks."""
+    report = last.get("report") or {}
+    if (report.get("error") or {}).get("code") == VerifyFailed.code:
+        return "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
+    return "the checks in verify haven't run since a deploy that didn't complete; `mosaic-deploy apply` runs them"

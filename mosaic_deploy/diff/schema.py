@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
 
@@ -34,6 +35,22 @@ _KIND_ORDER = (
 )
 _IN_NEW_TABLE = frozenset({"column", "constraint", "sequence", "comment"})
 """Kinds that a new table's change includes."""
+_PARENTS = frozenset(
+    {
+        "table",
+        "foreign table",
+        "view",
+        "materialized view",
+        "sequence",
+        "function",
+        "procedure",
+        "aggregate",
+        "type",
+        "domain",
+    }
+)
+"""Kinds whose names can be the parent of other objects; an extension can have the name of a table."""
+_OWNED_BY = re.compile(r'\bOWNED BY (.+)\.(?:"(?:[^"]|"")+"|[^".]+)$')
 _RANKS = {kind: rank for rank, kind in enumerate(_KIND_ORDER)}
 
 
@@ -41,24 +58,38 @@ def schema_changes(before: Catalog, after: Catalog) -> tuple[SchemaChange, ...]:
     """Added, dropped and changed objects, grouped by table, dependent kinds after what they depend on.
 
     A dropped table is one change, without its columns, constraints and other parts. A new table's change includes its
-    columns, constraints and comments; its indexes, triggers, policies and grants are changes of their own.
+    columns, their sequences, constraints and comments; its indexes, triggers, policies and grants are changes of their own.
     """
     found = [
         SchemaChange(item, before.get(item), after.get(item))
         for item in before.keys() | after.keys()
         if before.get(item) != after.get(item)
     ]
-    added = {change.object.name for change in found if change.action == "add" and not change.object.parent}
-    dropped = {change.object.name for change in found if change.action == "drop" and not change.object.parent}
+    added, dropped = (_parents(found, action) for action in ("add", "drop"))
     shown = (change for change in found if not _implied_by_table(change, added, dropped))
     return tuple(sorted((_with_table_definition(change, after) for change in shown), key=_sort_key))
 
 
-def _implied_by_table(change: SchemaChange, added: set[str], dropped: set[str]) -> bool:
+def _parents(changes: Sequence[SchemaChange], action: str) -> frozenset[str]:
+    """What the added or dropped objects are called as the parent of others."""
+    items = [change.object for change in changes if change.action == action and not change.object.parent]
+    return frozenset(
+        [item.name for item in items if item.kind in _PARENTS]
+        + [str(item) for item in items if item.kind == "schema"]
+    )
+
+
+def _implied_by_table(change: SchemaChange, added: frozenset[str], dropped: frozenset[str]) -> bool:
     item = change.object
-    if change.action == "drop":
-        return item.parent in dropped
-    return item.parent in added and item.kind in _IN_NEW_TABLE
+    was = change.before is None or _table(item, change.before) in dropped
+    is_now = change.after is None or (_table(item, change.after) in added and item.kind in _IN_NEW_TABLE)
+    return was and is_now
+
+
+def _table(item: SchemaObject, definition: str) -> str:
+    """The object that it is a part of: its parent, or the table whose column owns a sequence."""
+    owner = _OWNED_BY.search(definition) if item.kind == "sequence" else None
+    return owner[1] if owner else item.parent
 
 
 def _with_table_definition(change: SchemaChange, after: Catalog) -> SchemaChange:

@@ -177,3 +177,19 @@ TOOLS = {
     )
 }
 """Tools by their names in `migrate import`."""
+HISTORY_TABLES = frozenset(tool.table for tool in TOOLS.values()) | {
+    "__diesel_schema_migrations",
+    "_sqlx_migrations",
+    "ar_internal_metadata",
+    "databasechangelog",
+    "databasechangeloglock",
+    "django_migrations",
+    "drizzle.__drizzle_migrations",
+    "goose_db_version",
+    "gorp_migrations",
+    "knex_migrations",
+    "knex_migrations_lock",
+    "pgmigrations",
+    '"SequelizeMeta"',
+}
+"""The usual tables in which migration tools keep their history, as SQL names without `public.`."""

@@ -89,6 +89,14 @@ class Cluster:
         return ended.stdout
 
 
+def psql_needs_one_transaction(corpus: dict) -> bool:
+    """How psql has to be told to apply this history without an error or lost work."""
+    return (
+        "unbalanced-begin" in corpus["features"]
+        or corpus["files_failing_on_postgresql_18"]["psql_f_autocommit"] > 0
+    )
+
+
 @pytest.fixture(scope="session")
 def cluster(platform) -> Cluster:
     state = json.loads((platform.home / "state.json").read_text())

@@ -7,21 +7,13 @@ import shutil
 import pytest
 
 from mosaic_deploy.model.catalog import SchemaState
-from tests.corpora.conftest import FOLDER, HISTORIES
+from tests.corpora.conftest import FOLDER, HISTORIES, psql_needs_one_transaction
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 
 pytestmark = [
     pytest.mark.skipif(not HISTORIES, reason="the corpora are not beside the repository"),
     pytest.mark.timeout(600),
 ]
-
-
-def psql_needs_one_transaction(corpus: dict) -> bool:
-    """How psql has to be told to apply this history without an error or lost work."""
-    return (
-        "unbalanced-begin" in corpus["features"]
-        or corpus["files_failing_on_postgresql_18"]["psql_f_autocommit"] > 0
-    )
 
 
 @pytest.mark.parametrize("corpus", HISTORIES, ids=[corpus["name"] for corpus in HISTORIES])

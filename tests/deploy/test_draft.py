@@ -50,7 +50,7 @@ add schema "Odd one"
 add extension citext
 change type mood: ENUM ('sad', 'fine') → ENUM ('sad', 'fine', 'good')
 add type pair: (a integer, b text)
-change domain positive: integer CHECK ((VALUE > 0)) → integer NOT NULL CHECK ((VALUE > 0))
+change domain positive: integer CONSTRAINT positive_check CHECK ((VALUE > 0)) → integer NOT NULL CONSTRAINT positive_check CHECK ((VALUE > 0))
 add table "Odd one"."a ""b"" c": ("x y" text COLLATE "C", total integer GENERATED ALWAYS AS ((1 + 1)) STORED)
 drop table gone
 change table items:  → ROW LEVEL SECURITY

@@ -33,12 +33,12 @@ from mosaic_deploy.deploy.planning.planned import (
     PlanOptions,
     PreparedPlan,
     Target,
-    check_notes,
     moved_from,
 )
 from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
+from mosaic_deploy.diff.check_record import check_notes
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
 from mosaic_deploy.diff.plan import PlanRules, make_plan
@@ -168,7 +168,9 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         raise
     extensions = [change.name for change in new_plan.changes if isinstance(change, EnableExtension)]
     refuse_unavailable(api, _running_id(live.snapshot), desired.manifest, extensions)
-    checks = check_notes(desired.manifest, live, empty=new_plan.empty and not new_plan.partial)
+    checks = check_notes(
+        desired.manifest.verify, live.ledger_facts, empty=new_plan.empty and not new_plan.partial
+    )
     new_plan = replace(new_plan, notes=(*new_plan.notes, *checks))
     seeds = seeds_to_run(desired, new_plan)
     migrations = tuple(selected_migrations(pending, new_plan))

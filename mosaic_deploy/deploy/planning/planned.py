@@ -31,7 +31,7 @@ from mosaic_deploy.model.change import (
 )
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.manifest_identity import path_of, repository_of
-from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
+from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
@@ -78,21 +78,6 @@ class PlanOptions:
 
 
 DEFAULTS = PlanOptions()
-
-
-def check_notes(manifest: Manifest, live: LiveState, *, empty: bool) -> Iterator[Note]:
-    """Why the checks run: they changed, or, with an `empty` plan, this manifest's last deploy didn't complete them."""
-    record = parse_check_record(live.ledger_facts.get("checks"))
-    if not live.ledger_facts.get("last") or not record.to_run(manifest.verify):
-        return
-    if record.digest and record.changed(manifest.verify):
-        message = "the checks in verify changed since they last passed; `mosaic-deploy apply` runs them"
-        yield Note(CHECKS_CHANGED, message)
-    elif empty and not record.pending:
-        yield Note(CHECKS_CHANGED, "the checks in verify haven't run yet; `mosaic-deploy apply` runs them")
-    elif empty:
-        message = "the checks in verify didn't pass in the last deploy; `mosaic-deploy apply` runs them again"
-        yield Note(CHECKS_PENDING, message, Severity.WARNING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_e
 from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
+from mosaic_deploy.deploy.rehearsal.other_tools import belongs_to_history_table, copy_history_tables
 from mosaic_deploy.deploy.rehearsal.pending import run_pending, unmade_checks
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
@@ -74,7 +75,12 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
         with _open(stage, history) as database:
             read_schema = partial(_read_schema, database, history.database.owner)
             base = read_schema()
-            differences = schema_changes(base, reading.result() if reading else base)
+            live_schema = reading.result() if reading else base
+            if copy_history_tables(database, base, live_schema):
+                base = read_schema()
+            differences = [
+                each for each in schema_changes(base, live_schema) if not belongs_to_history_table(each)
+            ]
             found = Rehearsal(server=database.server, live_server=history.database.server)
             extensions = [each for each in differences if each.object.kind == "extension"]
             unfinished = [each for each in differences if _is_invalid_index(each)]

@@ -106,7 +106,7 @@ def match_history(
     """
     matching = _Matching(folder, rows)
     matching.pair_equal_numbers(MatchKind.SAME, lambda file, row: not _differ(file, row))
-    for same in (_same_name_and_statements, _same_statements):
+    for same in (_same_name_and_statements, same_statements):
         matching.pair(MatchKind.MOVED, same)
     matching.pair_equal_numbers(
         MatchKind.SAME, lambda file, row: not row.steps_done and _same_name(file, row)
@@ -182,10 +182,10 @@ def _same_name(file: Migration, row: Migration) -> bool:
 
 
 def _same_name_and_statements(file: Migration, row: Migration) -> bool:
-    return _same_name(file, row) and _same_statements(file, row)
+    return _same_name(file, row) and same_statements(file, row)
 
 
-def _same_statements(file: Migration, row: Migration) -> bool:
+def same_statements(file: Migration, row: Migration) -> bool:
     """Files without statements are all equal, so those need the same bytes."""
     return file.checksum == row.checksum or (not row.has_no_statements and not _differ(file, row))
 

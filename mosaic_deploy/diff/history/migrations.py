@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, match_history, name_without_number
+from mosaic_deploy.diff.history.matching import (
+    Match,
+    Matches,
+    MatchKind,
+    match_history,
+    name_without_number,
+    same_statements,
+)
 from mosaic_deploy.errors import Location, MigrationDiverged, NextAction, Problem
 from mosaic_deploy.model.change import NOTHING_LEFT, ApplyMigration
 from mosaic_deploy.model.plan import Note, Severity
@@ -159,11 +166,26 @@ def _notes(matches: Matches) -> Iterator[Note]:
 
 
 def _copy_notes(matches: Matches) -> Iterator[Note]:
-    """A pending copy of an applied file is usually left from renumbering it on a branch."""
-    applied = {
-        (name_without_number(match.row.file), match.row.checksum): match.row.file for match in matches.rows
-    }
-    for file in matches.new:
-        if original := applied.get((name_without_number(file.file), file.checksum)):
-            message = f"{file.file} is a copy of {original}, which was applied, and will run again; delete one of them"
-            yield Note("migration_copied", message, Severity.WARNING, (f"migration:{file.file}",))
+    """A pending copy of another file is usually left from renumbering or renaming it on a branch."""
+    applied = [match.row for match in matches.rows if match.row.applied]
+    for number, file in enumerate(matches.new):
+        if file.has_no_statements:
+            continue
+        if original := next((row for row in applied if same_statements(file, row)), None):
+            message = f"{_likeness(file, original)}, which was applied, and will run again"
+        elif original := next((each for each in matches.new[:number] if _is_copy(file, each)), None):
+            message = f"{_likeness(file, original)}, and both will run"
+        else:
+            continue
+        message += "; delete one of them, unless they should run twice"
+        yield Note("migration_copied", message, Severity.WARNING, (f"migration:{file.file}",))
+
+
+def _likeness(file: Migration, original: Migration) -> str:
+    copied = name_without_number(file.file) == name_without_number(original.file)
+    return f"{file.file} {'is a copy of' if copied else 'has the same statements as'} {original.file}"
+
+
+def _is_copy(file: Migration, other: Migration) -> bool:
+    """Of two files that are parsed."""
+    return file.checksum == other.checksum or file.semantic == other.semantic

@@ -41,7 +41,13 @@ UNION ALL SELECT {RELATION}, ' (' || pg_catalog.quote_ident(a.attname) || ')', a
 UNION ALL SELECT 'schema ' || pg_catalog.quote_ident(n.nspname), '', n.nspacl, n.nspowner, 'n'
 FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMAS} AND n.nspacl IS NOT NULL AND {not_in_extension("pg_namespace", "n.oid")}
 UNION ALL SELECT {ROUTINE}, '', f.proacl, f.proowner, 'f' {FROM_ROUTINES} AND f.proacl IS NOT NULL
-UNION ALL SELECT {TYPE}, '', y.typacl, y.typowner, 'T' {FROM_TYPES} AND y.typacl IS NOT NULL"""
+UNION ALL SELECT {TYPE}, '', y.typacl, y.typowner, 'T' {FROM_TYPES} AND y.typacl IS NOT NULL
+UNION ALL SELECT 'foreign-data wrapper ' || pg_catalog.quote_ident(w.fdwname), '', w.fdwacl, w.fdwowner, 'F'
+FROM pg_catalog.pg_foreign_data_wrapper w WHERE w.fdwacl IS NOT NULL AND {not_in_extension("pg_foreign_data_wrapper", "w.oid")}
+UNION ALL SELECT 'server ' || pg_catalog.quote_ident(s.srvname), '', s.srvacl, s.srvowner, 'S'
+FROM pg_catalog.pg_foreign_server s WHERE s.srvacl IS NOT NULL AND {not_in_extension("pg_foreign_server", "s.oid")}
+UNION ALL SELECT 'language ' || pg_catalog.quote_ident(l.lanname), '', l.lanacl, l.lanowner, 'l'
+FROM pg_catalog.pg_language l WHERE l.lanacl IS NOT NULL AND {not_in_extension("pg_language", "l.oid")}"""
 GRANTS = f"""SELECT 'grant', g.name || o.part, o.name, 0, g.list
 FROM ({_WITH_ACL}) AS o (name, part, acl, owner, type)
 CROSS JOIN LATERAL {_unusual("o.acl", 'pg_catalog.acldefault(o.type::"char", o.owner)')}"""

@@ -51,9 +51,10 @@ FROM_ROUTINES = (
 FROM_TYPES = (
     "FROM pg_catalog.pg_type y JOIN pg_catalog.pg_namespace n ON n.oid = y.typnamespace\n"
     f"WHERE {USER_SCHEMAS} AND {not_in_extension('pg_type', 'y.oid')} AND (y.typtype IN ('e', 'd', 'r') OR (y.typtype = 'c' "
-    "AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = y.typrelid AND c.relkind = 'c')))"
+    "AND EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = y.typrelid AND c.relkind = 'c')) OR (y.typtype IN ('b', 'p') "
+    "AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = y.oid)))"
 )
-"""Enums, domains, ranges and composite types; not the row types of tables."""
+"""Enums, domains, ranges, composite, base and shell types; not the row types of tables, arrays and multiranges."""
 
 
 def owner_text(oid: str) -> str:

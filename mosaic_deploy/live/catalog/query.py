@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.live.catalog import access, routines, rules, tables
+from mosaic_deploy.live.catalog import access, others, routines, rules, tables
 from mosaic_deploy.live.catalog.names import RELATION_ROWS
 
 _PARTS = (
@@ -12,7 +12,6 @@ _PARTS = (
     tables.COLUMNS,
     tables.VIEWS,
     tables.SEQUENCES,
-    tables.COLUMN_SEQUENCES,
     tables.CONSTRAINTS,
     tables.INDEXES,
     rules.TRIGGERS,
@@ -23,7 +22,9 @@ _PARTS = (
     rules.STATISTICS,
     routines.ROUTINES,
     routines.TYPES,
-    routines.OTHERS,
+    others.OTHERS,
+    others.USER_MAPPINGS,
+    others.SUBSCRIPTIONS,
     access.GRANTS,
     access.DEFAULT_PRIVILEGES,
     access.COMMENTS,
@@ -68,12 +69,10 @@ NOT_COMPARED = (
     "rows, and the current values of sequences",
     "roles and their settings, and settings of the database",
     "the database's own owner, privileges and comment",
-    "tablespaces, CLUSTER marks and the order of columns",
+    "tablespaces, CLUSTER marks, the order of columns, and whether inherited columns and constraints are also the table's own",
     "who granted a privilege, and the names of NOT NULL constraints",
-    "casts, operators, collations, conversions, languages, text search, access methods, foreign-data wrappers and servers: only "
-    "whether they exist",
-    "of publications, row filters, column lists and schemas; subscriptions; user mappings; large objects; security labels",
-    "base types, and of range types all but the subtype",
+    "options of user mappings; of those of foreign-data wrappers and servers, only names and a short digest of the values",
+    "connections of subscriptions, large objects, and security labels",
     "objects that belong to extensions, of which only the version and the schema are compared",
 )
 """What a comparison of two catalogs doesn't see."""

@@ -1,9 +1,8 @@
-"""Schemas, extensions, functions, types, and other objects of which only the existence is read."""
+"""Schemas, extensions, functions and types."""
 
 from __future__ import annotations
 
 from mosaic_deploy.live.catalog.names import (
-    FIRST_USER_OID,
     FROM_ROUTINES,
     FROM_TYPES,
     ROUTINE,
@@ -30,45 +29,49 @@ pg_catalog.concat_ws(' ', {owner_text("f.proowner")},
   CASE f.prokind WHEN 'a' THEN ({_AGGREGATE}) ELSE pg_catalog.pg_get_functiondef(f.oid) END)
 {FROM_ROUTINES}"""
 
-TYPES = f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, {TYPE}, '', 0,
-pg_catalog.concat_ws(' ', CASE y.typtype
-WHEN 'e' THEN 'ENUM (' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', '
-  ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = y.oid), '') || ')'
-WHEN 'd' THEN pg_catalog.concat_ws(' ', pg_catalog.format_type(y.typbasetype, y.typtypmod),
-  CASE WHEN y.typnotnull THEN 'NOT NULL' END, 'DEFAULT ' || y.typdefault,
-  (SELECT pg_catalog.string_agg(pg_catalog.pg_get_constraintdef(k.oid), ' ' ORDER BY k.conname)
-   FROM pg_catalog.pg_constraint k WHERE k.contypid = y.oid AND k.contype = 'c'))
-WHEN 'r' THEN 'RANGE of ' || (SELECT pg_catalog.format_type(r.rngsubtype, NULL) FROM pg_catalog.pg_range r
-  WHERE r.rngtypid = y.oid)
-WHEN 'c' THEN '(' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname) || ' '
-  || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
-  WHERE a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '') || ')' END, {owner_text("y.typowner")})
+_COLLATE = """(SELECT 'COLLATE ' || pg_catalog.quote_ident(l.collname) FROM pg_catalog.pg_collation l WHERE l.oid = {}
+  AND l.oid <> (SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = {}))"""
+_ENUM = """'ENUM (' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', '
+  ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = y.oid), '') || ')'"""
+_DOMAIN = f"""pg_catalog.concat_ws(' ', pg_catalog.format_type(y.typbasetype, y.typtypmod),
+  {_COLLATE.format("y.typcollation", "y.typbasetype")}, CASE WHEN y.typnotnull THEN 'NOT NULL' END, 'DEFAULT ' || y.typdefault,
+  (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', 'CONSTRAINT', pg_catalog.quote_ident(k.conname),
+    pg_catalog.pg_get_constraintdef(k.oid)), ' ' ORDER BY k.conname)
+   FROM pg_catalog.pg_constraint k WHERE k.contypid = y.oid AND k.contype = 'c'))"""
+_RANGE = f"""(SELECT pg_catalog.concat_ws(' ', 'RANGE of ' || pg_catalog.format_type(r.rngsubtype, NULL),
+  {_COLLATE.format("r.rngcollation", "r.rngsubtype")},
+  (SELECT 'SUBTYPE_OPCLASS ' || pg_catalog.quote_ident(o.opcname) FROM pg_catalog.pg_opclass o
+    WHERE o.oid = r.rngsubopc AND NOT o.opcdefault),
+  'CANONICAL ' || NULLIF(r.rngcanonical::text, '-'), 'SUBTYPE_DIFF ' || NULLIF(r.rngsubdiff::text, '-'),
+  'MULTIRANGE ' || pg_catalog.format_type(r.rngmultitypid, NULL))
+  FROM pg_catalog.pg_range r WHERE r.rngtypid = y.oid)"""
+_COMPOSITE = f"""'(' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.quote_ident(a.attname),
+  pg_catalog.format_type(a.atttypid, a.atttypmod), {_COLLATE.format("a.attcollation", "a.atttypid")}), ', ' ORDER BY a.attnum)
+  FROM pg_catalog.pg_attribute a WHERE a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '') || ')'"""
+_BASE_FIELDS = {
+    "INPUT": "NULLIF(y.typinput::text, '-')",
+    "OUTPUT": "NULLIF(y.typoutput::text, '-')",
+    "RECEIVE": "NULLIF(y.typreceive::text, '-')",
+    "SEND": "NULLIF(y.typsend::text, '-')",
+    "TYPMOD_IN": "NULLIF(y.typmodin::text, '-')",
+    "TYPMOD_OUT": "NULLIF(y.typmodout::text, '-')",
+    "ANALYZE": "NULLIF(y.typanalyze::text, '-')",
+    "SUBSCRIPT": "NULLIF(y.typsubscript::text, '-')",
+    "INTERNALLENGTH": "y.typlen",
+    "DEFAULT": "pg_catalog.quote_literal(y.typdefault)",
+    "ELEMENT": "pg_catalog.format_type(NULLIF(y.typelem, 0), NULL)",
+    "DELIMITER": "pg_catalog.quote_literal(NULLIF(y.typdelim::text, ','))",
+    "ALIGNMENT": "y.typalign::text",
+    "STORAGE": "y.typstorage::text",
+    "CATEGORY": "y.typcategory::text",
+}
+_BASE = "pg_catalog.concat_ws(' ', 'BASE', {}, {}, {})".format(
+    ", ".join(f"'{name} ' || {column}" for name, column in _BASE_FIELDS.items()),
+    "CASE WHEN y.typispreferred THEN 'PREFERRED' END",
+    "CASE WHEN y.typbyval THEN 'PASSEDBYVALUE' END",
+)
+TYPES = f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, {TYPE}, '', 0, pg_catalog.concat_ws(' ',
+CASE y.typtype WHEN 'e' THEN {_ENUM} WHEN 'd' THEN {_DOMAIN} WHEN 'r' THEN {_RANGE} WHEN 'c' THEN {_COMPOSITE}
+  WHEN 'b' THEN {_BASE} ELSE 'SHELL' END,
+{owner_text("y.typowner")})
 {FROM_TYPES}"""
-
-_OTHER_CATALOGS = (
-    "pg_cast",
-    "pg_operator",
-    "pg_opclass",
-    "pg_opfamily",
-    "pg_collation",
-    "pg_conversion",
-    "pg_language",
-    "pg_ts_config",
-    "pg_ts_dict",
-    "pg_ts_parser",
-    "pg_ts_template",
-    "pg_foreign_data_wrapper",
-    "pg_foreign_server",
-    "pg_transform",
-    "pg_am",
-)
-_OTHER_OIDS = " UNION ALL ".join(
-    f"SELECT 'pg_catalog.{name}'::pg_catalog.regclass::oid, oid FROM pg_catalog.{name} WHERE oid >= {FIRST_USER_OID}"
-    for name in _OTHER_CATALOGS
-)
-OTHERS = f"""SELECT i.type, pg_catalog.regexp_replace(i.identity, '^public\\.', ''), '', 0, ''
-FROM ({_OTHER_OIDS}) AS o (classid, objid)
-CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) AS i
-WHERE COALESCE(i.schema, '') NOT IN ('information_schema', 'mosaic_deploy') AND COALESCE(i.schema, '') !~ '^pg_'
-AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype IN ('e', 'i'))"""
-"""Only whether they exist: `cast (public.a AS public.b)`."""

@@ -76,6 +76,20 @@ def test_a_repeated_request_for_the_lock_leaves_passed_checks(site, api_over):
     assert not web.plan().has_work
 
 
+def test_a_deploy_that_failed_before_its_checks_says_nothing_about_them(site):
+    web = checking(site, "web", GOOD)
+    web.apply()
+    verify = {"sql": [{"query": GOOD, "rows": 1}]}
+    web.manifest(static={"dir": "www"}, database={"migrations": "sql"}, verify=verify)
+    web.write("sql/1_bad.sql", "SELECT 1/0;")
+    assert isinstance(web.run()[-1], ApplyFailed)
+    (web.root / "sql/1_bad.sql").unlink()
+    [note] = [note for note in web.plan().plan.notes if note.code.startswith("checks")]
+    assert note.message == (
+        "the checks in verify haven't run since a deploy that didn't complete; `mosaic-deploy apply` runs them"
+    )
+
+
 def test_checks_that_are_removed_and_come_back_run_again(site):
     web = checking(site, "web", GOOD)
     web.apply()

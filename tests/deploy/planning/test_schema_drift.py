@@ -106,11 +106,12 @@ HAND_MADE = {
     ),
     "a sequence's step": (
         "ALTER SEQUENCE books_id_seq INCREMENT 10",
-        "+ sequence books_id_seq on books integer START 1 INCREMENT 10 MINVALUE 1 MAXVALUE 2147483647",
+        "~ sequence books_id_seq integer OWNED BY books.id → integer START 1 INCREMENT 10 MINVALUE 1 MAXVALUE 2147483647 "
+        "OWNED BY books.id",
     ),
     "an extension": ("CREATE EXTENSION citext", "+ extension citext 1.8"),
     "a schema": ("CREATE SCHEMA other", "+ schema other"),
-    "a cast": ("CREATE CAST (mood AS int) WITH INOUT", "+ cast (public.mood AS integer)"),
+    "a cast": ("CREATE CAST (mood AS int) WITH INOUT", "+ cast (public.mood AS integer) WITH INOUT"),
     "statistics": ("CREATE STATISTICS pairs ON title, price FROM books", "+ statistics pairs ON title, price FROM books"),
 }  # fmt: skip
 
