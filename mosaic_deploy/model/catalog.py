@@ -173,6 +173,31 @@ class RowCheck:
         return bool(self.rows) and not self.written
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Touched:
+    """What a step touches: a `relation` with its columns, constraints, indexes, triggers, policies, rules and grants; all routines
+    of a name (`routine`); a `type` or domain. `name` is an SQL name without `public.` and arguments.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTouches:
+    """What the step (from 1) of the plan's change `address` touched in the rehearsal, with the mode in which an apply locks it.
+
+    The mode is empty for what isn't locked. It includes what didn't exist before the plan.
+    """
+
+    address: str
+    step: int
+    touches: Mapping[Touched, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """A plan's migrations, run on a database that the live history makes and that holds no live rows.
@@ -191,6 +216,9 @@ class Rehearsal:
     not_rehearsed: str = ""
     differences: tuple[SchemaChange, ...] = ()
     row_checks: tuple[RowCheck, ...] = ()
+    steps: tuple[StepTouches, ...] = ()
+    objects: Mapping[Touched, Mapping[SchemaObject, str]] = field(default_factory=dict)
+    """Of all that `steps` touch, the objects that exist before the plan, with the digests of their definitions."""
 
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""

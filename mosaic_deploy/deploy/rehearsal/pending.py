@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
@@ -14,6 +14,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, refuse_role_changes
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
+from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
@@ -26,6 +27,7 @@ from mosaic_deploy.model.event import StepReport
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.step import Step
+from mosaic_deploy.sql.guard.rehearsed import SchemaReader
 from mosaic_deploy.sql.parse import Statement
 
 _MAX_CATALOGS = 40
@@ -54,9 +56,11 @@ def run_pending(
     planned: PreparedPlan,
     read_schema: Callable[[], Catalog],
     before: Catalog,
+    touched: TouchWatch,
     retry_command: str,
 ) -> tuple[tuple[RehearsedChange, ...], Catalog]:
-    """The results in order, and the schema afterwards. `read_schema` reads that of the database, which is `before` now.
+    """The results in order, and the schema afterwards. `read_schema` reads that of the database, which is `before` now;
+    `touched` is given what the steps touch.
 
     Raises RehearsalFailed for a statement that PostgreSQL rejects, ApiError, and NotRehearsed for what the embedded platform
     doesn't have, but the live server may.
@@ -67,6 +71,7 @@ def run_pending(
         before = read_schema()
     single = bool(manifest.database and manifest.database.single_transaction)
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
+    session = replace(session, schema=SchemaReader(observes=True))
     done = []
     migrations, seeds = _migrations(planned), _seeds(planned)
     refuse_role_changes(step for each in (*migrations, *seeds) for step in each.steps)
@@ -80,6 +85,8 @@ def run_pending(
         seconds = time.monotonic() - began
         after = read_schema()
         done.append(_result(runner, group, schema_changes(before, after), seconds))
+        ran = [(each.change.address, step) for each in group for step in each.steps]
+        touched.read(ran, runner.reports.relations, done[-1].changes, after)
         before = after
     return tuple(done), before
 

@@ -17,6 +17,7 @@ from mosaic_deploy.deploy.rehearsal.extensions import match_extensions
 from mosaic_deploy.deploy.rehearsal.pending import run_pending
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
+from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
@@ -84,7 +85,8 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
             if extensions:
                 base = read_schema()
             constraints = read_constraints(database) if project else None
-            done, after = run_pending(database, planned, read_schema, base, retry_command)
+            touched = TouchWatch(base)
+            done, after = run_pending(database, planned, read_schema, base, touched, retry_command)
             checks: tuple[RowCheck, ...] = ()
             if constraints and may_restrict(done):
                 checks = check_rows(live, project, planned, constraints, read_constraints(database), done)
@@ -95,6 +97,8 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
                 base=_digest(base),
                 result=_digest(after),
                 remarks=remarks,
+                steps=tuple(touched.steps),
+                objects=touched.objects,
             )
 
 

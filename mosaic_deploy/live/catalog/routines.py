@@ -25,12 +25,19 @@ _AGGREGATE = """SELECT pg_catalog.concat_ws(' ', 'RETURNS ' || pg_catalog.pg_get
   'INITCOND ' || pg_catalog.quote_literal(g.agginitval), CASE WHEN g.aggsortop <> 0 THEN 'SORTOP '
     || g.aggsortop::pg_catalog.regoperator::text END, 'PARALLEL ' || NULLIF(f.proparallel, 'u')::text)
 FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = f.oid"""
-ROUTINES = f"""SELECT CASE f.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, {ROUTINE}, '', 0,
+
+
+def routines(source: str = FROM_ROUTINES) -> str:
+    """Functions, procedures and aggregates of a FROM and WHERE with the alias `f`."""
+    return f"""SELECT CASE f.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, {ROUTINE}, '', 0,
 pg_catalog.concat_ws(' ', {owner_text("f.proowner")},
   CASE f.prokind WHEN 'a' THEN ({_AGGREGATE}) ELSE pg_catalog.pg_get_functiondef(f.oid) END)
-{FROM_ROUTINES}"""
+{source}"""
 
-TYPES = f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, {TYPE}, '', 0,
+
+def types(source: str = FROM_TYPES) -> str:
+    """Enums, domains, ranges and composite types of a FROM and WHERE with the alias `y`."""
+    return f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, {TYPE}, '', 0,
 pg_catalog.concat_ws(' ', CASE y.typtype
 WHEN 'e' THEN 'ENUM (' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', '
   ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = y.oid), '') || ')'
@@ -43,7 +50,8 @@ WHEN 'r' THEN 'RANGE of ' || (SELECT pg_catalog.format_type(r.rngsubtype, NULL) 
 WHEN 'c' THEN '(' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname) || ' '
   || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
   WHERE a.attrelid = y.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '') || ')' END, {owner_text("y.typowner")})
-{FROM_TYPES}"""
+{source}"""
+
 
 _OTHER_CATALOGS = (
     "pg_cast",

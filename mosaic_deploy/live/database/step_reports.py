@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mosaic_deploy.model.event import SqlNotice, StepReport
 from mosaic_deploy.sql.execution.report import StepKey, parse_report
+from mosaic_deploy.sql.guard.rehearsed import parse_observed
 
 
 class StepReports:
@@ -17,6 +19,8 @@ class StepReports:
 
     def __init__(self) -> None:
         self.dropped = False
+        self.relations: dict[StepKey, Mapping[str, frozenset[str]]] = {}
+        """In a rehearsal, what each step locked: SQL names with the modes."""
         self._by_step: dict[StepKey, StepReport] = {}
         self._unclaimed: list[SqlNotice] = []
 
@@ -27,6 +31,9 @@ class StepReports:
             return
         new: dict[StepKey, StepReport] = {}
         for notice in notices:
+            if notice.severity == "INFO" and (observed := parse_observed(notice.message)):
+                self.relations[observed[0]] = observed[1]
+                continue
             report = parse_report(notice.message) if notice.severity == "INFO" else None
             if report is None:
                 self._unclaimed.append(notice)

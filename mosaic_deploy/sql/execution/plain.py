@@ -7,7 +7,7 @@ identified by the position in PostgreSQL's error, or by what its message is abou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.execution.failure import HANDLER_VARIABLES, reraise_handler_sql
 from mosaic_deploy.sql.execution.own_session import (
@@ -35,6 +35,7 @@ from mosaic_deploy.sql.guard.measure import (
     load_state_sql,
 )
 from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
+from mosaic_deploy.sql.guard.schema_check import SchemaCheck, observe_sql, schema_check
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal
@@ -79,10 +80,10 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         for number in range(1, lead + 1):
             _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[0])
         guard = guard_sql(step, session) if step is steps[0] else ""
-        held = _held_state(step, session)
+        held, compared = _held_state(step, session), _compared(step, session)
         compiled.add(
             _do_block(
-                f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{guard}{held.begin}{BEGIN_SESSION}{KEEP_OWN}{held.keep}END\n",
+                f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{guard}{compared.before}{held.begin}{BEGIN_SESSION}{KEEP_OWN}{held.keep}END\n",
                 "mosaic_guard",
             )
         )
@@ -109,8 +110,13 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         if step.next_session is not None:
             compiled.add(_carried_check(step, held))
         compiled.add(*leftovers(step.sql.statements))
-        ended = f"{held.load}{RESTORE_OWN}{held.measure}{'' if session.existing is None else NOTE_END}"
-        compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"))
+        ended = f"{held.load}{RESTORE_OWN}{compared.after}{held.measure}{'' if session.existing is None else NOTE_END}"
+        ended += observe_sql(session.schema, f"'version', '{step.version}', 'step', {step.number}")
+        compiled.add(
+            _do_block(
+                f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"
+            )
+        )
         compiled.add(record_sql(step, session))
     if len(steps) == 1:
         compiled.add(_do_block(f"BEGIN {_seconds_sql(steps[0])} END", "mosaic_report"))
@@ -145,6 +151,21 @@ def _held_state(step: Step, session: SqlSession) -> _HeldState:
         load_state_sql(which),
         f"{MEASURE}{compare_sql(agreed, which)}    {report}\n",
     )
+
+
+def _compared(step: Step, session: SqlSession) -> SchemaCheck:
+    if not step.touches:
+        return SchemaCheck()
+    which = f"'version', '{step.version}', 'step', {step.number}"
+    found = schema_check(
+        session.schema,
+        f"{json_literal(step.rehearsed)}::pg_catalog.jsonb",
+        session.deploy_id,
+        which,
+        handler=reraise_handler_sql(f"{which}, 'statement', 0"),
+        lock_timeout=session.lock_timeout,
+    )
+    return replace(found, declare=f"  {HANDLER_VARIABLES}\n{found.declare}") if found.declare else found
 
 
 def _session_statements(state: SessionState, held: _HeldState) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.guard.agreement import NOTHING_AGREED, Agreement, Existing
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_READ, SchemaReader, TouchedName
 from mosaic_deploy.sql.session.state import SessionState
 
 
@@ -48,6 +49,13 @@ class Step:
     """The manifest whose seed it is."""
     agreed: Agreement = NOTHING_AGREED
     """What it may do to what existed before the run."""
+    touches: tuple[TouchedName, ...] = ()
+    """What it touched in a rehearsal: compared before it runs."""
+
+    @property
+    def rehearsed(self) -> list[dict[str, object]]:
+        """`touches` as JSON."""
+        return [one.as_json() for one in self.touches]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,8 @@ class SqlSession:
     statement_timeout: str | None = None
     existing: Existing | None = None
     """What existed before the run, for the guard; None if no step is measured."""
+    schema: SchemaReader = NOTHING_READ
+    """How definitions are read, to compare them with a rehearsal."""
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:
