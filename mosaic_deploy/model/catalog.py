@@ -168,6 +168,11 @@ class RowCheck:
     address: str = ""
 
     @property
+    def passes(self) -> bool:
+        """Whether no live row violates it."""
+        return self.rows == 0
+
+    @property
     def fails(self) -> bool:
         """Whether the migration would fail on the live rows."""
         return bool(self.rows) and not self.written
@@ -190,12 +195,13 @@ class Touched:
 class StepTouches:
     """What the step (from 1) of the plan's change `address` touched in the rehearsal, with the mode in which an apply locks it.
 
-    The mode is empty for what isn't locked. It includes what didn't exist before the plan.
+    The mode is empty for what isn't locked. It includes what didn't exist before the plan. Of this, the step may change `changes`.
     """
 
     address: str
     step: int
     touches: Mapping[Touched, str]
+    changes: frozenset[Touched] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,11 @@ class Rehearsal:
     steps: tuple[StepTouches, ...] = ()
     objects: Mapping[Touched, Mapping[SchemaObject, str]] = field(default_factory=dict)
     """Of all that `steps` touch, the objects that exist before the plan, with the digests of their definitions."""
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Of the changes that were rehearsed."""
+        return frozenset(address for each in self.done for address in each.addresses)
 
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""

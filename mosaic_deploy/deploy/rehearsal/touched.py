@@ -68,9 +68,13 @@ class TouchWatch:
                 Touched(RELATION, name): _lock_of(held)
                 for name, held in locked.get((step.version, step.number), {}).items()
             }
-            found = names.reached(_words_of(step), {*modes, *changed} & self._groups.keys())
+            named = set(names.named(_words_of(step)))
+            found = names.reached(named | ({*modes, *changed} & self._groups.keys()))
+            touches = {one: modes.get(one, _NO_LOCK) for one in sorted(found)}
+            unseen = {one for one in named if one.kind != RELATION or not modes}
+            strong = {one for one, mode in touches.items() if mode == _CHANGES}
             self.steps.append(
-                StepTouches(address, step.number, {one: modes.get(one, _NO_LOCK) for one in sorted(found)})
+                StepTouches(address, step.number, touches, frozenset(strong | changed | unseen))
             )
 
     @property
@@ -100,8 +104,9 @@ class _Names:
             self._by_word.setdefault("".join(last), []).append(touched)
         self._mentioned: dict[Touched, frozenset[Touched]] = {}
 
-    def reached(self, words: Collection[str], begun: Collection[Touched]) -> set[Touched]:
-        found = {*begun, *self._named(words)}
+    def reached(self, begun: Collection[Touched]) -> set[Touched]:
+        """These and what their definitions mention, directly and through others."""
+        found = {*begun}
         waiting = list(found)
         while waiting:
             new = self._mentions(waiting.pop()) - found
@@ -109,7 +114,7 @@ class _Names:
             waiting += new
         return found
 
-    def _named(self, words: Collection[str]) -> Iterator[Touched]:
+    def named(self, words: Collection[str]) -> Iterator[Touched]:
         for word in words:
             yield from self._by_word.get(word, ())
 
@@ -118,7 +123,7 @@ class _Names:
         if touched not in self._mentioned:
             words = {word for text in self._groups[touched].values() for word in _words(text)}
             self._mentioned[touched] = frozenset(
-                one for one in self._named(words) if touched.kind == ROUTINE or one.kind != RELATION
+                one for one in self.named(words) if touched.kind == ROUTINE or one.kind != RELATION
             )
         return self._mentioned[touched]
 

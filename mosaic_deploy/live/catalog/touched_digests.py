@@ -78,7 +78,7 @@ def rehearsed_names(
     found: dict[tuple[str, int], tuple[TouchedName, ...]] = {}
     for step in reversed(steps):
         found[step.address, step.step] = tuple(
-            _name(touched, rehearsal, lock, again=touched in later)
+            _name(touched, rehearsal, lock, again=touched in later and touched in step.changes)
             for touched, lock in sorted(step.touches.items())
         )
         later |= step.touches.keys()
@@ -92,7 +92,8 @@ def _as_one(steps: Sequence[StepTouches]) -> tuple[StepTouches, ...]:
     for step in migrations:
         for touched, lock in step.touches.items():
             touches[touched] = max(touches.get(touched, ""), lock, key=LOCKS.index)
-    first = StepTouches(migrations[0].address, migrations[0].step, touches)
+    changes = frozenset[Touched]().union(*(step.changes for step in migrations))
+    first = StepTouches(migrations[0].address, migrations[0].step, touches, changes)
     return (first, *(step for step in steps if not step.address.startswith(_MIGRATION)))
 
 

@@ -112,6 +112,8 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         compiled.add(*leftovers(step.sql.statements))
         ended = f"{held.load}{RESTORE_OWN}{compared.after}{held.measure}{'' if session.existing is None else NOTE_END}"
         ended += observe_sql(session.schema, f"'version', '{step.version}', 'step', {step.number}")
+        # Both set a search_path of their own, which the next step would take for the connection's.
+        ended += RESTORE_OWN if compared.after or held.measure else ""
         compiled.add(
             _do_block(
                 f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"

@@ -40,6 +40,10 @@ def _recordset(variable: str) -> str:
     return f"pg_catalog.jsonb_to_recordset({variable}) AS r ({_COLUMNS})"
 
 
+_QUALIFIED = (
+    "pg_catalog.concat(CASE n.nspname WHEN 'public' THEN '' ELSE pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' END, "
+    "pg_catalog.quote_ident(c.relname))"
+)
 _ID = "r.kind || ' ' || r.key"
 _LOCK_TEXTS = f"""SELECT pg_catalog.format('LOCK TABLE ONLY %I.%I IN %s MODE', r.schema, r.name, r.lock)
         FROM {_recordset("rehearsed")} JOIN pg_catalog.pg_namespace n ON n.nspname = r.schema
@@ -139,22 +143,19 @@ def _before(
 
 
 def _after(reader: SchemaReader, rehearsed: str, deploy_id: str) -> str:
-    """Notes what the step touched in the rehearsal and a later step touches too, and the relations that it changed only here."""
-    watched = json_literal([one.as_json() for one in reader.watched])
+    """Notes how the step leaves what a later step touches: what it may have changed in the rehearsal, and the relations that it
+    has locked for a change only here."""
+    watched = json_literal({one.key: one.as_json() for one in reader.watched})
     modes = ", ".join(f"'{mode}'" for mode in STRONG_MODES)
-    locked = (
-        "SELECT l.relation FROM pg_catalog.pg_locks l WHERE l.pid = pg_catalog.pg_backend_pid() "
-        f"AND l.locktype = 'relation' AND l.mode IN ({modes})"
-    )
     return f"""    rehearsed := NULLIF({rehearsed}, '[]');
     IF rehearsed IS NOT NULL THEN
 {_set(reader.settings)}      SELECT pg_catalog.jsonb_agg(t.one) INTO names_wanted FROM (
         SELECT e.one FROM pg_catalog.jsonb_array_elements(rehearsed) AS e(one) WHERE e.one ? 'again'
-        UNION ALL SELECT e.one FROM pg_catalog.jsonb_array_elements({watched}) AS e(one)
-          JOIN pg_catalog.pg_namespace n ON n.nspname = e.one ->> 'schema'
-          JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = e.one ->> 'name'
-          WHERE c.oid IN ({locked})
-          AND NOT EXISTS (SELECT FROM {_recordset("rehearsed")} WHERE r.kind = 'relation' AND r.key = e.one ->> 'key')) t;
+        UNION SELECT {watched}::pg_catalog.jsonb -> ({_QUALIFIED}) FROM pg_catalog.pg_locks l
+          JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ({modes})
+          AND {watched}::pg_catalog.jsonb ? ({_QUALIFIED}) AND NOT EXISTS (SELECT FROM {_recordset("rehearsed")}
+            WHERE r.kind = 'relation' AND r.key = {_QUALIFIED} AND r.again)) t;
       IF names_wanted IS NOT NULL THEN
 {_read_now(reader)}        INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
         SELECT '{LEFT}', pg_catalog.jsonb_object_agg({_ID}, COALESCE(schema_now -> ({_ID}), '["", []]')), {literal(deploy_id)},
@@ -170,12 +171,11 @@ def observe_sql(reader: SchemaReader, which: str) -> str:
     """PL/pgSQL at the end of a step in a rehearsal: reports the relations that its transaction has locked, with the modes."""
     if not reader.observes:
         return ""
-    held = """SELECT pg_catalog.json_agg(pg_catalog.json_build_array(CASE n.nspname WHEN 'public' THEN ''
-      ELSE pg_catalog.quote_ident(n.nspname) OPERATOR(pg_catalog.||) '.' END OPERATOR(pg_catalog.||) pg_catalog.quote_ident(c.relname), l.mode))
+    held = f"""SELECT pg_catalog.json_agg(pg_catalog.json_build_array({_QUALIFIED}, l.mode))
     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.relation
     JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
     WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) 'relation'
-    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p,f,v,m,S}') AND n.nspname OPERATOR(pg_catalog.!~) '^pg_'
-    AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{information_schema,mosaic_deploy}')"""
+    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p,f,v,m,S}}') AND n.nspname OPERATOR(pg_catalog.!~) '^pg_'
+    AND n.nspname OPERATOR(pg_catalog.<>) ALL ('{{information_schema,mosaic_deploy}}')"""
     facts = f"pg_catalog.json_build_object({which}, '{OBSERVED}', ({held}))::text"
     return f"    RAISE INFO USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, {facts});\n"
