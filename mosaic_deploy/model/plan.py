@@ -105,6 +105,13 @@ class Plan:
         )
 
     @property
+    def denials(self) -> tuple[Problem, ...]:
+        """Why the policy blocks the plan, also if it requires a rehearsal that wasn't possible."""
+        if self.rehearsal_rule and self.rehearsal and (reason := self.unrehearsed):
+            return (*self.denied, Problem(f"not rehearsed: {reason}", self.rehearsal_rule, "policy.rehearsed"))
+        return self.denied
+
+    @property
     def unproven(self) -> str:
         """Why the plan's SQL isn't proven by its rehearsal and its checks on live rows; empty if it is, or runs none."""
         sql = {change.address for change in self.changes if isinstance(change, RunsSql)}

@@ -59,7 +59,10 @@ def rehearse_plan(
     try:
         with _stage(session) as stage:
             return rehearsal.rehearse(session.api, stage, planned, command or _command_without_option())
-    except RehearsalFailed:
+    except RehearsalFailed as error:
+        if required:
+            error.next_actions = ()
+            error.hint = f"correct {error.location.file if error.location else 'it'}; policy.rehearsed is required, so it isn't applied otherwise"
         raise
     except MosaicError as error:
         return rehearsal.not_rehearsed(planned, error.message)
