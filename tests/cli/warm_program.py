@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,15 @@ class WarmProgram:
         self._listener.close()
 
     def run(
-        self, arguments: tuple[str, ...], env: Mapping[str, str], cwd: Path, text: str, timeout: float
+        self,
+        arguments: tuple[str, ...],
+        env: Mapping[str, str],
+        cwd: Path,
+        text: str,
+        timeout: float,
+        started: Callable[[int], object] = lambda _: None,
     ) -> subprocess.CompletedProcess[str]:
-        """Like `subprocess.run` with captured output."""
+        """Like `subprocess.run` with captured output. `started` is called with the process ID."""
         command = [sys.executable, "-m", "mosaic_deploy", *arguments]
         head = {"argv": ["mosaic-deploy", *arguments], "env": dict(env), "cwd": str(cwd)}
         pipes = [os.pipe() for _ in range(3)]
@@ -62,6 +68,7 @@ class WarmProgram:
             threads.submit(_write, stdin, text)
             out, err = (threads.submit(_read, number) for number in (stdout, stderr))
             pid = int(connection.recv(100))
+            started(pid)
             try:
                 code = int(connection.recv(100))
             except TimeoutError:

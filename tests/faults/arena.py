@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.platform.machine.ports import free_port
+from tests.cli.warm_program import WarmProgram
 from tests.faults.fault import Strike
 from tests.faults.proxy import Proxy
 from tests.faults.state import Reader
@@ -45,9 +46,11 @@ class Arena:
             next(self._postgres.glob("installation-*/**/bin/pg_dump")),
         )  # fmt: skip
         self.proxy = Proxy(self.port)
+        self.program = WarmProgram(folder)
 
     def close(self) -> None:
         self.recover()
+        self.program.close()
         self.proxy.close()
         run_platform(self.home, "reset")
 

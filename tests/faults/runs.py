@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,33 +45,66 @@ class Ended:
 
 def run(arena: Arena, folder: Path, aim: Aim, *arguments: str, impatient: bool = False) -> Ended:
     """Runs `mosaic-deploy ARGUMENTS` in `folder` with the fault of `aim`."""
+    process: Future[int] = Future()
+
+    def strike(kind: Strike) -> None:
+        arena.strike(kind, process.result(TIME_LIMIT), folder.parent.name)
+        if kind is Strike.KILL:
+            _wait_for_end(process.result())
+
+    aim.strike = strike
+    arena.proxy.aim(aim)
+    # With a full disk a new project isn't ready for minutes, and the run waits for it.
+    full = arena.recover if aim.fault and aim.fault.fills_disk else None
+    try:
+        if impatient or full:
+            return _run_program(arena, folder, arguments, process.set_result, full, impatient=impatient)
+        environment = arena.environment(folder.parent)
+        done = arena.program.run(arguments, environment, folder, "", TIME_LIMIT, process.set_result)
+    except subprocess.TimeoutExpired as expired:
+        return Ended(None, {}, f"{expired.output}{expired.stderr}")
+    return Ended(done.returncode, _document(done.stdout, done.stderr), done.stdout + done.stderr)
+
+
+def _run_program(
+    arena: Arena,
+    folder: Path,
+    arguments: tuple[str, ...],
+    started: Callable[[int], object],
+    full: Callable[[], None] | None,
+    *,
+    impatient: bool,
+) -> Ended:
+    """The same in a program of its own. After the time limit `full` frees the disk, and it has the time limit again."""
     module = "tests.faults.impatient" if impatient else "mosaic_deploy"
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments], cwd=folder, env=arena.environment(folder.parent),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-
-        def strike(kind: Strike) -> None:
-            arena.strike(kind, process.pid, folder.parent.name)
-            if kind is Strike.KILL:
-                process.wait(TIME_LIMIT)
-
-        aim.strike = strike
-        arena.proxy.aim(aim)
+        started(process.pid)
         try:
             try:
                 out, err = process.communicate(timeout=TIME_LIMIT)
             except subprocess.TimeoutExpired:
-                # With a full disk a new project isn't ready for minutes, and the run waits for it.
-                if not (aim.fault and aim.fault.fills_disk):
+                if not full:
                     raise
-                arena.recover()
+                full()
                 out, err = process.communicate(timeout=TIME_LIMIT)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
             return Ended(None, {}, out + err)
     return Ended(process.returncode, _document(out, err), out + err)
+
+
+def _wait_for_end(process: int) -> None:
+    ends = time.monotonic() + TIME_LIMIT
+    while time.monotonic() < ends:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
 
 
 def _document(out: str, err: str) -> dict[str, Any]:

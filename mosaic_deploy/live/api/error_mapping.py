@@ -64,6 +64,7 @@ _BLOCKED_HINT = (
 )
 _GAVE_UP = frozenset({408, 425, 499})
 """Statuses below 500 of a gateway that gave up on a request, which may have taken effect."""
+_INSUFFICIENT_STORAGE = 507
 _NOT_POSTGRESQL = frozenset({401, 403, 404, 405, 413, 429, 502, 503, 504}) | _GAVE_UP
 
 
@@ -252,7 +253,12 @@ def _error_for_status(message: str, common: errors.ApiErrorFields) -> errors.Api
     return kind(f"{common['operation']}: {message} (HTTP {status})", **common)
 
 
+PLATFORM_FULL_HINT = f"free space on the platform's disk or get more, {_RERUN_HINT}"
+
+
 def _server_failed(message: str, common: errors.ApiErrorFields) -> errors.ServerFailed:
+    if common["status"] == _INSUFFICIENT_STORAGE:
+        common = {**common, "hint": PLATFORM_FULL_HINT}
     return errors.ServerFailed(f"{common['operation']}: {message} (HTTP {common['status']})", **common)
 
 

@@ -9,7 +9,12 @@ import httpx
 
 from mosaic_deploy import errors
 from mosaic_deploy.live.api.endpoints import Operation
-from mosaic_deploy.live.api.error_mapping import ASK_OPERATOR_HINT, WEB_PAGE_HINT, is_server_failure
+from mosaic_deploy.live.api.error_mapping import (
+    ASK_OPERATOR_HINT,
+    PLATFORM_FULL_HINT,
+    WEB_PAGE_HINT,
+    is_server_failure,
+)
 from mosaic_deploy.live.api.responses import retry_after
 
 MAX_ATTEMPTS = 5
@@ -102,6 +107,8 @@ def with_retry_hint(
     hint = "run the same command again; it first checks what is live"
     if not operation.idempotent:
         hint = "check whether it took effect before you run the command again, which would repeat it"
+    if error.hint == PLATFORM_FULL_HINT:
+        return error
     if error.hint == ASK_OPERATOR_HINT:
         hint = f"{ASK_OPERATOR_HINT}; then {hint}"
     elif error.retry_after:

@@ -125,6 +125,18 @@ def test_a_platform_that_never_says_how_long_to_wait() -> None:
     assert error.hint == "wait some minutes, then run the same command again; completed changes are kept"
 
 
+@pytest.mark.parametrize("kind", ["static", "storage"])
+@pytest.mark.parametrize(
+    "body", ['{"success": false, "error": {"code": "disk_full", "message": "the disk is full"}}', "full"]
+)
+def test_a_full_disk_of_the_platform(kind: str, body: str) -> None:
+    error = Platform(answer(507, body)).upload(kind)
+    assert isinstance(error, ServerFailed)
+    assert error.hint == (
+        "free space on the platform's disk or get more, then run the same command again; completed changes are kept"
+    )
+
+
 def sql_error(refusal: Respond) -> tuple[Exception, Platform]:
     platform = Platform(refusal)
     transport = httpx.MockTransport(platform)
