@@ -108,7 +108,10 @@ class Plan:
     def denials(self) -> tuple[Problem, ...]:
         """Why the policy blocks the plan, also if it requires a rehearsal that wasn't possible."""
         if self.rehearsal_rule and self.rehearsal and (reason := self.unrehearsed):
-            return (*self.denied, Problem(f"not rehearsed: {reason}", self.rehearsal_rule, "policy.rehearsed"))
+            return (
+                *self.denied,
+                Problem(f"not rehearsed: {reason}", self.rehearsal_rule, "policy.rehearsed"),
+            )
         return self.denied
 
     @property
