@@ -42,6 +42,7 @@ from mosaic_deploy.live.api.projects import read_projects
 from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.database.read_only import run_read_only
 from mosaic_deploy.live.find_project import find_existing_project
+from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.quantities import age_text
 from mosaic_deploy.source.manifest.read import try_read_manifest, try_read_manifest_text
 
@@ -66,8 +67,7 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
 def plan(target: ToolTarget) -> Document:
     """The plan, with the fingerprint that `apply` needs."""
     with target.open("plan") as session:
-        planned = session.rehearse(_make_plan(session), None, command=session.scope.command("plan"))
-        return plan_document(planned.plan)
+        return plan_document(_rehearse(session, _make_plan(session)).plan)
 
 
 def apply(target: ToolTarget, fingerprint: str) -> Document:
@@ -84,6 +84,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
             return _already_applied(planned)
         if not same:
             raise _stale_error(session, planned, fingerprint)
+        planned = _rehearse(session, planned)
         _refuse_unapproved(session, planned, target.allow)
         options = deploy.ApplyOptions(
             holder=f"{holder()}, by an agent",
@@ -181,6 +182,12 @@ def explain(code: str) -> Document:
 def _make_plan(session: Session) -> deploy.PreparedPlan:
     options = deploy.PlanOptions(compare_commit=commit_comparison(session.manifest))
     return session.make_plan(options)
+
+
+def _rehearse(session: Session, planned: deploy.PreparedPlan) -> deploy.PreparedPlan:
+    """If agents may apply only proven plans, also the first deploy to the embedded platform. Raises RehearsalFailed."""
+    proven = (session.manifest.policy or PolicySpec()).agents == "proven"
+    return session.rehearse(planned, None, always=proven, command=session.scope.command("plan"))
 
 
 def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:

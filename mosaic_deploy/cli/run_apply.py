@@ -172,7 +172,12 @@ def _make_plan(screen: Screen, session: Session, deploy_options: DeployOptions) 
 
 
 def _rehearse(session: Session, deploy_options: DeployOptions, planned: PreparedPlan) -> PreparedPlan:
-    return planned if deploy_options.saved_plan else session.rehearse(planned, deploy_options.rehearse)
+    saved_plan = deploy_options.saved_plan
+    return (
+        saved_plan.with_rehearsal(planned)
+        if saved_plan
+        else session.rehearse(planned, deploy_options.rehearse)
+    )
 
 
 def _apply_events(

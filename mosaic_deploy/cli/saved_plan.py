@@ -135,6 +135,13 @@ class SavedPlan:
             )
         return True
 
+    def with_rehearsal(self, planned: PreparedPlan) -> PreparedPlan:
+        """The plan with the rehearsal that was saved: each step is compared with it."""
+        from mosaic_deploy.cli.render.schema_documents import parse_rehearsal
+
+        rehearsal = parse_rehearsal(self.document["rehearsal"])
+        return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
+
     @property
     def compare_bytes(self) -> bool:
         """Whether the plan compared the bytes of live files (`plan --compare-bytes`)."""

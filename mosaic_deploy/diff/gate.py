@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mosaic_deploy.diff.policy import destructive_hazards
-from mosaic_deploy.model.approval import DESTRUCTIVE, Approval, agent_approvals, required_approvals
+from mosaic_deploy.model.approval import DESTRUCTIVE, PROOF, Approval, agent_approvals, required_approvals
 from mosaic_deploy.model.change import RunsSql
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
@@ -85,4 +85,6 @@ def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[A
     approvals = required_approvals(plan.changes, destroying, plan.live_counts)
     if actor.is_agent and rule != "allow":
         approvals = (*approvals, *agent_approvals(plan.changes, plan.live_counts))
+    if actor.is_agent and (policy or PolicySpec()).agents == "proven" and (reason := plan.unproven):
+        approvals = (Approval(PROOF, PROOF, f"{reason}, and policy.agents is proven"), *approvals)
     return tuple(approval for approval in approvals if approval.allow not in actor.allow)

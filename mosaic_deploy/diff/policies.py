@@ -12,6 +12,8 @@ from mosaic_deploy.model.manifest_identity import same_manifest, vaguer_names
 DEFAULT_POLICY = PolicySpec()
 _STRICTNESS = ("allow", "confirm", "deny")
 _DRIFT_STRICTNESS = ("warn", "deny")
+_REHEARSED_STRICTNESS = ("optional", "required")
+_AGENTS_STRICTNESS = ("any", "proven")
 
 
 def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicySpec:
@@ -24,6 +26,8 @@ def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicyS
         protected_tables=tuple(dict.fromkeys((*one.protected_tables, *other.protected_tables))),
         max_deletes=min(limits, default=None),
         drift=max(one.drift, other.drift, key=_DRIFT_STRICTNESS.index),
+        rehearsed=max(one.rehearsed, other.rehearsed, key=_REHEARSED_STRICTNESS.index),
+        agents=max(one.agents, other.agents, key=_AGENTS_STRICTNESS.index),
     )
 
 
@@ -43,6 +47,10 @@ def _loosened(before: PolicySpec, after: PolicySpec) -> Iterator[str]:
         yield f"max_deletes: {limit} → {'no limit' if most is None else most}"
     if _DRIFT_STRICTNESS.index(after.drift) < _DRIFT_STRICTNESS.index(before.drift):
         yield f"drift: {before.drift} → {after.drift}"
+    if _REHEARSED_STRICTNESS.index(after.rehearsed) < _REHEARSED_STRICTNESS.index(before.rehearsed):
+        yield f"rehearsed: {before.rehearsed} → {after.rehearsed}"
+    if _AGENTS_STRICTNESS.index(after.agents) < _AGENTS_STRICTNESS.index(before.agents):
+        yield f"agents: {before.agents} → {after.agents}"
 
 
 def _with_schema(table: str) -> str:
@@ -73,11 +81,19 @@ def record_with(record: object, manifest: str, policy: PolicySpec | None) -> dic
 
 
 def _as_record(policy: PolicySpec) -> dict[str, object]:
-    """Without `drift` if it is the default, as in records from before there was one."""
+    """Without the fields of _LATER_FIELDS that are the default, as in records from before there were any."""
     facts = {**asdict(policy), "protected_tables": list(policy.protected_tables)}
-    if policy.drift == DEFAULT_POLICY.drift:
-        del facts["drift"]
+    for name in _LATER_FIELDS:
+        if facts[name] == getattr(DEFAULT_POLICY, name):
+            del facts[name]
     return facts
+
+
+_LATER_FIELDS = {
+    "drift": _DRIFT_STRICTNESS,
+    "rehearsed": _REHEARSED_STRICTNESS,
+    "agents": _AGENTS_STRICTNESS,
+}
 
 
 def _policies(record: object) -> Mapping[str, PolicySpec]:
@@ -94,5 +110,5 @@ def _parse(value: object) -> PolicySpec | None:
         value["destructive"],
         tuple(map(str, tables)) if isinstance(tables, list) else (),
         most if isinstance(most, int) else None,
-        value["drift"] if value.get("drift") in _DRIFT_STRICTNESS else DEFAULT_POLICY.drift,
+        **{name: value[name] for name, values in _LATER_FIELDS.items() if value.get(name) in values},
     )

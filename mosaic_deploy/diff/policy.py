@@ -13,13 +13,15 @@ from mosaic_deploy.errors import (
     MosaicError,
     NextAction,
     OverwriteUnconfirmed,
+    PlanUnproven,
     PolicyDenied,
     PolicyUnconfirmed,
     Problem,
     PruneUnconfirmed,
+    RehearsalRequired,
 )
-from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, POLICY, PRUNE, Approval
-from mosaic_deploy.model.change import Delete, LoosenPolicy
+from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, POLICY, PROOF, PRUNE, Approval
+from mosaic_deploy.model.change import Delete, LoosenPolicy, RollBackMigration
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
@@ -45,7 +47,10 @@ def apply_policy(
     to_confirm = destructive if policy.destructive == "confirm" else ()
     lost = loosened(recorded, policy) if recorded else ""
     changes = (LoosenPolicy(lost), *plan.changes) if lost else plan.changes
-    return replace(plan, changes=changes, hazards=hazards, denied=denied, to_confirm=to_confirm)
+    rule = manifest.locate("policy.rehearsed") if policy.rehearsed == "required" else None
+    return replace(
+        plan, changes=changes, hazards=hazards, denied=denied, to_confirm=to_confirm, rehearsal_rule=rule
+    )
 
 
 def destructive_hazards(hazards: Sequence[Hazard]) -> tuple[Hazard, ...]:
@@ -53,7 +58,13 @@ def destructive_hazards(hazards: Sequence[Hazard]) -> tuple[Hazard, ...]:
 
 
 def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
-    """Raises PolicyDenied if the policy denies the plan. No option overrides it."""
+    """Raises PolicyDenied if the policy denies the plan, or RehearsalRequired. No option overrides it."""
+    if plan.rehearsal_rule and (reason := plan.unrehearsed):
+        raise RehearsalRequired(
+            f"the manifest's policy requires a rehearsal of {subject}: {reason}",
+            location=plan.rehearsal_rule,
+            hint=_rehearsal_hint(plan),
+        )
     if plan.denied:
         raise PolicyDenied(
             f"the manifest's policy forbids {subject}",
@@ -62,11 +73,23 @@ def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
         )
 
 
+def _rehearsal_hint(plan: Plan) -> str:
+    if any(isinstance(change, RollBackMigration) for change in plan.changes):
+        return "write a migration that undoes it, and apply that"
+    if plan.rehearsal and plan.rehearsal.differences:
+        return (
+            "the plan lists the differences: undo them in the database or bring the files in line; "
+            "otherwise set policy.rehearsed to optional, which needs approval"
+        )
+    return "remove what prevents the rehearsal, or set policy.rehearsed to optional, which needs approval"
+
+
 _UNCONFIRMED: dict[str, type[MosaicError]] = {
     DESTRUCTIVE: DestructiveUnconfirmed,
     PRUNE: PruneUnconfirmed,
     OVERWRITE: OverwriteUnconfirmed,
     POLICY: PolicyUnconfirmed,
+    PROOF: PlanUnproven,
 }
 
 

@@ -95,6 +95,18 @@ class OverwriteUnconfirmed(MosaicError):
     code = "overwrite_unconfirmed"
 
 
+class RehearsalRequired(MosaicError):
+    """The policy requires a rehearsal of the plan's migrations, and there was none. Nothing was changed."""
+
+    code = "rehearsal_required"
+
+
+class PlanUnproven(MosaicError):
+    """The policy lets agents apply only rehearsed plans whose checks on data pass. A person can apply this one."""
+
+    code = "plan_unproven"
+
+
 class PolicyUnconfirmed(MosaicError):
     """The manifest's policy forbids less than that of the last deploy, and this wasn't approved."""
 

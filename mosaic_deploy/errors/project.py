@@ -132,6 +132,12 @@ class EffectsNotMeasured(MigrationError):
     code = "effects_not_measured"
 
 
+class SchemaChanged(MigrationError):
+    """What a migration touches was changed since the plan was rehearsed. Nothing of its next step ran."""
+
+    code = "schema_changed"
+
+
 class DraftFailed(StatementFailed):
     """PostgreSQL rejected a statement of draft.sql on a copy of the database. The real one is unchanged."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mosaic_deploy.model.effects import StepTouches, Touched
 from mosaic_deploy.model.hazard import Hazard, RowCheck
 from mosaic_deploy.model.quantities import amount_text, size_text
 
@@ -269,9 +270,17 @@ class Rehearsal:
     found: tuple[Hazard, ...] = ()
     """What it saw, and no rule has reported."""
     unmade_checks: int = 0
+    steps: tuple[StepTouches, ...] = ()
+    objects: Mapping[Touched, Mapping[SchemaObject, str]] = field(default_factory=dict)
+    """Of all that `steps` touch, the objects that exist before the plan, with the digests of their definitions."""
 
     def size_of(self, item: SchemaObject) -> LiveSize | None:
         return next((size for size in self.sizes if size.object == item), None)
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Of the changes that were rehearsed."""
+        return frozenset(address for each in self.done for address in each.addresses)
 
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""

@@ -126,3 +126,29 @@ def _parse_table(found: Mapping[str, object]) -> TableEffect:
         names("types_changed"),
         bool(found.get("unprotected")),
     )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Touched:
+    """What a step touches: a `relation` with its columns, constraints, indexes, triggers, policies, rules and grants; all routines
+    of a name (`routine`); a `type` or domain. `name` is an SQL name without `public.` and arguments.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTouches:
+    """What the step (from 1) of the plan's change `address` touched in the rehearsal, with the mode in which an apply locks it.
+
+    The mode is empty for what isn't locked. It includes what didn't exist before the plan. Of this, the step may change `changes`.
+    """
+
+    address: str
+    step: int
+    touches: Mapping[Touched, str]
+    changes: frozenset[Touched] = frozenset()

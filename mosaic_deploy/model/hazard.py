@@ -80,6 +80,11 @@ class RowCheck:
     address: str = ""
 
     @property
+    def passes(self) -> bool:
+        """Whether no live row violates it."""
+        return self.rows == 0
+
+    @property
     def fails(self) -> bool:
         """Whether the migration would fail on the live rows."""
         return bool(self.rows) and not self.written

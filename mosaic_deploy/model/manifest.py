@@ -155,7 +155,7 @@ def _variable_values(value: object) -> Iterator[VariableValue]:
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
     """Limits on what an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None is no limit; `drift` is
-    `warn` or `deny`.
+    `warn` or `deny`; `rehearsed` is `optional` or `required`; `agents` is `any` or `proven`.
 
     `protected_tables` are names as in the catalog: `orders` (in `public`) or `app.orders`.
     """
@@ -164,6 +164,8 @@ class PolicySpec:
     protected_tables: tuple[str, ...] = ()
     max_deletes: int | None = None
     drift: str = "warn"
+    rehearsed: str = "optional"
+    agents: str = "any"
 
 
 @dataclass(frozen=True, slots=True)

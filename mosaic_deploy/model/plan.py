@@ -10,10 +10,18 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from mosaic_deploy.errors import Problem
+from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
 from mosaic_deploy.model.catalog import Rehearsal, SchemaDrift
-from mosaic_deploy.model.change import Action, Change, Delete, LoosenPolicy, RollBackMigration, RunsSql
+from mosaic_deploy.model.change import (
+    Action,
+    ApplyMigration,
+    Change,
+    Delete,
+    LoosenPolicy,
+    RollBackMigration,
+    RunsSql,
+)
 from mosaic_deploy.model.hazard import Hazard, worst_first
 from mosaic_deploy.model.snapshot import Project
 
@@ -79,6 +87,48 @@ class Plan:
 
     rehearsal: Rehearsal | None = None
     """What the pending migrations did in a rehearsal; None if none was made or wanted."""
+    rehearsal_rule: Location | None = None
+    """Where the manifest requires a rehearsal; None if it doesn't."""
+
+    @property
+    def unrehearsed(self) -> str:
+        """Why the plan's migrations weren't rehearsed; empty if they were, or there are none."""
+        if any(isinstance(change, RollBackMigration) for change in self.changes):
+            return "down migrations can't be rehearsed"
+        pending = {change.address for change in self.changes if isinstance(change, ApplyMigration)}
+        if not pending:
+            return ""
+        if self.rehearsal is None:
+            return "no rehearsal was made"
+        return self.rehearsal.not_rehearsed or (
+            "" if pending <= self.rehearsal.addresses else "the rehearsal was of other migrations"
+        )
+
+    @property
+    def denials(self) -> tuple[Problem, ...]:
+        """Why the policy blocks the plan, also if it requires a rehearsal that wasn't possible."""
+        if self.rehearsal_rule and self.rehearsal and (reason := self.unrehearsed):
+            return (
+                *self.denied,
+                Problem(f"not rehearsed: {reason}", self.rehearsal_rule, "policy.rehearsed"),
+            )
+        return self.denied
+
+    @property
+    def unproven(self) -> str:
+        """Why the plan's SQL isn't proven by its rehearsal and its checks on live rows; empty if it is, or runs none."""
+        sql = {change.address for change in self.changes if isinstance(change, RunsSql)}
+        found = self.rehearsal or Rehearsal()
+        failing = next((check for check in found.row_checks if not check.passes), None)
+        if sql <= found.addresses and failing is None:
+            return ""
+        if reason := self.unrehearsed:
+            return f"runs migrations that weren't rehearsed ({reason})"
+        if failing is None:
+            return "runs seeds that weren't rehearsed"
+        if failing.rows is None:
+            return f"adds a constraint that wasn't checked on the live rows ({failing.constraint}: {failing.reason})"
+        return f"adds a constraint that live rows violate ({failing.constraint})"
 
     @property
     def findings(self) -> tuple[Hazard, ...]:

@@ -263,3 +263,47 @@ def test_the_history_names_the_agent_and_what_its_person_allowed(session, folder
         }
 
     session(conversation, "--allow", "overwrite")
+
+
+def test_only_proven_plans(session, folder: Path) -> None:
+    original = (folder / "mosaic.yaml").read_text()
+    add_policy(folder, "{agents: proven}")
+    commit(folder)
+
+    async def conversation(client: Client) -> None:
+        assert (await apply(client))["error"] is None, "also the first deploy is rehearsed"
+        (folder / "mosaic.yaml").write_text(original)
+        (folder / "sql/2_c.sql").write_text("alter table t add c int;")
+        planned = await call(client, "plan", local=True)
+        [step] = planned["rehearsal"]["steps"]
+        assert step["touches"][0]["name"] == "t"
+        assert (await apply(client))["error"] is None
+        (folder / "sql/3_check.sql").write_text("alter table t add exclude (id with =);")
+        refused = (await apply(client))["error"]
+        assert refused["code"] == "plan_unproven"
+        assert "wasn't checked on the live rows" in refused["message"]
+        assert refused["next_actions"][0]["needs_person"]
+
+    session(conversation, rehearse="")
+
+
+def test_plans_that_were_not_rehearsed_are_not_proven(session, folder: Path) -> None:
+    add_policy(folder, "{agents: proven}")
+
+    async def conversation(client: Client) -> None:
+        refused = (await apply(client))["error"]
+        assert refused["code"] == "plan_unproven"
+        assert "weren't rehearsed" in refused["message"]
+
+    session(conversation, rehearse="0")
+
+
+def test_a_required_rehearsal(session, folder: Path) -> None:
+    add_policy(folder, "{rehearsed: required}")
+
+    async def conversation(client: Client) -> None:
+        refused = (await apply(client))["error"]
+        assert refused["code"] == "rehearsal_required"
+        assert "MOSAIC_REHEARSE is 0" in refused["message"]
+
+    session(conversation, rehearse="0")

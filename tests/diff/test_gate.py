@@ -5,15 +5,18 @@ from __future__ import annotations
 from mosaic_deploy.diff.gate import Actor, needs_person
 from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.errors import Location
+from mosaic_deploy.model.catalog import Rehearsal, RehearsedChange
 from mosaic_deploy.model.change import (
     Action,
+    ApplyMigration,
     Change,
     DeleteStatic,
     DeleteStorageFile,
     PutStatic,
     PutStorageFile,
+    RunSeed,
 )
-from mosaic_deploy.model.hazard import Hazard, HazardSeverity
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity, RowCheck
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
@@ -70,3 +73,36 @@ def test_the_stricter_policy_forbids_what_either_forbids() -> None:
     assert stricter_policy(other, one) == PolicySpec("deny", ("b", "a"), 5)
     assert stricter_policy(one, None) == PolicySpec("confirm", ("a",), 5)
     assert stricter_policy(None, None) == PolicySpec()
+
+
+MIGRATION = ApplyMigration("1", "1.sql", "c", "s", 1)
+SEED = RunSeed("seeds/1.sql", "0" * 64, 1, Action.ADD, "new")
+
+
+def unproven(*changes: Change, checks: tuple[RowCheck, ...] = (), done: tuple[str, ...] = ()) -> str:
+    """Why a person must apply the plan, if only proven ones are for agents; people may apply all."""
+    rehearsal = Rehearsal((RehearsedChange(done, ()),), row_checks=checks) if done else None
+    plan = Plan(Project("p", "p"), changes, (), "d", "l", 1, rehearsal=rehearsal)
+    policy = PolicySpec(agents="proven")
+    assert needs_person(plan, policy, Actor()) == ()
+    assert needs_person(plan, PolicySpec(), Actor(is_agent=True)) == ()
+    return ", ".join(
+        each.effect for each in needs_person(plan, policy, Actor(frozenset({"destructive"}), is_agent=True))
+    )
+
+
+def test_an_agent_may_apply_only_proven_plans() -> None:
+    ran = (MIGRATION.address, SEED.address)
+    assert unproven(NEW) == ""
+    assert unproven(MIGRATION, SEED, done=ran) == ""
+    assert "no rehearsal was made" in unproven(MIGRATION)
+    assert "the rehearsal was of other migrations" in unproven(MIGRATION, done=("migration:2.sql",))
+    assert "seeds that weren't rehearsed" in unproven(MIGRATION, SEED, done=ran[:1])
+    for check, reason in (
+        (RowCheck("UNIQUE", "unique", "t", 0), ""),
+        (RowCheck("UNIQUE", "unique", "t", 2), "live rows violate"),
+        (RowCheck("UNIQUE", "unique", "t", 2, written=True), "live rows violate"),
+        (RowCheck("EXCLUDE", "exclude", "t", reason="isn't checked"), "wasn't checked on the live rows"),
+    ):
+        found = unproven(MIGRATION, done=ran, checks=(check,))
+        assert (reason in found) if reason else found == ""

@@ -44,7 +44,7 @@ def plan_document(plan: Plan) -> Document:
         "notes": [asdict(note) for note in plan.notes],
         "hazards": [hazard_document(hazard) for hazard in plan.findings],
         "policy": {
-            "denied": [_problem(problem) for problem in plan.denied],
+            "denied": [_problem(problem) for problem in plan.denials],
             "to_confirm": len(plan.to_confirm),
             "to_prune": plan.prune_count,
             "to_overwrite": plan.overwrite_count,

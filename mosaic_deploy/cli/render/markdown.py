@@ -71,7 +71,7 @@ def failed_markdown(error: MosaicError, footer: str, longest: int, rest: Plan | 
 
 
 def _heading(plan: Plan) -> str:
-    sign = "⛔" if plan.denied else "⚠️" if plan.approvals else "📋"
+    sign = "⛔" if plan.denials else "⚠️" if plan.approvals else "📋"
     return f"{sign} {_inline(_plan_title(plan))}: {_inline(summary_line(plan).removeprefix('Plan: ').rstrip('.'))}"
 
 

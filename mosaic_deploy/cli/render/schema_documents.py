@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from mosaic_deploy.model.catalog import LiveSize, Rehearsal, SchemaChange, SchemaDrift, TableLock
+from mosaic_deploy.model.catalog import (
+    LiveSize,
+    Rehearsal,
+    RehearsedChange,
+    SchemaChange,
+    SchemaDrift,
+    SchemaObject,
+    TableLock,
+)
+from mosaic_deploy.model.effects import StepTouches, Touched
 from mosaic_deploy.model.hazard import RowCheck
 
 Document = dict[str, Any]
@@ -51,7 +61,99 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
         "remarks": list(rehearsal.remarks),
         "not_rehearsed": rehearsal.not_rehearsed or None,
         "differences": [schema_change_document(each, bodies=False) for each in rehearsal.differences],
+        "steps": [_step_document(each) for each in rehearsal.steps],
+        "objects": [
+            {
+                "touched": _touched_document(touched),
+                "kind": item.kind,
+                "name": item.name,
+                "of": item.parent or None,
+                "digest": digest,
+            }
+            for touched, objects in rehearsal.objects.items()
+            for item, digest in objects.items()
+        ],
     }
+
+
+def _step_document(step: StepTouches) -> Document:
+    return {
+        "address": step.address,
+        "step": step.step,
+        "touches": [
+            {**_touched_document(touched), "lock": lock or None, "may_change": touched in step.changes}
+            for touched, lock in step.touches.items()
+        ],
+    }
+
+
+def _touched_document(touched: Touched) -> Document:
+    return {"kind": touched.kind, "name": touched.name}
+
+
+def parse_rehearsal(document: Mapping[str, Any] | None) -> Rehearsal | None:
+    """The rehearsal of a `rehearsal_document` that conforms to the schema of saved plans. Definitions that were left out are empty
+    lines."""
+    if document is None:
+        return None
+    objects: dict[Touched, dict[SchemaObject, str]] = {}
+    for each in document["objects"]:
+        item = SchemaObject(each["kind"], each["name"], each["of"] or "")
+        objects.setdefault(Touched(**each["touched"]), {})[item] = each["digest"]
+    return Rehearsal(
+        tuple(
+            RehearsedChange(
+                tuple(each["addresses"]),
+                tuple(map(_parse_change, each["changes"])),
+                tuple(each["notices"]),
+                each["seconds"],
+            )
+            for each in document["done"]
+        ),
+        document["base"] or "",
+        document["result"] or "",
+        document["postgres"] or "",
+        document["live_postgres"] or "",
+        tuple(document["remarks"]),
+        document["not_rehearsed"] or "",
+        tuple(map(_parse_change, document["differences"])),
+        tuple(map(_parse_row_check, document["row_checks"])),
+        steps=tuple(map(_parse_step, document["steps"])),
+        objects=objects,
+    )
+
+
+def _parse_change(document: Mapping[str, Any]) -> SchemaChange:
+    before, after = (document[side] if document[side] is not None else "\n" for side in ("before", "after"))
+    return SchemaChange(
+        SchemaObject(document["kind"], document["name"], document["of"] or ""),
+        None if document["action"] == "add" else before,
+        None if document["action"] == "drop" else after,
+    )
+
+
+def _parse_row_check(document: Mapping[str, Any]) -> RowCheck:
+    return RowCheck(
+        document["constraint"],
+        document["kind"],
+        document["table"],
+        document["rows"],
+        more=document["more"],
+        keys=tuple(document["keys"]),
+        written=not document["final"],
+        reason=document["not_checked"] or "",
+        address=document["address"] or "",
+    )
+
+
+def _parse_step(document: Mapping[str, Any]) -> StepTouches:
+    touches = {Touched(one["kind"], one["name"]): one for one in document["touches"]}
+    return StepTouches(
+        document["address"],
+        document["step"],
+        {touched: one["lock"] or "" for touched, one in touches.items()},
+        frozenset(touched for touched, one in touches.items() if one["may_change"]),
+    )
 
 
 def _row_check_document(check: RowCheck) -> Document:

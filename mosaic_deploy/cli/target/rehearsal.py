@@ -37,16 +37,21 @@ def rehearse_plan(
     """The plan with the result of its rehearsal, or why there is none; unchanged if none is wanted or nothing is pending.
 
     `wanted` is the option's value, None without it: then the variable decides, else all are rehearsed but the first deploy to
-    the embedded platform, which would run the same files twice on the same server. `always`: also that one.
+    the embedded platform, which would run the same files twice on the same server. `always`: also that one. If the policy requires
+    a rehearsal, that is always made, and the plan says if the option or the variable prevents it.
     `command` makes this plan; by default it is the command line. Raises RehearsalFailed, UsageInvalid.
     """
     from mosaic_deploy.deploy import rehearsal
 
     chosen = _from_variable() if wanted is None else wanted
-    if chosen is False or not rehearsal.has_pending_migrations(planned):
+    required = planned.plan.rehearsal_rule is not None
+    if not rehearsal.has_pending_migrations(planned) or (chosen is False and not required):
         return planned
+    if chosen is False:
+        by = f"{VARIABLE} is 0" if wanted is None else "--no-rehearse was given"
+        return rehearsal.not_rehearsed(planned, by)
     is_first = not any(row.steps_done for row in planned.live.snapshot.migrations or ())
-    if chosen is None and is_first and not always and _is_embedded(session):
+    if chosen is None and is_first and not (always or required) and _is_embedded(session):
         return planned
     if missing_packages():
         why = f"the `local` extra isn't installed; to rehearse plans: {install_command('local')}"
@@ -54,12 +59,14 @@ def rehearse_plan(
     try:
         with _stage(session) as stage:
             return rehearsal.rehearse(session.api, stage, planned, command or _command_without_option())
-    except RehearsalFailed:
+    except RehearsalFailed as error:
+        if required:
+            error.next_actions = ()
+            error.hint = f"correct {error.location.file if error.location else 'it'}; policy.rehearsed is required, so it isn't applied otherwise"
         raise
-    except PlatformFailed as error:
-        return rehearsal.not_rehearsed(planned, f"{error.message}; {error.hint}")
     except MosaicError as error:
-        return rehearsal.not_rehearsed(planned, error.message)
+        hint = f"; {error.hint}" if isinstance(error, PlatformFailed) else ""
+        return rehearsal.not_rehearsed(planned, f"{error.message}{hint}")
 
 
 def _command_without_option() -> str:

@@ -95,6 +95,7 @@ class EditDeployer:
         if not planned.has_work:
             self._run_draft(planned, database_changed=False)
             return None
+        planned = self._with_required_rehearsal(planned)
         if missing := self._missing_approvals(planned):
             self.unanswered = True
             try:
@@ -144,6 +145,10 @@ class EditDeployer:
 
         wait_policy = WaitPolicy(self._options.lock_timeout, self._options.force_unlock, local_processes())
         return plan_when_lease_free(self._screen, self.session.api, plan, wait_policy, holder())
+
+    def _with_required_rehearsal(self, planned: PreparedPlan) -> PreparedPlan:
+        """Rehearsed if the policy requires that; saving would wait for it otherwise. Raises RehearsalFailed."""
+        return self.session.rehearse(planned, None) if planned.plan.rehearsal_rule else planned
 
     def _set_project(self, project_id: str) -> None:
         if project_id:

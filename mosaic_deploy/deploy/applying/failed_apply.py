@@ -13,6 +13,7 @@ from mosaic_deploy.errors import (
     MosaicError,
     NextAction,
     PlanStale,
+    SchemaChanged,
     StatementFailed,
 )
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE
@@ -46,7 +47,7 @@ def apply_failed(
 
 
 def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
-    if isinstance(error, PlanStale):
+    if isinstance(error, PlanStale | SchemaChanged):
         return (NextAction("make a new plan", options.retry_command),)
     if isinstance(error, LockHeld) and not options.force_unlock:
         force = NextAction(

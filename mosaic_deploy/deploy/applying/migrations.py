@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mosaic_deploy.deploy.applying.consent_exceeded import consent_exceeded
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
 from mosaic_deploy.deploy.applying.run import Run, migration_session
+from mosaic_deploy.deploy.applying.stopped_step import stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
+from mosaic_deploy.live.catalog.touched_digests import schema_reader
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import Runner
@@ -90,8 +91,10 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         yield ChangeStarted(change)
         rolled_back = _rolled_back_text(change, changes, single_transaction=runner.single_transaction)
         file = parsed[change.version].file.relative_path
-        if exceeded := consent_exceeded(run, failure, file, rolled_back):
-            raise exceeded from None
+        if stopped := stopped_error(run, failure, file, rolled_back):
+            if failure.step.number > change.steps_done + 1:
+                stopped.mutation_state = "partial"
+            raise stopped from None
         error = _migration_failed(
             failure,
             parsed[change.version],
@@ -112,7 +115,8 @@ def apply_migrations(run: Run) -> Iterator[Event]:
 def run_session(run: Run) -> SqlSession:
     """The session of this run, with the manifest's timeouts."""
     manifest, claim = run.planned.desired.manifest, run.claim
-    return replace(migration_session(manifest, claim.token, claim.deploy_id), existing=run.existing())
+    session = migration_session(manifest, claim.token, claim.deploy_id)
+    return replace(session, existing=run.existing(), schema=schema_reader(run.rehearsed()))
 
 
 def checked_step(
@@ -155,6 +159,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
     None carries the file's text if the ledger has it already: a text can be large.
     """
     rows = run.planned.live.snapshot.migrations or ()
+    rehearsed = run.rehearsed()
     recorded = any(row.version == change.version and row.checksum == change.checksum for row in rows)
     hazards = run.planned.plan.hazards
     for step in migration_steps(change, parsed):
@@ -164,6 +169,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             source=None if recorded else step.source,
             sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
             agreed=agreed_effects(run, parsed.file, step.number),
+            touches=rehearsed.get((change.address, step.number), ()),
         )
 
 

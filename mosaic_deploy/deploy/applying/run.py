@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
@@ -10,6 +10,7 @@ from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.api.responses import Row
+from mosaic_deploy.live.catalog.touched_digests import rehearsed_names
 from mosaic_deploy.live.database.existing import read_existing
 from mosaic_deploy.live.ledger.heartbeat import Heartbeat
 from mosaic_deploy.live.ledger.lease import NO_PROCESSES, LocalProcesses, lease_lost_error
@@ -22,6 +23,7 @@ from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.sql.execution.step import SqlSession
 from mosaic_deploy.sql.guard.agreement import Existing
+from mosaic_deploy.sql.guard.rehearsed import TouchedName
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Run:
     apply_command: str = ""
     """As in ApplyOptions, or the same as `retry_command`."""
     _existing: list[Existing] = field(default_factory=list)
+    _rehearsed: list[Mapping[tuple[str, int], tuple[TouchedName, ...]]] = field(default_factory=list)
 
     def existing(self) -> Existing:
         """What existed when the run began, read once before the first SQL of the run."""
@@ -83,6 +86,14 @@ class Run:
             found = read_existing(self.api, self.project.id, claim.token, claim.deploy_id, protected)
             self._existing.append(found)
         return self._existing[0]
+
+    def rehearsed(self) -> Mapping[tuple[str, int], tuple[TouchedName, ...]]:
+        """What each step of a rehearsed plan is compared with, by the change's address and the step's number."""
+        if not self._rehearsed:
+            database = self.planned.desired.manifest.database
+            single = bool(database and database.single_transaction)
+            self._rehearsed.append(rehearsed_names(self.planned.plan.rehearsal, single_transaction=single))
+        return self._rehearsed[0]
 
     @property
     def allows_destroying(self) -> bool:

@@ -11,6 +11,7 @@ from mosaic_deploy.errors import (
     EffectsNotMeasured,
     MigrationFailed,
     MosaicError,
+    SchemaChanged,
     ServerFailed,
     SqlFailed,
 )
@@ -25,7 +26,7 @@ from mosaic_deploy.model.change import (
 from mosaic_deploy.model.event import Event, Noted
 from mosaic_deploy.model.plan import Note, Severity
 
-_REJECTED = (MigrationFailed, SqlFailed, EffectsExceedConsent, EffectsNotMeasured)
+_REJECTED = (MigrationFailed, SqlFailed, EffectsExceedConsent, EffectsNotMeasured, SchemaChanged)
 _CHANGES_SCHEMA = (EnableExtension, ApplyMigration, RunSeed, RollBackMigration)
 
 

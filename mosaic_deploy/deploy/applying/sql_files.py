@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mosaic_deploy.deploy.applying.consent_exceeded import consent_exceeded
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
 from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step, run_session
 from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.applying.stopped_step import stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -51,8 +51,8 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
     except StepFailed as failure:
         file_step = by_version[failure.step.version]
         yield ChangeStarted(file_step.change)
-        if exceeded := consent_exceeded(run, failure, file_step.parsed.file.relative_path, "rolled back"):
-            raise exceeded from None
+        if stopped := stopped_error(run, failure, file_step.parsed.file.relative_path, "rolled back"):
+            raise stopped from None
         raise MigrationFailed(
             f"{failure.message} ({_outcome(file_step, failure)})",
             **failure_facts(failure, file_step.parsed),
@@ -106,4 +106,6 @@ def seed_step(change: RunSeed, parsed: ParsedFile, manifest: str) -> Step:
 def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
     step = seed_step(change, parsed, run.planned.desired.snapshot.manifest)
     checked = checked_step(step.sql, 1, parsed.file, run.planned.plan.hazards)
-    return FileStep(change, replace(step, sql=checked, agreed=agreed_effects(run, parsed.file, 1)), parsed)
+    touches = run.rehearsed().get((change.address, 1), ())
+    agreed = agreed_effects(run, parsed.file, 1)
+    return FileStep(change, replace(step, sql=checked, agreed=agreed, touches=touches), parsed)

@@ -15,6 +15,8 @@ from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, refuse_role_changes
 from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
+from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
+from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -26,6 +28,7 @@ from mosaic_deploy.model.event import StepReport
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.step import Step
+from mosaic_deploy.sql.guard.rehearsed import SchemaReader
 from mosaic_deploy.sql.parse import Statement
 
 _MAX_CATALOGS = 40
@@ -54,9 +57,11 @@ def run_pending(
     planned: PreparedPlan,
     schema: FollowedSchema,
     watch: LockWatch,
+    touched: TouchWatch,
     retry_command: str,
 ) -> tuple[RehearsedChange, ...]:
-    """The results in order. `schema` follows that of the database, `watch` is given what the statements lock.
+    """The results in order. `schema` follows that of the database, `watch` is given what the statements lock, `touched` what the
+    steps touch.
 
     Raises RehearsalFailed for a statement that PostgreSQL rejects, ApiError, and NotRehearsed for what the embedded platform
     doesn't have, but the live server may.
@@ -64,7 +69,7 @@ def run_pending(
     manifest = planned.desired.manifest
     single = bool(manifest.database and manifest.database.single_transaction)
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
-    session = replace(session, watched_oid=watch.relations.last_oid)
+    session = replace(session, watched_oid=watch.relations.last_oid, schema=SchemaReader(observes=True))
     done = []
     migrations, seeds = _migrations(planned), _seeds(planned)
     refuse_role_changes(step for each in (*migrations, *seeds) for step in each.steps)
@@ -76,7 +81,10 @@ def run_pending(
         began = time.monotonic()
         _run(runner, group, retry_command)
         seconds = time.monotonic() - began
+        before = schema.now
         done.append(_result(runner, group, schema.advance(), seconds, watch))
+        ran = [(each.change.address, step) for each in group for step in each.steps]
+        touched.read(ran, runner.reports.relations, schema_changes(before, schema.now), schema.now)
     return tuple(done)
 
 

@@ -21,6 +21,7 @@ from mosaic_deploy.deploy.rehearsal.other_tools import belongs_to_history_table,
 from mosaic_deploy.deploy.rehearsal.pending import run_pending, unmade_checks
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
+from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
@@ -100,7 +101,8 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
             relations = read_names()
             schema, watch = FollowedSchema(base, relations, read_schema, read_names), LockWatch(relations)
             constraints = read_constraints(database) if project else None
-            done = run_pending(database, planned, schema, watch, retry_command)
+            touched = TouchWatch(base)
+            done = run_pending(database, planned, schema, watch, touched, retry_command)
             checks: tuple[RowCheck, ...] = ()
             if constraints and may_restrict(done):
                 checks = check_rows(live, project, planned, constraints, read_constraints(database), done)
@@ -115,6 +117,8 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
                 result=_digest(schema.now),
                 remarks=remarks,
                 unmade_checks=unmade_checks(planned),
+                steps=tuple(touched.steps),
+                objects=touched.objects,
             )
 
 

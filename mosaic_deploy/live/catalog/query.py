@@ -20,8 +20,8 @@ _PARTS = (
     rules.EVENT_TRIGGERS,
     rules.PUBLICATIONS,
     rules.STATISTICS,
-    routines.ROUTINES,
-    routines.TYPES,
+    routines.routines(),
+    routines.types(),
     others.OTHERS,
     others.USER_MAPPINGS,
     others.SUBSCRIPTIONS,
@@ -29,7 +29,7 @@ _PARTS = (
     access.DEFAULT_PRIVILEGES,
     access.COMMENTS,
 )
-_SETTINGS = {
+SETTINGS = {
     "search_path": "public",
     "quote_all_identifiers": "off",
     "TimeZone": "UTC",
@@ -47,7 +47,7 @@ Reading a view's definition waits for a transaction that changes one of its tabl
 """
 _SET = ", ".join(
     f"pg_catalog.set_config('{name}', '{value}', true) AS s{number}"
-    for number, (name, value) in enumerate(_SETTINGS.items())
+    for number, (name, value) in enumerate(SETTINGS.items())
 )
 
 # OFFSET 0 keeps both subqueries apart, and the condition makes the second need the first: so the settings come first.

@@ -24,10 +24,15 @@ _AGGREGATE = """SELECT pg_catalog.concat_ws(' ', 'RETURNS ' || pg_catalog.pg_get
   'INITCOND ' || pg_catalog.quote_literal(g.agginitval), CASE WHEN g.aggsortop <> 0 THEN 'SORTOP '
     || g.aggsortop::pg_catalog.regoperator::text END, 'PARALLEL ' || NULLIF(f.proparallel, 'u')::text)
 FROM pg_catalog.pg_aggregate g WHERE g.aggfnoid = f.oid"""
-ROUTINES = f"""SELECT CASE f.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, {ROUTINE}, '', 0,
+
+
+def routines(source: str = FROM_ROUTINES) -> str:
+    """Functions, procedures and aggregates of a FROM and WHERE with the alias `f`."""
+    return f"""SELECT CASE f.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' ELSE 'function' END, {ROUTINE}, '', 0,
 pg_catalog.concat_ws(' ', {owner_text("f.proowner")},
   CASE f.prokind WHEN 'a' THEN ({_AGGREGATE}) ELSE pg_catalog.pg_get_functiondef(f.oid) END)
-{FROM_ROUTINES}"""
+{source}"""
+
 
 _COLLATE = """(SELECT 'COLLATE ' || pg_catalog.quote_ident(l.collname) FROM pg_catalog.pg_collation l WHERE l.oid = {}
   AND l.oid <> (SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = {}))"""
@@ -70,8 +75,12 @@ _BASE = "pg_catalog.concat_ws(' ', 'BASE', {}, {}, {})".format(
     "CASE WHEN y.typispreferred THEN 'PREFERRED' END",
     "CASE WHEN y.typbyval THEN 'PASSEDBYVALUE' END",
 )
-TYPES = f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, {TYPE}, '', 0, pg_catalog.concat_ws(' ',
+
+
+def types(source: str = FROM_TYPES) -> str:
+    """Types and domains of a FROM and WHERE with the alias `y`."""
+    return f"""SELECT CASE y.typtype WHEN 'd' THEN 'domain' ELSE 'type' END, {TYPE}, '', 0, pg_catalog.concat_ws(' ',
 CASE y.typtype WHEN 'e' THEN {_ENUM} WHEN 'd' THEN {_DOMAIN} WHEN 'r' THEN {_RANGE} WHEN 'c' THEN {_COMPOSITE}
   WHEN 'b' THEN {_BASE} ELSE 'SHELL' END,
 {owner_text("y.typowner")})
-{FROM_TYPES}"""
+{source}"""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.error_mapping import TRANSACTION_TIMEOUT
@@ -17,6 +17,7 @@ from mosaic_deploy.sql.execution.step import StatementPosition, Step
 from mosaic_deploy.sql.guard.agreement import NOT_MEASURED
 
 LOCK_NOT_AVAILABLE = "55P03"
+_DEADLOCK = "40P01"
 _QUERY_CANCELED = "57014"
 
 
@@ -43,6 +44,8 @@ class StepFailed(Exception):
     """The request was too large, so nothing of the step ran."""
     effects: Effects | None = None
     """What the step did beyond what was agreed to, for which it was rolled back; empty if that couldn't be measured."""
+    schema: Mapping[str, object] = field(default_factory=dict)
+    """What the step touches and isn't as rehearsed, so nothing of it ran; as in Failure."""
     wrapped: bool = False
     """The endpoint runs each request in a transaction, so nothing of the step was committed."""
 
@@ -99,7 +102,9 @@ def step_key(step: Step) -> tuple[str, int]:
 def may_get_lock_later(failed: StepFailed) -> bool:
     """Whether the step didn't get a lock and has left nothing, so it can be run again."""
     outside = failed.step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
-    return failed.sqlstate == LOCK_NOT_AVAILABLE and not (outside and may_commit_partially(failed.step))
+    # A deadlock of the comparison with a rehearsal: nothing of the step has begun.
+    waited = failed.sqlstate == LOCK_NOT_AVAILABLE or (failed.sqlstate == _DEADLOCK and not failed.statement)
+    return waited and not (outside and may_commit_partially(failed.step))
 
 
 def step_failed(error: SqlFailed, place: StatementPosition) -> StepFailed:

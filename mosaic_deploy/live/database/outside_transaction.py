@@ -34,6 +34,7 @@ from mosaic_deploy.sql.execution.outside_transaction import (
 )
 from mosaic_deploy.sql.execution.records import record_failure_sql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import index_name
 
@@ -221,7 +222,7 @@ def _claim_step(api: Api, project: str, step: Step, session: SqlSession, *, sent
         api.sql(project, compile_claim(step, session))
     except SqlFailed as error:
         failure = parse_failure(error.message)
-        if failure is None or failure.code == STATEMENT_FAILED:
+        if failure is None or failure.code in (STATEMENT_FAILED, SCHEMA_CHANGED):
             message, hint = (failure.message, failure.hint) if failure else (error.message, error.pg_hint)
             raise NotSent(message, error, hint) from error
         if failure.code not in (STEP_APPLIED, STEP_ATTEMPTED):

@@ -45,6 +45,7 @@ from mosaic_deploy.sql.execution.rewrite import executable_form, first_not_execu
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED
+from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
 
 MAX_STEPS_PER_CALL = 100
 MAX_TEXT_PER_CALL = 512 * 1024
@@ -209,6 +210,8 @@ class Runner:
         committed = tuple(group[:index]) if self.commits_in_block else ()
         if failure.code in (EXCEEDED, NOT_MEASURED):
             return committed, unmeasured_or_exceeding(step, failure)
+        if failure.code == SCHEMA_CHANGED:
+            return committed, StepFailed(step, 0, None, "", schema=failure.schema)
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         return committed, StepFailed(
             step, failure.statement, *facts, context=failure.context, row=failure.row
@@ -224,6 +227,9 @@ class Runner:
             position = 0 if is_wrapped(step) else qualified.original_offset((error.position or 1) - 1)
             return (), step_failed(error, StatementPosition(step, 1, position))
         except NotSent as known:
+            failure = parse_failure(known.error.message)
+            if failure and failure.code == SCHEMA_CHANGED:
+                return (), StepFailed(step, 0, None, "", schema=failure.schema)
             return (), StepFailed(step, 0, known.error.sqlstate, known.message, hint=known.hint)
         except NothingCommitted as known:
             return (), replace(step_failed(known.error, StatementPosition(step, 1, 0)), wrapped=True)

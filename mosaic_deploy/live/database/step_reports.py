@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mosaic_deploy.model.event import SqlNotice, StepReport
 from mosaic_deploy.sql.execution.report import StepKey, parse_report
 from mosaic_deploy.sql.guard.locks import LocksHeld, parse_locks
+from mosaic_deploy.sql.guard.rehearsed import parse_observed
 
 
 class StepReports:
@@ -20,6 +22,8 @@ class StepReports:
         self.dropped = False
         self.locks: dict[StepKey, list[LocksHeld]] = {}
         """In a rehearsal, what each step held after its statements, in order."""
+        self.relations: dict[StepKey, Mapping[str, frozenset[str]]] = {}
+        """In a rehearsal, what each step locked: SQL names with the modes."""
         self._by_step: dict[StepKey, StepReport] = {}
         self._unclaimed: list[SqlNotice] = []
 
@@ -33,6 +37,9 @@ class StepReports:
         for notice in notices:
             if notice.severity == "INFO" and (held := parse_locks(notice.message)):
                 locks.setdefault((held.version, held.step), []).append(held)
+                continue
+            if notice.severity == "INFO" and (observed := parse_observed(notice.message)):
+                self.relations[observed[0]] = observed[1]
                 continue
             report = parse_report(notice.message) if notice.severity == "INFO" else None
             if report is None:

@@ -23,6 +23,7 @@ from mosaic_deploy.live.catalog.query import CATALOG_OBJECTS
 from mosaic_deploy.live.ledger.rows import lease_held_cte
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaObject, SchemaState
 from mosaic_deploy.sql.guard.measure import EXISTING
+from mosaic_deploy.sql.guard.schema_check import LEFT
 from mosaic_deploy.sql.quote import literal
 
 RECORD, OBJECTS = "catalog", "catalog.objects"
@@ -119,7 +120,7 @@ def record_schema_sql(
     if only_again:
         shown = f" WHERE EXISTS (SELECT FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"
     ended = f""",
-ended AS (DELETE FROM mosaic_deploy.settings WHERE name = {literal(EXISTING)} AND EXISTS (SELECT FROM held))"""
+ended AS (DELETE FROM mosaic_deploy.settings WHERE name IN ({literal(EXISTING)}, {literal(LEFT)}) AND EXISTS (SELECT FROM held))"""
     ended = ended if ends_sql else ""
     return f"""WITH {lease_held_cte(token)}, {_LIVE},
 rows (name, value) AS (

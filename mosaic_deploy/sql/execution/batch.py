@@ -48,6 +48,7 @@ from mosaic_deploy.sql.guard.measure import (
     existing_variable,
 )
 from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
+from mosaic_deploy.sql.guard.schema_check import SchemaCheck, observe_sql, schema_check
 from mosaic_deploy.sql.marker import raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
 from mosaic_deploy.sql.session.leftovers import leftovers
@@ -72,18 +73,28 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
     settings = _SET_SESSION if any(step.sql.session.statements for step in steps) else ""
     leave = _LEAVE_SESSION if any(leftovers(step.sql.statements) for step in steps) else ""
     measure = f"{MEASURE}{_COMPARE}" if measured else ""
+    compared = SchemaCheck()
+    if any(step.touches for step in steps):
+        compared = schema_check(
+            session.schema,
+            "one OPERATOR(pg_catalog.->) 'rehearsed'",
+            session.deploy_id,
+            _STEP_FACTS,
+            handler=_RERAISE_UNSTARTED,
+            lock_timeout=session.lock_timeout,
+        )
     noted = "" if session.existing is None else NOTE_END
     watch = _watch(session.watched_oid)
     body = f"""DECLARE
   steps pg_catalog.jsonb := {steps_json};
-{_guard_variables(session)}{_DECLARATIONS}{watch.declare}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
+{_guard_variables(session)}{compared.declare}{_DECLARATIONS}{watch.declare}{CARRIED_VARIABLES if carried else ""}{DECLARE_OWN}BEGIN
   FOR place IN 0 .. {len(steps) - 1} LOOP
 {_FRESH_SNAPSHOT if commit else ""}  one := steps OPERATOR(pg_catalog.->) place;
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
-{_BEGIN_MEASURE if measured else ""}{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
-{watch.begin}{settings}{_execute_loop(steps, watch.each, measured=measured)}{checked}{watch.end}{carried}{leave}{RESTORE_OWN}{measure}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
-    {_REPORT_MEASURED if measured else _REPORT}
+{compared.before}{_BEGIN_MEASURE if measured else ""}{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
+{watch.begin}{settings}{_execute_loop(steps, watch.each, measured=measured)}{checked}{watch.end}{carried}{leave}{RESTORE_OWN}{compared.after}{measure}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+{observe_sql(session.schema, _STEP_FACTS)}    {_REPORT_MEASURED if measured else _REPORT}
   END IF;
 {"  COMMIT;" if commit else ""}
   END LOOP;
@@ -174,6 +185,7 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         **_next_session(step),
         **({"leave": list(left)} if (left := leftovers(step.sql.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
+        **({"rehearsed": step.rehearsed} if step.touches else {}),
         **(_guard_data(step) if session.existing else {}),
         **({"unwatched": skipped} if (skipped := _unwatched(step, session)) else {}),
     }
@@ -223,6 +235,7 @@ _RESEND_AFTER_WAITING = f"""  IF frozen AND NOT pg_catalog.pg_try_advisory_xact_
 """
 _REFUSE_OFF_STRINGS = refuse_off_strings_sql(_STEP_FACTS)
 _RERAISE = reraise_handler_sql(f"{_STEP_FACTS}, 'statement', step")
+_RERAISE_UNSTARTED = reraise_handler_sql(f"{_STEP_FACTS}, 'statement', 0")
 _BEGIN_REPORT = """  began := pg_catalog.clock_timestamp(); counts := '{}';
   verbs := ARRAY(SELECT pg_catalog.jsonb_array_elements_text(one OPERATOR(pg_catalog.->) 'verbs'));
 """

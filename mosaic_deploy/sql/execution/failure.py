@@ -44,6 +44,8 @@ class Failure:
     """The calls inside the statement that led to the error, as PostgreSQL describes them."""
     effects: Mapping[str, object] = field(default_factory=dict)
     """What the step did beyond what was agreed to, as the guard reports it."""
+    schema: Mapping[str, object] = field(default_factory=dict)
+    """What isn't as rehearsed, as `check_schema_sql` reports it."""
     row: int = 0
     """Of COPY rows that are sent as one statement: the refused one, from 1; 0 if that isn't known."""
 
@@ -89,7 +91,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("code", "version", "message", "context"), str),
     **dict.fromkeys(("step", "statement"), int),
     **dict.fromkeys(("sqlstate", "detail", "hint"), (str, type(None))),
-    "effects": dict,
+    **dict.fromkeys(("effects", "schema"), dict),
 }
 
 

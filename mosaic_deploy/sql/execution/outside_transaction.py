@@ -21,8 +21,9 @@ from mosaic_deploy.sql.execution.own_session import (
 from mosaic_deploy.sql.execution.records import guard_sql, record_sql, upsert_migration_sql
 from mosaic_deploy.sql.execution.step import Purpose, SqlSession, Step
 from mosaic_deploy.sql.execution.transactions import WRAPPED_KINDS
+from mosaic_deploy.sql.guard.schema_check import SchemaCheck, schema_check
 from mosaic_deploy.sql.parse import Statement
-from mosaic_deploy.sql.quote import dollar_quote, index_name, literal
+from mosaic_deploy.sql.quote import dollar_quote, index_name, json_literal, literal
 
 
 def is_wrapped(step: Step) -> bool:
@@ -97,7 +98,7 @@ _BLOCK_END = re.compile(
 def compile_claim(step: Step, session: SqlSession) -> str:
     """SQL that records in the ledger that the step's statement is about to be sent.
 
-    It raises `step_applied`, `lease_expired`, or `step_attempted` if an earlier run recorded the same and its outcome is
+    It raises `step_applied`, `lease_expired`, `schema_changed` before the first claim, or `step_attempted` if an earlier run recorded the same and its outcome is
     unknown. A record of this deploy doesn't count: it is this request, whose response was lost.
     """
     attempted = (
@@ -105,8 +106,28 @@ def compile_claim(step: Step, session: SqlSession) -> str:
         f"AND step_begun >= {step.number} AND deploy_id <> {literal(session.deploy_id)}) THEN {raise_sql(STEP_ATTEMPTED, step)} END IF;\n"
     )
     noted = f"  {upsert_migration_sql(step, session, steps_done=step.number - 1, step_begun=step.number)};\n"
-    body = f"BEGIN\n{guard_sql(step, session)}{attempted}{noted}END\n"
+    compared = _compared(step, session)
+    # Once this deploy has claimed it, the statement may have run, so what it touches may be different.
+    unclaimed = (
+        f"  IF NOT EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} AND pg_catalog.abs(step_begun) "
+        f">= {step.number} AND deploy_id = {literal(session.deploy_id)}) THEN\n{compared.before}  END IF;\n"
+    )
+    checked = unclaimed if compared.before else ""
+    body = f"DECLARE\n{compared.declare}BEGIN\n{guard_sql(step, session)}{attempted}{checked}{noted}END\n"
     return "DO " + dollar_quote(body, "mosaic_claim")
+
+
+def _compared(step: Step, session: SqlSession) -> SchemaCheck:
+    """The claim can't keep locks until the statement is sent, so what the step touches has no lock mode."""
+    if not step.touches:
+        return SchemaCheck()
+    return schema_check(
+        session.schema,
+        f"{json_literal(step.rehearsed)}::pg_catalog.jsonb",
+        session.deploy_id,
+        step.facts_sql,
+        lock_timeout=session.lock_timeout,
+    )
 
 
 def compile_completion(step: Step, session: SqlSession) -> str:
@@ -117,7 +138,9 @@ def compile_completion(step: Step, session: SqlSession) -> str:
     """
     name = index_name(step.sql.statements[0])
     checks = _index_check(step, name) if name else ""
-    body = f"BEGIN\n{guard_sql(step, session, accepts_expired=True)}{checks}  {record_sql(step, session)};\nEND\n"
+    compared = _compared(step, session)
+    ended = f"{checks}{compared.after}  {record_sql(step, session)};\n"
+    body = f"DECLARE\n{compared.declare}BEGIN\n{guard_sql(step, session, accepts_expired=True)}{ended}END\n"
     return "DO " + dollar_quote(body, "mosaic_end")
 
 

@@ -7,7 +7,7 @@ identified by the position in PostgreSQL's error, or by what its message is abou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.execution.failure import HANDLER_VARIABLES, reraise_handler_sql
 from mosaic_deploy.sql.execution.own_session import (
@@ -36,6 +36,7 @@ from mosaic_deploy.sql.guard.measure import (
     load_state_sql,
 )
 from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
+from mosaic_deploy.sql.guard.schema_check import SchemaCheck, observe_sql, schema_check
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal
@@ -80,10 +81,10 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         for number in range(1, lead + 1):
             _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[0])
         guard = guard_sql(step, session) if step is steps[0] else ""
-        held = _held_state(step, session)
+        held, compared = _held_state(step, session), _compared(step, session)
         compiled.add(
             _do_block(
-                f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{guard}{held.begin}{BEGIN_SESSION}{KEEP_OWN}{held.keep}END\n",
+                f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{guard}{compared.before}{held.begin}{BEGIN_SESSION}{KEEP_OWN}{held.keep}END\n",
                 "mosaic_guard",
             )
         )
@@ -113,8 +114,15 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         if step.next_session is not None:
             compiled.add(_carried_check(step, held))
         compiled.add(*leftovers(step.sql.statements))
-        ended = f"{held.load}{RESTORE_OWN}{held.measure}{'' if session.existing is None else NOTE_END}"
-        compiled.add(_do_block(f"DECLARE\n{DECLARE_OWN}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"))
+        ended = f"{held.load}{RESTORE_OWN}{compared.after}{held.measure}{'' if session.existing is None else NOTE_END}"
+        ended += observe_sql(session.schema, step.facts_sql)
+        # Both set a search_path of their own, which the next step would take for the connection's.
+        ended += RESTORE_OWN if compared.after or held.measure else ""
+        compiled.add(
+            _do_block(
+                f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"
+            )
+        )
         compiled.add(record_sql(step, session))
     if len(steps) == 1:
         compiled.add(_do_block(f"BEGIN {_seconds_sql(steps[0])} END", "mosaic_report"))
@@ -139,7 +147,7 @@ class _HeldState:
 def _held_state(step: Step, session: SqlSession) -> _HeldState:
     if not session.existing:
         return _HeldState()
-    which = f"'version', '{step.version}', 'step', {step.number}"
+    which = step.facts_sql
     agreed = f"{json_literal(step.agreed.as_json())}::pg_catalog.jsonb"
     report = report_sql(f"{which}, 'rows', '{{}}'::pg_catalog.json, 'tables', effects -> 'tables'")
     return _HeldState(
@@ -149,6 +157,20 @@ def _held_state(step: Step, session: SqlSession) -> _HeldState:
         load_state_sql(which),
         f"{MEASURE}{compare_sql(agreed, which)}    {report}\n",
     )
+
+
+def _compared(step: Step, session: SqlSession) -> SchemaCheck:
+    if not step.touches:
+        return SchemaCheck()
+    found = schema_check(
+        session.schema,
+        f"{json_literal(step.rehearsed)}::pg_catalog.jsonb",
+        session.deploy_id,
+        step.facts_sql,
+        handler=reraise_handler_sql(f"{step.facts_sql}, 'statement', 0"),
+        lock_timeout=session.lock_timeout,
+    )
+    return replace(found, declare=f"  {HANDLER_VARIABLES}\n{found.declare}") if found.declare else found
 
 
 def _session_statements(state: SessionState, held: _HeldState) -> tuple[str, ...]:
@@ -161,11 +183,11 @@ def _session_statements(state: SessionState, held: _HeldState) -> tuple[str, ...
 
 
 def _carried_check(step: Step, held: _HeldState) -> str:
-    which = f"'version', '{step.version}', 'step', {step.number}, 'statement', 0"
+    handler = reraise_handler_sql(f"{step.facts_sql}, 'statement', 0")
     return _do_block(
         f"DECLARE {HANDLER_VARIABLES}{CARRIED_VARIABLES}\n{DECLARE_OWN}{held.declare}BEGIN\n{held.load}BEGIN\n"
         # The check resets the session, and what is kept of the connection's own is one of its settings.
-        f"{next_session_check_sql(step)}{KEEP_OWN}{reraise_handler_sql(which)}END;\n{held.keep}END\n",
+        f"{next_session_check_sql(step)}{KEEP_OWN}{handler}END;\n{held.keep}END\n",
         "mosaic_carried",
     )
 
@@ -195,7 +217,7 @@ def _watch_locks(step: Step, session: SqlSession, number: int | None) -> tuple[s
     last_oid, statements = session.watched_oid, step.sql.statements
     if last_oid is None or (number and number in locks.unwatched(statements)):
         return ()
-    which = f"'version', '{step.version}', 'step', {step.number}"
+    which = step.facts_sql
     if number is None:
         body = locks.LOAD + locks.end_watch_sql(which, str(len(statements)), last_oid)
     elif number:
@@ -213,9 +235,7 @@ def _add_modes(compiled: CompiledSql, step: Step, number: int, text: str) -> Non
 def _seconds_sql(step: Step) -> str:
     """PL/pgSQL that reports the seconds since the request arrived."""
     since = "EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp())"
-    return report_sql(
-        f"'version', '{step.version}', 'step', {step.number}, 'rows', '{{}}'::pg_catalog.json, 'seconds', {since}"
-    )
+    return report_sql(f"{step.facts_sql}, 'rows', '{{}}'::pg_catalog.json, 'seconds', {since}")
 
 
 def _do_block(body: str, tag: str) -> str:
@@ -257,7 +277,7 @@ def _statement_at(place: StatementPosition) -> Statement:
 
 def _traced_do_block(text: str, step: Step, number: int, *, held: _HeldState | None = None) -> str:
     """A statement in a DO block that reports its number on failure; `held` is given for RESET ALL."""
-    which = f"'version', '{step.version}', 'step', {step.number}"
+    which = step.facts_sql
     verb = verb_of(step.sql.statements[number - 1]) if number else ""
     counted = f"    {count_rows_sql(literal(verb))}\n" if verb else ""
     report = report_sql(f"{which}, 'rows', counts") if verb else ""

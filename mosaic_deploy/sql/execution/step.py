@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.guard.agreement import NOTHING_AGREED, Agreement, Existing
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_READ, SchemaReader, TouchedName
 from mosaic_deploy.sql.session.state import SessionState
 
 
@@ -48,6 +49,18 @@ class Step:
     """The manifest whose seed it is."""
     agreed: Agreement = NOTHING_AGREED
     """What it may do to what existed before the run."""
+    touches: tuple[TouchedName, ...] = ()
+    """What it touched in a rehearsal: compared before it runs."""
+
+    @property
+    def facts_sql(self) -> str:
+        """Arguments for json_build_object that say which step it is."""
+        return f"'version', '{self.version}', 'step', {self.number}"
+
+    @property
+    def rehearsed(self) -> list[dict[str, object]]:
+        """`touches` as JSON."""
+        return [one.as_json() for one in self.touches]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +121,8 @@ class SqlSession:
     """What existed before the run, for the guard; None if no step is measured."""
     watched_oid: int | None = None
     """In a rehearsal, the largest OID of what existed before: locks on that are reported. None in an apply."""
+    schema: SchemaReader = NOTHING_READ
+    """How definitions are read, to compare them with a rehearsal."""
 
     @property
     def settings(self) -> Iterator[tuple[str, str]]:

@@ -370,6 +370,22 @@ def test_a_checkout_of_a_thousand_files_takes_few_runs(folder: Path, run, watchi
     assert len(deploys) <= 20
 
 
+@pytest.mark.parametrize(
+    ("rehearse", "shown"), [("0", "error[rehearsal_required]"), ("", "error[rehearsal_failed]")]
+)
+def test_a_required_rehearsal(folder: Path, run, watching, rehearse: str, shown: str) -> None:
+    manifest = folder / "mosaic.yaml"
+    manifest.write_text(f"{manifest.read_text()}policy: {{rehearsed: required}}\n")
+    env = {"MOSAIC_REHEARSE": rehearse}
+    assert run("apply", "--local", "--yes", env={"MOSAIC_REHEARSE": ""}).returncode == 0
+    watch = watching("--local", "--yes", env=env)
+    watch.until("Watching")
+    (folder / "sql/2_u.sql").write_text("create table u (id nonsense);")
+    watch.until(shown)
+    (folder / "sql/2_u.sql").write_text("create table u (id int);")
+    watch.until("error[rehearsal_required]" if rehearse else "sql/2_u.sql → applied in")
+
+
 def test_dropping_a_table_needs_confirmation(folder: Path, run, watching) -> None:
     watch = watching("--local", "--yes")
     watch.until("Watching")

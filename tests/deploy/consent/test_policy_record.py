@@ -20,7 +20,7 @@ from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.source.manifest.read import read_manifest
 
-STRICT = {"destructive": "deny", "protected_tables": ["t"], "max_deletes": 2}
+STRICT = {"destructive": "deny", "protected_tables": ["t"], "max_deletes": 2, "agents": "proven"}
 
 
 @pytest.fixture
@@ -44,7 +44,11 @@ def policy(site, rules) -> None:
         ({**STRICT, "destructive": "confirm"}, "destructive: deny → confirm"),
         ({**STRICT, "protected_tables": ["other"]}, "protected_tables: without t"),
         ({**STRICT, "max_deletes": 3}, "max_deletes: 2 → 3"),
-        (None, "destructive: deny → confirm; protected_tables: without t; max_deletes: 2 → no limit"),
+        ({**STRICT, "agents": "any"}, "agents: proven → any"),
+        (
+            None,
+            "destructive: deny → confirm; protected_tables: without t; max_deletes: 2 → no limit; agents: proven → any",
+        ),
     ],
 )
 def test_a_looser_policy_is_a_change_of_its_own(strict, rules, reason):

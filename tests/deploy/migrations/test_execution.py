@@ -345,3 +345,11 @@ def test_a_setting_that_a_procedure_leaves_stops_the_file(site, statement) -> No
     assert error.code == "migration_failed"
     assert "the next one has its own session" in error.message
     assert site.sql("SELECT v FROM t UNION ALL SELECT v FROM other.t") == [{"v": "kept"}]
+
+
+def test_measured_files_of_a_single_transaction_keep_the_search_path(site):
+    site.deploy_sql("create table held (id int); insert into held values (1);")
+    database = {"transaction": "all", "statement_timeout": "20s"}
+    history(site, database, m2_a="create table a (id int);", m3_b="alter table a add n int;")
+    site.apply()
+    assert tables(site) == {"held", "a"}

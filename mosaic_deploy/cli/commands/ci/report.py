@@ -129,7 +129,7 @@ class Report:
             counts[level] = counts.get(level, 0) + 1
             if not hazard.suppressed and counts[level] <= _MAX_ANNOTATIONS:
                 self._annotate(level, hazard.message, hazard.location, hazard.code)
-        for problem in plan.denied:
+        for problem in plan.denials:
             self._annotate("error", problem.message, problem.location, "policy")
 
     def _annotate_error(self, error: MosaicError) -> None:

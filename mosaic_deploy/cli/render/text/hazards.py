@@ -37,10 +37,10 @@ def plan_hazard_lines(plan: Plan) -> Iterator[str]:
         yield f"    … and {len(active) - _MAX_SHOWN} more; --output json lists all"
     if silenced := len(findings) - len(active):
         yield f"    {silenced} silenced by mosaic-ignore"
-    if plan.denied:
+    if plan.denials:
         yield ""
         yield style("  Policy: this plan will be refused", fg="red", bold=True)
-        yield from (f"    {problem}" for problem in plan.denied)
+        yield from (f"    {problem}" for problem in plan.denials)
     elif plan.to_confirm:
         yield "    destructive changes need confirmation, or --allow destructive in CI"
 

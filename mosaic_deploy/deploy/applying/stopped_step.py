@@ -1,4 +1,4 @@
-"""The error for a step that the guard stopped: it did more than was agreed to."""
+"""The error for a step that the guard stopped: it did more than was agreed to, or the schema isn't as it was rehearsed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from mosaic_deploy.errors import (
     MigrationError,
     NextAction,
     Problem,
+    SchemaChanged,
 )
+from mosaic_deploy.live.catalog.touched_digests import schema_differences
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
@@ -23,7 +25,33 @@ _MAX_NAMED = 3
 _CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
 
-def consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:
+_UNLIKE_REHEARSAL = (
+    "somebody changed it since the plan was made. If the change is meant, add it to the files, or record it with "
+    "`mosaic-deploy migrate drift --accept`; otherwise undo it"
+)
+
+
+def stopped_error(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:
+    """The error of a step that the guard stopped; None if it failed for another reason. Arguments as below."""
+    if failure.schema:
+        return _schema_changed(run, failure, file)
+    return _consent_exceeded(run, failure, file, rolled_back)
+
+
+def _schema_changed(run: Run, failure: StepFailed, file: str) -> MigrationError:
+    rehearsal = run.planned.plan.rehearsal
+    texts = schema_differences(failure.schema, rehearsal.objects if rehearsal else {})
+    more = f"; and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
+    step = f"step {failure.step.number} of " if failure.step.number > 1 else ""
+    return SchemaChanged(
+        f"the schema isn't as it was rehearsed: {'; '.join(texts[:_MAX_NAMED])}{more} (nothing of {step}{file} ran)",
+        location=Location(file),
+        problems=[Problem(text, Location(file)) for text in texts] if more else [],
+        hint=_UNLIKE_REHEARSAL,
+    )
+
+
+def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:
     """The error, with all that the step did beyond the agreement; None if it failed for another reason.
 
     `rolled_back` says what was: `rolled back with the 2 migrations before it`.

@@ -1,0 +1,158 @@
+"""A catalog as digests of what steps touch, as the database computes them before a step runs: see `touched.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from mosaic_deploy.live.catalog.touched import CATALOG_SETTINGS, TOUCHED_OBJECTS
+from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaObject
+from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.sql.guard.rehearsed import (
+    NOTHING_READ,
+    SchemaReader,
+    TouchedName,
+    objects_digest,
+    text_digest,
+)
+
+RELATION, ROUTINE, TYPE = TOUCHED_OBJECTS
+_TOP_KINDS = {
+    **dict.fromkeys(("table", "foreign table", "view", "materialized view", "sequence"), RELATION),
+    **dict.fromkeys(("function", "procedure", "aggregate"), ROUTINE),
+    **dict.fromkeys(("type", "domain"), TYPE),
+}
+_OF_RELATION = frozenset({"column", "constraint", "index", "trigger", "policy", "rule"})
+_NAME_OF_ROUTINE = re.compile(r'((?:"(?:[^"]|"")*"|[^"(])*)\(')
+_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+
+
+def touched_of(item: SchemaObject) -> Iterator[Touched]:
+    """What is touched with this object; several if a grant doesn't say what its object is. Nothing for other kinds of objects."""
+    if item.kind == "grant":
+        routine = _NAME_OF_ROUTINE.match(item.parent)
+        yield from (Touched(RELATION, item.parent), Touched(TYPE, item.parent))
+        if routine:
+            yield Touched(ROUTINE, routine[1])
+    elif item.parent and item.kind in _OF_RELATION:
+        yield Touched(RELATION, item.parent)
+    elif not item.parent and item.kind in _TOP_KINDS:
+        kind = _TOP_KINDS[item.kind]
+        routine = _NAME_OF_ROUTINE.match(item.name)
+        yield Touched(kind, routine[1] if kind == ROUTINE and routine else item.name)
+
+
+def group_by_touched(catalog: Catalog) -> Mapping[Touched, Mapping[SchemaObject, str]]:
+    """The objects of each relation, routine and type, with their definitions; invalid indexes don't count."""
+    found: dict[Touched, dict[SchemaObject, str]] = {}
+    grants = []
+    for item, definition in catalog.items():
+        if item.kind == "grant":
+            grants.append((item, definition))
+        elif not (item.kind == "index" and definition.endswith(" INVALID")):
+            for touched in touched_of(item):
+                found.setdefault(touched, {})[item] = definition
+    for item, definition in grants:
+        for touched in touched_of(item):
+            if touched in found:
+                found[touched][item] = definition
+    return found
+
+
+def digests_of(objects: Mapping[SchemaObject, str]) -> Mapping[SchemaObject, str]:
+    """The digests of the objects' definitions."""
+    return {item: text_digest(definition.encode()) for item, definition in objects.items()}
+
+
+def rehearsed_names(
+    rehearsal: Rehearsal | None, *, single_transaction: bool
+) -> Mapping[tuple[str, int], tuple[TouchedName, ...]]:
+    """What each step is compared with before it runs, by the change's address and the step's number.
+
+    Of steps that are one transaction, the first one has all.
+    """
+    if rehearsal is None or rehearsal.not_rehearsed or not rehearsal.steps:
+        return {}
+    steps = _as_one(rehearsal.steps) if single_transaction else rehearsal.steps
+    later: set[Touched] = set()
+    found: dict[tuple[str, int], tuple[TouchedName, ...]] = {}
+    for step in reversed(steps):
+        found[step.address, step.step] = tuple(
+            _name(touched, rehearsal, lock, again=touched in later and touched in step.changes)
+            for touched, lock in sorted(step.touches.items())
+        )
+        later |= step.touches.keys()
+    return found
+
+
+def _as_one(steps: Sequence[StepTouches]) -> tuple[StepTouches, ...]:
+    """The first migration's step with what those of all migrations touch, then the seeds, which run apart."""
+    migrations = [step for step in steps if step.address.startswith(_MIGRATION)]
+    touches: dict[Touched, str] = {}
+    for step in migrations:
+        for touched, lock in step.touches.items():
+            touches[touched] = max(touches.get(touched, ""), lock, key=LOCKS.index)
+    changes = frozenset[Touched]().union(*(step.changes for step in migrations))
+    first = StepTouches(migrations[0].address, migrations[0].step, touches, changes)
+    return (first, *(step for step in steps if not step.address.startswith(_MIGRATION)))
+
+
+_MIGRATION = f"{ApplyMigration.kind}:"
+LOCKS = ("", "ACCESS SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE")
+"""The modes in which a step's relations are locked before it, the weakest first."""
+
+
+def _name(touched: Touched, rehearsal: Rehearsal, lock: str, *, again: bool) -> TouchedName:
+    parts = [quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(touched.name)]
+    schema, name = parts if len(parts) == 2 else ("public", touched.name.strip('"').replace('""', '"'))
+    objects = {
+        (item.kind, item.name, item.parent): digest
+        for item, digest in rehearsal.objects.get(touched, {}).items()
+    }
+    return TouchedName(touched.kind, touched.name, schema, name, objects_digest(objects), lock, again)
+
+
+def schema_reader(names: Mapping[tuple[str, int], tuple[TouchedName, ...]]) -> SchemaReader:
+    """How a run reads what its steps touch; nothing if they touch nothing."""
+    if not names:
+        return NOTHING_READ
+    every = {one.key: one for each in names.values() for one in each if one.kind == RELATION}
+    watched = [TouchedName(one.kind, one.key, one.schema, one.name) for one in every.values()]
+    return SchemaReader(TOUCHED_OBJECTS, CATALOG_SETTINGS, tuple(watched) if len(names) > 1 else ())
+
+
+def schema_differences(
+    found: Mapping[str, object], rehearsed: Mapping[Touched, Mapping[SchemaObject, str]]
+) -> list[str]:
+    """What isn't as rehearsed, as texts: `column orders.sneaky was added`. `found` is what a step reports; see Failure."""
+    texts = []
+    before = {str(touched): objects for touched, objects in rehearsed.items()}
+    for name, sides in sorted(found.items()):
+        then = before.get(name, {})
+        now: Mapping[SchemaObject, str] = {}
+        if isinstance(sides, Mapping):
+            now = _parse_objects(sides.get("now"))
+            then = _parse_objects(sides["left"]) if sides.get("left") else then
+        shown = _differing(then, now)
+        texts += [f"{item} was {verb}" for item, verb in shown] or [f"{name} was changed"]
+    return list(dict.fromkeys(texts))
+
+
+def _parse_objects(found: object) -> Mapping[SchemaObject, str]:
+    rows = found if isinstance(found, list) else []
+    return {
+        SchemaObject(str(kind), str(name), str(parent)): str(digest) for kind, name, parent, digest in rows
+    }
+
+
+def _differing(
+    then: Mapping[SchemaObject, str], now: Mapping[SchemaObject, str]
+) -> Iterator[tuple[SchemaObject, str]]:
+    """Of what was added or dropped as a whole, only that."""
+    whole = {item.name for item in then.keys() ^ now.keys() if not item.parent}
+    for item in sorted(
+        then.keys() | now.keys(), key=lambda item: (item.parent or item.name, bool(item.parent), item)
+    ):
+        if then.get(item) != now.get(item) and item.parent not in whole:
+            yield item, "added" if item not in then else "dropped" if item not in now else "changed"
