@@ -9,7 +9,7 @@ Check = Callable[[object], bool]
 
 
 def sound_report(value: object) -> dict[str, Any]:
-    """The report without the fields that have values of other types than a deploy writes; empty if it isn't a report."""
+    """The report without the fields that have values of other types than a deploy writes; empty if it is of another type."""
     if not isinstance(value, dict):
         return {}
     return {name: field for name, field in value.items() if _FIELDS.get(name, _anything)(field)}

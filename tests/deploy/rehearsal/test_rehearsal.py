@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from mosaic_deploy.deploy.rehearsal import pending
+from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.live.catalog.read import read_catalog
 from tests.deploy.rehearsal.conftest import Rehearser
 
@@ -206,6 +209,9 @@ def test_a_search_path_that_no_file_set(rehearser):
     site = rehearser.site
     path = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path TO public, app', current_database()); END $$"
     site.sql(path)
+    # Sessions that began before keep their search_path.
+    with suppress(MosaicError):
+        site.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user")
     site.write("sql/2_x.sql", "ALTER TABLE orders ADD channel text;")
     assert rehearser.rehearsal().not_rehearsed == (
         "the live database has search_path = public, app, which no recorded file set"
