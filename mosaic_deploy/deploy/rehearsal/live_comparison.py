@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.findings import SeenFile, refuted, unreported
@@ -20,13 +21,14 @@ _MOST_SIZES = 500
 
 
 def compare_with_live(
+    rehearsal: Rehearsal,
     live: Api,
     project: str,
     planned: PreparedPlan,
     net: Sequence[SchemaChange],
     statements: Sequence[WatchedStatement],
 ) -> Rehearsal:
-    """The parts of a Rehearsal about the live database. One read-only request to it; none if nothing is locked or destroyed.
+    """The rehearsal with its parts about the live database. One read-only request to it; none if nothing is locked or destroyed.
 
     If that fails, sizes aren't known; nothing is raised.
     """
@@ -36,7 +38,8 @@ def compare_with_live(
     sizes = _read(live, project, wanted[:_MOST_SIZES]) if project and wanted else ()
     by_object = {size.object: size for size in sizes}
     files = [*_files(planned, statements)]
-    return Rehearsal(
+    return replace(
+        rehearsal,
         added=sum(each.counts_as == "add" for each in net),
         changed=sum(each.counts_as == "change" for each in net),
         destroyed=destroyed,

@@ -12,6 +12,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.clones import LiveDatabase, read_live_database
 from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
+from mosaic_deploy.model.catalog import SchemaChange
 from mosaic_deploy.model.snapshot import Migration
 
 _FORMAT = 2
@@ -20,7 +21,11 @@ _NO_DATABASE = LiveDatabase((), "", "", "")
 
 
 class NotRehearsed(Exception):
-    """The plan can't be rehearsed, which says nothing about its files. The text says why."""
+    """The plan can't be rehearsed, which says nothing about its files. The text says why; `differences` are from the live schema."""
+
+    def __init__(self, why: str, differences: tuple[SchemaChange, ...] = ()) -> None:
+        super().__init__(why)
+        self.differences = differences
 
 
 @dataclass(frozen=True, slots=True)

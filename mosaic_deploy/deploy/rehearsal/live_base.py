@@ -1,0 +1,97 @@
+"""Makes a base what the live database is: compared with its schema, and given what the recorded files don't make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_extensions
+from mosaic_deploy.deploy.rehearsal.other_tools import belongs_to_history_table, copy_history_tables
+from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
+from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.live.catalog.read import read_catalog
+from mosaic_deploy.live.database.clones import RehearsalDatabase
+from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
+from mosaic_deploy.model.change import EnableExtension
+from mosaic_deploy.sql.quote import identifier
+
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_DEFAULT_SEARCH_PATH = '"$user", public'
+NOT_THE_FILES = "the recorded files don't make the live schema"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedBase:
+    """The schema of a base that is like the live one. `read_schema` reads it again; `remarks` are differences that may matter."""
+
+    schema: Catalog
+    read_schema: Callable[[], Catalog]
+    remarks: tuple[str, ...]
+
+
+def match_live(
+    database: RehearsalDatabase,
+    history: RecordedHistory,
+    planned: PreparedPlan,
+    reading: Future[Catalog] | None,
+) -> MatchedBase:
+    """The base with the extensions and the other tools' tables that are live, and the plan's new extensions.
+
+    `reading` is the live schema; None if there is no live database. Raises NotRehearsed, with the differences.
+    """
+    read_schema = partial(_read_schema, database, history.database.owner)
+    base = read_schema()
+    live = reading.result() if reading else base
+    if copy_history_tables(database, base, live):
+        base = read_schema()
+    differences = [each for each in schema_changes(base, live) if not belongs_to_history_table(each)]
+    extensions = [each for each in differences if each.object.kind == "extension"]
+    unfinished = [each for each in differences if _is_invalid_index(each)]
+    if serious := tuple(each for each in differences if each not in (*extensions, *unfinished)):
+        raise NotRehearsed(NOT_THE_FILES, serious)
+    _require_search_path(database, history.database.search_path)
+    remarks = (
+        *match_extensions(database, extensions),
+        *(f"the live database has {each.object}, which is invalid" for each in unfinished),
+    )
+    new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
+    create_extensions(database, new)
+    return MatchedBase(read_schema() if extensions or new else base, read_schema, remarks)
+
+
+def _is_invalid_index(change: SchemaChange) -> bool:
+    """What a failed CREATE INDEX CONCURRENTLY leaves, which the next apply drops."""
+    return change.object.kind == "index" and change.action == "add" and str(change.after).endswith("INVALID")
+
+
+def _require_search_path(database: RehearsalDatabase, live: str) -> None:
+    """Raises NotRehearsed if names without a schema mean something else on the live database.
+
+    A migration can have set its search_path, which the base then has; somebody else can have, too.
+    """
+    if live in ("", _DEFAULT_SEARCH_PATH):
+        return
+    rows = database.api.sql(database.project, "SELECT pg_catalog.current_setting('search_path') AS path")
+    if rows[0]["path"] != live:
+        raise NotRehearsed(f"the live database has search_path = {live}, which no recorded file set")
+
+
+def _read_schema(database: RehearsalDatabase, live_owner: str) -> Catalog:
+    """The schema with the live name of the role that owns the database, which grants and default privileges mention."""
+    catalog = read_catalog(database.api, database.project)
+    if not live_owner:
+        return catalog
+    shown = live_owner if _PLAIN_NAME.fullmatch(live_owner) else identifier(live_owner)
+    named = re.compile(rf"\b{re.escape(database.owner)}\b")
+
+    def renamed(text: str) -> str:
+        return named.sub(lambda _: shown, text)
+
+    return {
+        SchemaObject(item.kind, renamed(item.name), renamed(item.parent)): renamed(definition)
+        for item, definition in catalog.items()
+    }
