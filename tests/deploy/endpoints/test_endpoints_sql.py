@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from started_platform import RunningPlatform
 
+from mosaic_deploy.deploy.rehearsal import rehearse
 from mosaic_deploy.live.api.api_key import ApiKey
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.model.event import ApplyFailed
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from tests.deploy.conftest import Site
 from tests.sampling import sampled
 
@@ -276,3 +278,26 @@ def test_single_transaction(there):
     assert there.sql("select to_regclass('a') is null as gone") == [{"gone": True}]
     there.write("sql/2_b.sql", "select 1;")
     there.apply()
+
+
+def test_a_rehearsed_plan(there, platform):
+    """It is rehearsed on another platform."""
+    there.deploy_sql("create table t (id int primary key);")
+    files = {
+        "2_a.sql": "alter table t add a int;",
+        "3_b.sql": "alter table t add b int;",
+        "4_c.sql": "savepoint x; alter table t add c int;",
+    }
+    for name, text in files.items():
+        there.write(f"sql/{name}", text)
+    with Api(platform.url, ApiKey(platform.api_key)) as stage:
+        planned = rehearse(there.api, stage, there.plan(), "mosaic-deploy plan")
+    rehearsal = planned.plan.rehearsal
+    assert rehearsal is not None
+    assert not rehearsal.not_rehearsed, rehearsal
+    there.sql("alter table t add by_hand int")
+    assert there.run(planned)[-1].error.code == "schema_changed"
+    there.sql("alter table t drop by_hand")
+    again = there.plan()
+    last = there.run(replace(again, plan=replace(again.plan, rehearsal=rehearsal)))[-1]
+    assert isinstance(last, ApplyDone), last.error
