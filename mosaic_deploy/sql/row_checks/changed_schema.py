@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from mosaic_deploy.sql.row_checks.facts import Column, ConstraintFacts, Table
@@ -60,11 +60,15 @@ class ChangedSchema:
     def scanned(self, table: LiveTable) -> frozenset[int]:
         return frozenset([table.before.oid]) if table.only else self.before.descendants(table.before.oid)
 
-    def is_written(self, table: LiveTable, *, rewritten: bool = True) -> bool:
-        """Whether pending statements may change its rows, or which tables hold them. Writes to a parent count."""
+    def is_written(self, table: LiveTable, columns: Collection[int] | None = None) -> bool:
+        """Whether pending statements may change these columns of its rows, which rows it has, or which tables hold them.
+
+        Writes to a parent count. Without `columns`, anything that writes a new file of the table counts.
+        """
         if self.writes.anything or self.before.event_triggers or self.after.event_triggers:
             return True
         oids = self.scanned(table)
+        rewritten = columns is None or self.writes.truncates or self._may_be_retyped(table, columns)
         for oid in (*oids, *self._ancestors(table.before.oid)):
             before, after = self.before.tables[oid], self.after.tables.get(oid)
             if after is None or before.parents != after.parents:
@@ -74,6 +78,12 @@ class ChangedSchema:
             if rewritten and oid in oids and before.file != after.file:
                 return True
         return False
+
+    def _may_be_retyped(self, table: LiveTable, columns: Collection[int]) -> bool:
+        """Whether a new file may hold other values of the columns. Apart from TRUNCATE, only changes of types and of generated
+        columns write such files, and they fire no triggers."""
+        found = [side.columns[number] for side in (table.before, table.after) for number in columns]
+        return any(column.generated or column.name in self.writes.retyped for column in found)
 
     def _ancestors(self, oid: int) -> Iterator[int]:
         for parent in self.before.tables[oid].parents:

@@ -26,7 +26,7 @@ _DEFINING = (
     ),
     *("Transaction", "Truncate", "Vacuum", "Variable", "View"),
 )
-"""How the kinds of statements begin that write no rows. TRUNCATE is seen in the rehearsal: it gives the table a new file."""
+"""How the kinds of statements begin that write no rows. Those that rewrite tables are seen in the rehearsal: they give them new files."""
 _QUERIES = frozenset({"SelectStmt", "CreateTableAsStmt", "CopyStmt", "RefreshMatViewStmt"})
 _STORED = frozenset(
     {"CreateFunctionStmt", "CreateStmt", "RuleStmt", "ViewStmt", "CreatePolicyStmt", "CreateTrigStmt"}
@@ -42,12 +42,15 @@ _RUN_TEXTS = frozenset(
 class PendingWrites:
     """`tables` are names without schemas. `anything`: a statement may write to any table.
 
-    `converted` are (table, column) whose type a statement changes with an expression of its own.
+    `converted` are (table, column) whose type a statement changes with an expression of its own. `retyped` are all columns
+    whose type a statement changes, of any table, under every name they have meanwhile. `truncates`: a statement is a TRUNCATE.
     """
 
     tables: frozenset[str] = frozenset()
     anything: bool = False
     converted: frozenset[tuple[str, str]] = frozenset()
+    retyped: frozenset[str] = frozenset()
+    truncates: bool = False
 
 
 def pending_writes(
@@ -63,7 +66,9 @@ def pending_writes(
     known, acts, called = set(tables), set(acting), {*routines, *_RUN_TEXTS}
     written: set[str] = set()
     converted: set[tuple[str, str]] = set()
-    anything = False
+    retyped: set[str] = set()
+    renames: list[frozenset[str]] = []
+    anything = truncates = False
     for statement in statements:
         if statement.parsed is None and statement.kind != "DoStmt":
             return PendingWrites(anything=True)  # a large file, whose trees take too long to make
@@ -72,7 +77,13 @@ def pending_writes(
             called |= _last_names(node.get("funcname", []))
         if kind in ("CreateTrigStmt", "RuleStmt"):
             acts.add(str(node.get("relation", {}).get("relname", "")))
-        converted |= set(_converted(statement.tree)) if kind == "AlterTableStmt" else set()
+        if kind == "AlterTableStmt":
+            for table, column, with_expression in _type_changes(node):
+                retyped.add(column)
+                converted |= {(table, column)} if with_expression else set()
+        if kind == "RenameStmt" and node.get("renameType") in ("OBJECT_COLUMN", "OBJECT_ATTRIBUTE"):
+            renames.append(frozenset({str(node["subname"]), str(node["newname"])}))
+        truncates = truncates or kind == "TruncateStmt"
         defines = kind.startswith(_DEFINING) and "EventTrig" not in kind
         anything = anything or not (defines or kind in _QUERIES | _WRITES)
         if kind in _STORED:
@@ -81,7 +92,11 @@ def pending_writes(
         anything = anything or any(name in called for name in _calls(statement.tree))
     renamed = written - known
     return PendingWrites(
-        frozenset(written), anything or bool(renamed or written & acts), frozenset(converted)
+        frozenset(written),
+        anything or bool(renamed or written & acts),
+        frozenset(converted),
+        _with_other_names(retyped, renames),
+        truncates,
     )
 
 
@@ -112,13 +127,19 @@ def _last_names(parts: list[Tree]) -> set[str]:
     return {str(each.get("String", {}).get("sval", "")) for each in parts[-1:]}
 
 
-def _converted(tree: Tree) -> Iterator[tuple[str, str]]:
-    for kind, node in walk(tree):
-        if kind != "AlterTableStmt":
-            continue
-        table = str(node.get("relation", {}).get("relname", ""))
-        for command in node.get("cmds", []):
-            fields = command.get("AlterTableCmd", {})
+def _type_changes(node: Tree) -> Iterator[tuple[str, str, bool]]:
+    """Table, column and whether the statement has an expression (USING), of the fields of an AlterTableStmt."""
+    table = str(node.get("relation", {}).get("relname", ""))
+    for command in node.get("cmds", []):
+        fields = command.get("AlterTableCmd", {})
+        if fields.get("subtype") == "AT_AlterColumnType":
             definition = fields.get("def", {}).get("ColumnDef", {})
-            if fields.get("subtype") == "AT_AlterColumnType" and "raw_default" in definition:
-                yield table, str(fields.get("name", ""))
+            yield table, str(fields.get("name", "")), "raw_default" in definition
+
+
+def _with_other_names(names: set[str], renames: Collection[frozenset[str]]) -> frozenset[str]:
+    """The names, and those that renames give them or gave them before."""
+    found = frozenset(names)
+    while more := frozenset().union(*(pair for pair in renames if pair & found)) - found:
+        found |= more
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -84,8 +84,9 @@ class _Tightened:
                     subject = _Subject(
                         f"SET NOT NULL on {_name(table.after)}.{name}", "not_null", name, "column"
                     )
-                    yield self._check(subject, scanned, without_value(scanned, number))
+                    yield self._check(subject, scanned, without_value(scanned, number), columns=[number])
                 elif not self.schema.is_filled(table.after, column) and not self.schema.is_written(scanned):
+                    # A rewrite hides that rows got the value of an earlier default.
                     words = f"ADD COLUMN {_name(table.after)}.{name} NOT NULL without a default"
                     yield self._check(
                         _Subject(words, "new_column", name, "column"), scanned, any_rows(scanned)
@@ -127,13 +128,18 @@ class _Tightened:
                 if domain.not_null and not old.not_null:
                     words = f"NOT NULL of domain {name} on {column}"
                     subject = _Subject(words, "domain", name, "domain")
-                    yield self._check(subject, table, without_value(table, number))
+                    yield self._check(subject, table, without_value(table, number), columns=[number])
                 for check in new:
                     words = f"CHECK {quote_if_needed(check.name)} of domain {name} on {column}"
                     subject = _Subject(words, "domain", name, "domain")
                     query = failing_domain_check(table, number, domain, check.expression)
                     yield self._check(
-                        subject, table, query, functions=check.functions, expressions=[check.expression]
+                        subject,
+                        table,
+                        query,
+                        columns=[number],
+                        functions=check.functions,
+                        expressions=[check.expression],
                     )
 
     def types(self) -> Iterator[RowCheckQuery]:
@@ -150,7 +156,7 @@ class _Tightened:
                     name = quote_if_needed(column.name)
                     words = f"TYPE {column.type} of {_name(table.after)}.{name}"
                     subject = _Subject(words, "type", name, "column")
-                    yield self._check(subject, table, query, rewritten=False)
+                    yield self._check(subject, table, query)
 
     def _made(self, words: str, made: Constraint | UniqueIndex, table: LiveTable) -> Iterator[RowCheckQuery]:
         """The check of a constraint or index; none if it is about new columns."""
@@ -181,6 +187,7 @@ class _Tightened:
                 subject,
                 scanned,
                 duplicates(scanned, made),
+                columns=made.columns,
                 functions=made.functions,
                 expressions=made.expressions,
             )
@@ -192,7 +199,12 @@ class _Tightened:
             scanned = LiveTable(table.before, table.after, made.not_inherited)
             query = failing_check(scanned, made.expression, made.columns)
             return self._check(
-                subject, scanned, query, functions=made.functions, expressions=[made.expression]
+                subject,
+                scanned,
+                query,
+                columns=made.columns,
+                functions=made.functions,
+                expressions=[made.expression],
             )
         other = self.schema.live_table(made.referenced)
         if other is None:
@@ -204,7 +216,8 @@ class _Tightened:
             LiveTable(each.before, each.after, only=each.before.kind == "r") for each in (table, other)
         )
         query = without_referenced_row(scanned, other, made)
-        return self._check(subject, scanned, query, written=self.schema.is_written(other))
+        written = self.schema.is_written(other, made.referenced_columns)
+        return self._check(subject, scanned, query, columns=made.columns, written=written)
 
     def _require_live_columns(self, table: LiveTable, columns: tuple[int, ...]) -> None:
         for number in columns:
@@ -223,12 +236,15 @@ class _Tightened:
         query: str = "",
         *,
         reason: str = "",
+        columns: Collection[int] = (),
         functions: bool = False,
         expressions: Sequence[str] = (),
         written: bool = False,
-        rewritten: bool = True,
     ) -> RowCheckQuery:
-        """`functions`: its `expressions` call functions of the database. `rewritten`: a rewrite of the table may change its values."""
+        """`columns`: the result depends on the values they have after the migrations before the constraint.
+
+        `functions`: its `expressions` call functions of the database.
+        """
         if any(self._is_unsafe(expression) for expression in expressions):
             query, reason = "", "it uses volatile functions"
         if functions and self.schema.before.routines != self.schema.after.routines:
@@ -245,7 +261,7 @@ class _Tightened:
             query,
             reason,
             written
-            or self.schema.is_written(table, rewritten=rewritten)
+            or self.schema.is_written(table, columns)
             or (functions and bool(self.schema.writes.tables)),
         )
 

@@ -134,6 +134,27 @@ def test_rows_that_the_migrations_change(rehearser, first):
     assert not found[0].fails
 
 
+def test_a_type_change_writes_only_its_column(rehearser):
+    found = checks(
+        rehearser,
+        "ALTER TABLE users ALTER email SET NOT NULL, ADD CONSTRAINT u UNIQUE (email), ALTER nick TYPE varchar(1);"
+        "ALTER TABLE logs RENAME user_id TO tmp; ALTER TABLE logs ALTER tmp TYPE bigint; ALTER TABLE logs ALTER tmp TYPE int; ALTER TABLE logs RENAME tmp TO user_id;"
+        "ALTER TABLE logs ADD CONSTRAINT f FOREIGN KEY (user_id) REFERENCES users, ADD n int NOT NULL DEFAULT random();",
+        schema=SCHEMA + "ALTER TABLE users ADD nick text DEFAULT 'ab';",
+    )
+    assert texts(found) == [
+        "FOREIGN KEY f on logs: 1 now",
+        "SET NOT NULL on users.email: 4 4 9 31",
+        "UNIQUE u on users: 2 40 41",
+        "TYPE character varying(1) of users.nick: 6 4 9 31",
+    ]
+
+
+def test_a_type_change_after_truncate_is_not_final(rehearser):
+    found = checks(rehearser, "TRUNCATE users; ALTER TABLE users ALTER age TYPE smallint")
+    assert texts(found) == ["TYPE smallint of users.age: 0 now"]
+
+
 def test_writes_elsewhere_do_not_matter(rehearser):
     found = checks(
         rehearser,

@@ -64,5 +64,15 @@ def test_conversions():
     assert written(text).converted == {("a", "n"), ("x y", "N")}
 
 
+def test_changed_types_have_all_names_of_their_columns():
+    found = written(
+        "ALTER TABLE a RENAME n TO one; ALTER TABLE a ALTER one TYPE int; ALTER TABLE a RENAME one TO two;"
+        "ALTER TABLE a RENAME other TO o; ALTER TABLE b ALTER o SET NOT NULL;"
+    )
+    assert found.retyped == {"n", "one", "two"}
+    assert not found.truncates
+    assert written("TRUNCATE a").truncates
+
+
 def test_a_large_file_may_write_anything():
     assert written("INSERT INTO a VALUES (1);" * 40_000 + f"SELECT '{'x' * 10_000}'").anything
