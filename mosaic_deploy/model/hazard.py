@@ -66,7 +66,8 @@ class RowCheck:
 
     `rows` is None if that wasn't checked, for `reason`. If there are `more`, they weren't counted. `keys` are the primary keys of
     the first rows. `written`: the migrations also change rows on which this depends, so it only says how the rows are now.
-    `address` is the change of the plan that makes the constraint; empty if that isn't known.
+    `address` is the change of the plan that makes the constraint; empty if that isn't known. `location` is its file, with the line
+    of the statement if only one can be meant.
     """
 
     constraint: str
@@ -78,6 +79,7 @@ class RowCheck:
     written: bool = False
     reason: str = ""
     address: str = ""
+    location: Location | None = None
 
     @property
     def passes(self) -> bool:

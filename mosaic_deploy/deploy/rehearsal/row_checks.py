@@ -7,12 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.pending import pending_statements
-from mosaic_deploy.errors import MosaicError, ResponseInvalid, SqlFailed
+from mosaic_deploy.errors import Location, MosaicError, ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.model.catalog import RehearsedChange, SchemaChange, SchemaObject
+from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.hazard import RowCheck
+from mosaic_deploy.source.migrations.files import statement_location
+from mosaic_deploy.sql.hazards.syntax.names import quote_if_needed
+from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.read_only import NOT_READ_ONLY_MESSAGE
 from mosaic_deploy.sql.row_checks.facts import ConstraintFacts, Table, parse_facts
 from mosaic_deploy.sql.row_checks.facts_query import FACTS_QUERY
@@ -28,6 +32,10 @@ from mosaic_deploy.sql.row_checks.violations import MAX_ROWS
 
 _NO_READ_ONLY = "the platform has no read-only transactions"
 _OTHER_FORMAT = "the SQL endpoint returned the results in an unexpected format"
+
+_MAKING = ("AlterTableStmt", "IndexStmt")
+_HIDING = ("RenameStmt", "DoStmt", "SelectStmt", "CallStmt")
+"""In a file with one of these, a constraint without a name in the text may be made elsewhere, or under a table's other name."""
 
 
 def read_constraints(database: RehearsalDatabase) -> ConstraintFacts:
@@ -68,7 +76,12 @@ def check_rows(
     queries = [each.query for each in wanted if each.query]
     results = iter(_results(live, project, queries) if queries else ())
     return tuple(
-        _row_check(each, next(results) if each.query else RowCheckResult(None, reason=each.reason), done)
+        _row_check(
+            each,
+            next(results) if each.query else RowCheckResult(None, reason=each.reason),
+            _address(each, done),
+            planned,
+        )
         for each in wanted
     )
 
@@ -100,7 +113,7 @@ def _all_failed(queries: Sequence[str], reason: str) -> list[RowCheckResult]:
     return [RowCheckResult(None, reason=reason)] * len(queries)
 
 
-def _row_check(wanted: RowCheckQuery, found: RowCheckResult, done: Sequence[RehearsedChange]) -> RowCheck:
+def _row_check(wanted: RowCheckQuery, found: RowCheckResult, address: str, planned: PreparedPlan) -> RowCheck:
     rows = found.rows
     return RowCheck(
         wanted.constraint,
@@ -111,7 +124,8 @@ def _row_check(wanted: RowCheckQuery, found: RowCheckResult, done: Sequence[Rehe
         keys=found.keys,
         written=wanted.written and rows is not None,
         reason=found.reason,
-        address=_address(wanted, done),
+        address=address,
+        location=_location(wanted, address, planned),
     )
 
 
@@ -125,6 +139,28 @@ def _address(wanted: RowCheckQuery, done: Sequence[RehearsedChange]) -> str:
         if any(change.object == item and _makes(change, wanted.kind) for change in each.changes)
     ]
     return found[-1].addresses[-1] if found and len(found[-1].addresses) == 1 else ""
+
+
+def _location(wanted: RowCheckQuery, address: str, planned: PreparedPlan) -> Location | None:
+    """Of the migration at `address`, with the line if only one of its statements can make the constraint."""
+    kind, _, file = address.partition(":")
+    parsed = next((each for each in planned.parsed if each.file.migration.file == file), None)
+    if kind != ApplyMigration.kind or parsed is None:
+        return None
+    statements = [statement for step in parsed.steps for statement in step.statements]
+    found = [each for each in statements if each.kind in _MAKING and _is_about(each, wanted.table)]
+    name = wanted.object[2].lower()
+    named = [each for each in found if name in each.text.lower()]
+    if not named and any(each.kind in _HIDING for each in statements):
+        found = []
+    if len(found := named or found) != 1:
+        return Location(parsed.file.relative_path)
+    return statement_location(parsed.file, found[0])
+
+
+def _is_about(statement: Statement, table: str) -> bool:
+    name = quote_if_needed(str(statement.node.get("relation", {}).get("relname", "")))
+    return table == name or table.endswith(f".{name}")
 
 
 def _makes(change: SchemaChange, kind: str) -> bool:

@@ -181,6 +181,20 @@ def test_renamed_tables_and_columns_are_read_under_their_live_names(rehearser):
     ]
 
 
+def test_locations_have_a_line_if_one_statement_can_be_meant(rehearser):
+    found = checks(
+        rehearser,
+        "ALTER TABLE users ADD n int;\nALTER TABLE users ALTER email SET NOT NULL;",
+        "ALTER TABLE users ALTER age DROP DEFAULT;\nALTER TABLE users ALTER age SET NOT NULL;",
+        "ALTER TABLE logs ADD UNIQUE (user_id);\nALTER TABLE logs RENAME TO lines;\nALTER TABLE lines ADD m int;",
+    )
+    assert {each.constraint: str(each.location) for each in found} == {
+        "SET NOT NULL on users.email": "sql/2_new.sql:2:1",
+        "SET NOT NULL on users.age": "sql/3_new.sql",
+        "UNIQUE logs_user_id_key on lines": "sql/4_new.sql",
+    }
+
+
 def test_hostile_names(rehearser):
     table, column, key, check = ('"t\'%s $1;--"', '"a ""b"" \\ $$"', '"🔑 %I"', '"c\n%(x)s"')
     found = checks(

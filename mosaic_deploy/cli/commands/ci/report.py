@@ -68,7 +68,7 @@ class Report:
                 "url": plan.project.url,
             }
         )
-        self._annotate_hazards(plan)
+        self._annotate_plan(plan)
         footer = self._footer()
         self.github.summarize(plan_markdown(plan, footer, _MAX_SUMMARY_LENGTH))
         empty = plan.empty and not plan.findings
@@ -122,8 +122,15 @@ class Report:
         """Sets all outputs to empty, not `false`: whether anything changes isn't known."""
         self.github.output(dict.fromkeys(_OUTPUTS))
 
-    def _annotate_hazards(self, plan: Plan) -> None:
-        counts: dict[str, int] = {}
+    def _annotate_plan(self, plan: Plan) -> None:
+        """Constraints that would fail on live rows, hazards, and what the policy refuses."""
+        from mosaic_deploy.cli.render.text.row_checks import row_check_failure
+
+        checks = plan.rehearsal.row_checks if plan.rehearsal else ()
+        failing = [check for check in checks if check.fails][:_MAX_ANNOTATIONS]
+        for check in failing:
+            self._annotate("warning", row_check_failure(check), check.location, "rows_violate")
+        counts = {"warning": len(failing)}
         for hazard in plan.findings:
             level = _LEVELS.get(hazard.severity, "warning")
             counts[level] = counts.get(level, 0) + 1

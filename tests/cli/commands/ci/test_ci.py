@@ -224,6 +224,22 @@ def test_hazards_are_annotated_and_destruction_needs_approval(
     assert job("apply", "--local", "--allow", "destructive").returncode == 0
 
 
+def test_a_constraint_that_would_fail_is_a_warning(job: Job, run, comments: Comments, folder: Path) -> None:
+    (folder / "sql/1_t.sql").write_text(
+        "create table t (id int primary key, n int);\ninsert into t values (1);"
+    )
+    assert job("apply", "--local").returncode == 0
+    assert run("sql", "--local", "insert into t values (1)").returncode == 0
+    (folder / "sql/2_n.sql").write_text("create table u ();\nalter table t alter n set not null;")
+    job.pull_request()
+    planned = job("plan", "--local", "--rehearse")
+    text = "SET NOT NULL on t.n would fail: 1 row, key 1"
+    assert f"::warning file=sql/2_n.sql,line=2,col=1,title=rows_violate::{text}\n" in planned.stdout
+    for shown in (comments.kept[0]["body"], job.summary):
+        assert text in shown.partition("<details>")[0]
+        assert shown.partition("### ")[2].startswith("⚠️")
+
+
 def test_a_failed_apply_reports_its_progress(job: Job, folder: Path) -> None:
     (folder / "sql/2_bad.sql").write_text("select 1;\nselect nothing();")
     failed = job("apply", "--local")
