@@ -136,10 +136,12 @@ class SavedPlan:
         return True
 
     def with_rehearsal(self, planned: PreparedPlan) -> PreparedPlan:
-        """The plan with the rehearsal that was saved: each step is compared with it."""
+        """The plan with the rehearsal that was saved: each step is compared with it. Nothing is left to compare in an empty plan."""
+        if planned.plan.empty:
+            return planned
         from mosaic_deploy.cli.render.schema_documents import parse_rehearsal
 
-        rehearsal = parse_rehearsal(self.document["rehearsal"])
+        rehearsal = parse_rehearsal(self.document["rehearsal"], planned.plan.hazards)
         return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
 
     @property

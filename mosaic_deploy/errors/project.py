@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Unpack
 
 from mosaic_deploy.errors.base import ErrorFields, MosaicError
@@ -136,6 +137,8 @@ class SchemaChanged(MigrationError):
     """What a migration touches was changed since the plan was rehearsed. Nothing of its next step ran."""
 
     code = "schema_changed"
+    objects: Sequence[tuple[str, str, str]] = ()
+    """Kind, name and parent of what was changed."""
 
 
 class DraftFailed(StatementFailed):

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.model.catalog import SchemaState
 from tests.corpora.conftest import FOLDER, HISTORIES, psql_needs_one_transaction
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
@@ -59,7 +60,8 @@ def test_no_deploy_makes_drift(corpus, site: Site, cluster, project):  # noqa: F
     for start in range(0, len(files), size):
         for file in files[start : start + size]:
             shutil.copy(file, site.root / "sql")
-        site.apply()
+        # What functions destroy isn't in the plan.
+        site.apply(consent=Consent("yes", frozenset({"destructive"})))
         drift = site.plan().plan.drift
         assert drift is not None
         assert [each.summary for each in drift.changes] == (_BY_HAND if drifted else [])

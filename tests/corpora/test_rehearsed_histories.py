@@ -11,7 +11,7 @@ import pytest
 
 from mosaic_deploy.deploy.rehearsal import pending
 from mosaic_deploy.live.database.clones import open_rehearsal
-from mosaic_deploy.model.catalog import RehearsedChange, SchemaObject
+from mosaic_deploy.model.catalog import RehearsedChange, SchemaChange, SchemaObject
 from tests.corpora.conftest import CORPORA, FOLDER, HISTORIES, Cluster, psql_needs_one_transaction
 from tests.corpora.dumped_schema import Dumped, Key, dumped_objects, words
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
@@ -140,13 +140,21 @@ def rehearsed(
 
 
 def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -> list[str]:
-    """The objects that only one of the two sides has, or that it has with another action."""
-    reported = {key_of(change.object, owner): change.action for change in done.changes}
+    """The objects that only one of the two sides has, or that it has with another action.
+
+    A dump has what was renamed as dropped and added, with its parts; those of tables aren't compared then.
+    """
+    renamed = {name for change in done.changes if change.new_name for name in _names_of(change, owner)}
+    reported = {
+        key: change.action
+        for change in done.changes
+        if renamed.isdisjoint((key := key_of(change.object, owner))[1:])
+    }
     parents = {key[1]: action for key, action in reported.items() if key[0] in _PARENTS}
     dumped = {
         key: "add" if key not in before else "drop" if key not in after else "change"
         for key in before.keys() | after.keys()
-        if before.get(key) != after.get(key)
+        if before.get(key) != after.get(key) and renamed.isdisjoint(key[1:])
     }
     dumped = {
         key: action
@@ -159,6 +167,10 @@ def compared(before: Dumped, after: Dumped, done: RehearsedChange, owner: str) -
         for key, action in sorted(ours.items())
         if others.get(key) != action
     ]
+
+
+def _names_of(change: SchemaChange, owner: str) -> tuple[str, str]:
+    return key_of(change.object, owner)[1], change.new_name.replace(owner, "owner")
 
 
 def implied(key: Key, action: str, parents: Mapping[str, str], before: Dumped, after: Dumped) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mosaic_deploy.model.catalog import (
@@ -15,7 +15,7 @@ from mosaic_deploy.model.catalog import (
     TableLock,
 )
 from mosaic_deploy.model.effects import StepTouches, Touched
-from mosaic_deploy.model.hazard import RowCheck
+from mosaic_deploy.model.hazard import Hazard, RowCheck
 
 Document = dict[str, Any]
 
@@ -55,6 +55,9 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
         "postgres": rehearsal.server or None,
         "live_postgres": rehearsal.live_server or None,
         "row_checks": [_row_check_document(each) for each in rehearsal.row_checks],
+        "objects_added": rehearsal.added,
+        "objects_changed": rehearsal.changed,
+        "objects_destroyed": [_object_document(item) for item in rehearsal.destroyed],
         "live_sizes": [_size_document(each) for each in rehearsal.sizes],
         "refuted": [{"code": each.code, "location": str(each.location)} for each in rehearsal.refuted],
         "checks_not_made": rehearsal.unmade_checks,
@@ -91,15 +94,17 @@ def _touched_document(touched: Touched) -> Document:
     return {"kind": touched.kind, "name": touched.name}
 
 
-def parse_rehearsal(document: Mapping[str, Any] | None) -> Rehearsal | None:
-    """The rehearsal of a `rehearsal_document` that conforms to the schema of saved plans. Definitions that were left out are empty
-    lines."""
+def parse_rehearsal(document: Mapping[str, Any] | None, hazards: Sequence[Hazard]) -> Rehearsal | None:
+    """The rehearsal of a `rehearsal_document` that conforms to the schema of saved plans, without what it has `found`.
+
+    `hazards` are the plan's, of which it has refuted some. Definitions that were left out are empty lines.
+    """
     if document is None:
         return None
+    refuted = {(each["code"], each["location"]) for each in document["refuted"]}
     objects: dict[Touched, dict[SchemaObject, str]] = {}
     for each in document["objects"]:
-        item = SchemaObject(each["kind"], each["name"], each["of"] or "")
-        objects.setdefault(Touched(**each["touched"]), {})[item] = each["digest"]
+        objects.setdefault(Touched(**each["touched"]), {})[_parse_object(each)] = each["digest"]
     return Rehearsal(
         tuple(
             RehearsedChange(
@@ -107,6 +112,8 @@ def parse_rehearsal(document: Mapping[str, Any] | None) -> Rehearsal | None:
                 tuple(map(_parse_change, each["changes"])),
                 tuple(each["notices"]),
                 each["seconds"],
+                tuple(map(_parse_lock, each["locks"])),
+                tuple(each["locks_not_seen"]),
             )
             for each in document["done"]
         ),
@@ -118,6 +125,15 @@ def parse_rehearsal(document: Mapping[str, Any] | None) -> Rehearsal | None:
         document["not_rehearsed"] or "",
         tuple(map(_parse_change, document["differences"])),
         tuple(map(_parse_row_check, document["row_checks"])),
+        added=document["objects_added"],
+        changed=document["objects_changed"],
+        destroyed=tuple(map(_parse_object, document["objects_destroyed"])),
+        sizes=tuple(
+            LiveSize(_parse_object(each), each["rows"], each["bytes"], each["empty"])
+            for each in document["live_sizes"]
+        ),
+        refuted=tuple(each for each in hazards if (each.code, str(each.location)) in refuted),
+        unmade_checks=document["checks_not_made"],
         steps=tuple(map(_parse_step, document["steps"])),
         objects=objects,
     )
@@ -126,9 +142,29 @@ def parse_rehearsal(document: Mapping[str, Any] | None) -> Rehearsal | None:
 def _parse_change(document: Mapping[str, Any]) -> SchemaChange:
     before, after = (document[side] if document[side] is not None else "\n" for side in ("before", "after"))
     return SchemaChange(
-        SchemaObject(document["kind"], document["name"], document["of"] or ""),
+        _parse_object(document),
         None if document["action"] == "add" else before,
         None if document["action"] == "drop" else after,
+        document["new_name"] or "",
+    )
+
+
+def _parse_object(document: Mapping[str, Any]) -> SchemaObject:
+    return SchemaObject(document["kind"], document["name"], document["of"] or "")
+
+
+def _parse_lock(document: Mapping[str, Any]) -> TableLock:
+    return TableLock(
+        SchemaObject(document["kind"], document["table"]),
+        document["mode"],
+        document["address"],
+        document["line"],
+        rewritten=document["rewritten"],
+        scanned=document["scanned"],
+        held=document["held_seconds"],
+        seen=document["seen"],
+        in_block=document["in_block"],
+        outlasted=document["outlasted"],
     )
 
 
@@ -188,15 +224,11 @@ def _lock_document(lock: TableLock) -> Document:
 
 
 def _size_document(size: LiveSize) -> Document:
-    item = size.object
-    return {
-        "kind": item.kind,
-        "name": item.name,
-        "of": item.parent or None,
-        "rows": size.rows,
-        "bytes": size.bytes,
-        "empty": size.empty,
-    }
+    return {**_object_document(size.object), "rows": size.rows, "bytes": size.bytes, "empty": size.empty}
+
+
+def _object_document(item: SchemaObject) -> Document:
+    return {"kind": item.kind, "name": item.name, "of": item.parent or None}
 
 
 def schema_change_document(change: SchemaChange, *, bodies: bool = True) -> Document:

@@ -89,13 +89,13 @@ class Session:
         offer_ticket(error, self.attempted_command, replace(self.scope, project_id=self.target.id))
 
     def make_plan(self, options: PlanOptions) -> PreparedPlan:
-        """`deploy.plan` for this session, with the suggested commands of its notes completed."""
+        """`deploy.plan` for this session, with the suggested commands in its texts completed."""
         from mosaic_deploy import deploy
 
         if show := options.on_blocked:
-            options = replace(options, on_blocked=lambda rest: show(self._complete_notes(rest)))
+            options = replace(options, on_blocked=lambda rest: show(self._complete_texts(rest)))
         planned = deploy.plan(self.api, self.manifest, self.target, options)
-        return replace(planned, plan=self._complete_notes(planned.plan))
+        return replace(planned, plan=self._complete_texts(planned.plan))
 
     def rehearse(
         self,
@@ -110,11 +110,11 @@ class Session:
 
         return rehearse_plan(self, planned, wanted, always=always, command=command)
 
-    def _complete_notes(self, plan: Plan) -> Plan:
-        notes = (
-            replace(note, message=self.scope.add_scope_to_text(note.message) or "") for note in plan.notes
-        )
-        return replace(plan, notes=tuple(notes))
+    def _complete_texts(self, plan: Plan) -> Plan:
+        complete = self.scope.add_scope_to_text
+        notes = (replace(note, message=complete(note.message) or "") for note in plan.notes)
+        denied = (replace(one, message=complete(one.message) or "") for one in plan.denied)
+        return replace(plan, notes=tuple(notes), denied=tuple(denied))
 
     def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """`actions` with their commands completed, unless they repeat this run's command line."""

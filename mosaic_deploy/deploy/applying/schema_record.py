@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from mosaic_deploy.deploy.applying.run import Run
@@ -59,7 +59,7 @@ def record_schema_after_failure(run: Run, error: MosaicError) -> None:
     rejected = isinstance(error, _REJECTED) and error.mutation_state != "unknown"
     if rejected and _changes_schema(run):
         with suppress(MosaicError):
-            run.write(_record_sql(run))
+            run.write(_record_sql(run, drifted=error.objects if isinstance(error, SchemaChanged) else ()))
 
 
 def _is_unrecorded(run: Run) -> bool:
@@ -72,9 +72,13 @@ def _changes_schema(run: Run) -> bool:
     return any(isinstance(change, _CHANGES_SCHEMA) for change in run.changes)
 
 
-def _record_sql(run: Run, *, ends_sql: bool = False) -> str:
-    """A manifest without migrations records its changes only if the schema is another one's to compare."""
+def _record_sql(run: Run, *, ends_sql: bool = False, drifted: Sequence[tuple[str, str, str]] = ()) -> str:
+    """`drifted` is what somebody else has changed meanwhile. A manifest without migrations records its changes only if the schema is another one's to compare."""
     has_migrations = run.planned.desired.snapshot.migrations is not None
     return record_schema_sql(
-        run.claim.token, run.claim.deploy_id, only_again=not has_migrations, ends_sql=ends_sql
+        run.claim.token,
+        run.claim.deploy_id,
+        only_again=not has_migrations,
+        ends_sql=ends_sql,
+        drifted=drifted,
     )

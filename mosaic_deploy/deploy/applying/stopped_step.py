@@ -14,7 +14,7 @@ from mosaic_deploy.errors import (
     Problem,
     SchemaChanged,
 )
-from mosaic_deploy.live.catalog.touched_digests import schema_differences
+from mosaic_deploy.live.catalog.touched_digests import changed_objects, schema_differences
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
@@ -40,15 +40,18 @@ def stopped_error(run: Run, failure: StepFailed, file: str, rolled_back: str) ->
 
 def _schema_changed(run: Run, failure: StepFailed, file: str) -> MigrationError:
     rehearsal = run.planned.plan.rehearsal
-    texts = schema_differences(failure.schema, rehearsal.objects if rehearsal else {})
+    rehearsed = rehearsal.objects if rehearsal else {}
+    texts = schema_differences(failure.schema, rehearsed)
     more = f"; and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
     step = f"step {failure.step.number} of " if failure.step.number > 1 else ""
-    return SchemaChanged(
+    error = SchemaChanged(
         f"the schema isn't as it was rehearsed: {'; '.join(texts[:_MAX_NAMED])}{more} (nothing of {step}{file} ran)",
         location=Location(file),
         problems=[Problem(text, Location(file)) for text in texts] if more else [],
         hint=_UNLIKE_REHEARSAL,
     )
+    error.objects = changed_objects(failure.schema, rehearsed)
+    return error
 
 
 def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:
@@ -79,10 +82,12 @@ def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str
 
 
 def _approve(run: Run) -> Iterator[NextAction]:
-    if run.apply_command != run.retry_command:
+    is_saved = run.apply_command != run.retry_command
+    if is_saved:
         yield NextAction("make the plan again", run.retry_command)
     command = with_approvals(run.apply_command, [DESTRUCTIVE])
-    yield NextAction("if that is meant, approve it", command, needs_person=True)
+    why = "then, if that is meant, approve it" if is_saved else "if that is meant, approve it"
+    yield NextAction(why, command, needs_person=True)
 
 
 def _denied_by_policy(run: Run, effects: Effects) -> str:

@@ -122,11 +122,37 @@ def schema_reader(names: Mapping[tuple[str, int], tuple[TouchedName, ...]]) -> S
     return SchemaReader(TOUCHED_OBJECTS, CATALOG_SETTINGS, tuple(watched) if len(names) > 1 else ())
 
 
+Sides = tuple[Mapping[SchemaObject, str], Mapping[SchemaObject, str]]
+
+
 def schema_differences(
     found: Mapping[str, object], rehearsed: Mapping[Touched, Mapping[SchemaObject, str]]
 ) -> list[str]:
     """What isn't as rehearsed, as texts: `column orders.sneaky was added`. `found` is what a step reports; see Failure."""
     texts = []
+    for name, (then, now) in _sides(found, rehearsed):
+        shown = _differing(then, now)
+        texts += [f"{item} was {verb}" for item, verb in shown] or [f"{name} was changed"]
+    return list(dict.fromkeys(texts))
+
+
+def changed_objects(
+    found: Mapping[str, object], rehearsed: Mapping[Touched, Mapping[SchemaObject, str]]
+) -> list[tuple[str, str, str]]:
+    """Kind, name and parent of all objects that aren't as rehearsed. Arguments as above."""
+    changed = {
+        item
+        for _, (then, now) in _sides(found, rehearsed)
+        for item in then.keys() | now.keys()
+        if then.get(item) != now.get(item)
+    }
+    return [(item.kind, item.name, item.parent) for item in sorted(changed)]
+
+
+def _sides(
+    found: Mapping[str, object], rehearsed: Mapping[Touched, Mapping[SchemaObject, str]]
+) -> Iterator[tuple[str, Sides]]:
+    """By what is touched, its objects with their digests as they were expected, and as they are."""
     before = {str(touched): objects for touched, objects in rehearsed.items()}
     for name, sides in sorted(found.items()):
         then = before.get(name, {})
@@ -134,9 +160,7 @@ def schema_differences(
         if isinstance(sides, Mapping):
             now = _parse_objects(sides.get("now"))
             then = _parse_objects(sides["left"]) if sides.get("left") else then
-        shown = _differing(then, now)
-        texts += [f"{item} was {verb}" for item, verb in shown] or [f"{name} was changed"]
-    return list(dict.fromkeys(texts))
+        yield name, (then, now)
 
 
 def _parse_objects(found: object) -> Mapping[SchemaObject, str]:

@@ -14,7 +14,7 @@ settings because a plan must be read in one query from older layouts too, where 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from mosaic_deploy.live.ledger.rows import lease_held_cte
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaObject, SchemaState
 from mosaic_deploy.sql.guard.measure import EXISTING
 from mosaic_deploy.sql.guard.schema_check import LEFT
-from mosaic_deploy.sql.quote import literal
+from mosaic_deploy.sql.quote import json_literal, literal
 
 RECORD, OBJECTS = "catalog", "catalog.objects"
 _MAX_DIFFERENCES = 2000
@@ -63,6 +63,18 @@ def _still_kept(kept: str) -> str:
         f"), '[]') FROM ({_listed(kept, 'expected', 'definition')}) k "
         "LEFT JOIN live l ON (l.kind, l.name, l.parent) = (k.kind, k.name, k.parent) "
         "WHERE l.definition IS NOT DISTINCT FROM k.definition"
+    )
+
+
+def _kept_too(drifted: Sequence[tuple[str, str, str]], kept: str) -> str:
+    """What is added to the JSON array `kept`: these objects, expected as they were recorded before."""
+    objects = f"SELECT s.value FROM mosaic_deploy.settings s WHERE s.name = {literal(OBJECTS)}"
+    return (
+        "SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.kind, d.name, d.parent, o.definition, l.definition)"
+        f"), '[]') FROM ({_listed(f'({json_literal(drifted)}::jsonb)')}) d LEFT JOIN live l USING (kind, name, parent) "
+        f"LEFT JOIN ({_listed(f'({objects})', 'definition')}) o USING (kind, name, parent) "
+        "WHERE o.definition IS DISTINCT FROM l.definition AND (d.kind, d.name, d.parent) NOT IN "
+        f"(SELECT k.kind, k.name, k.parent FROM ({_listed(kept)}) k)"
     )
 
 
@@ -107,15 +119,19 @@ def record_schema_sql(
     accepted: str | None = None,
     only_again: bool = False,
     ends_sql: bool = False,
+    drifted: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """Records the live schema. May be sent twice. Returns `held`, and `written`.
 
     With `accepted`, a digest, drift is accepted as it is: nothing is kept, and nothing written if the schema has another digest.
     With `only_again`, nothing is written if nothing was recorded before. With `ends_sql`, all SQL of the run is done, so what
-    existed when it began is forgotten: the next run doesn't continue it, even if this one fails later.
+    existed when it began is forgotten: the next run doesn't continue it, even if this one fails later. `drifted` are kind, name and
+    parent of what somebody else has changed since the run began: it stays drift.
     """
     previous = f"(SELECT r.value->'kept' FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"
     kept = "'[]'::jsonb" if accepted is not None else f"({_still_kept(previous)})"
+    if drifted:
+        kept = f"({kept} || ({_kept_too(drifted, kept)}))"
     shown = f" WHERE digest.value = {literal(accepted)}" if accepted is not None else ""
     if only_again:
         shown = f" WHERE EXISTS (SELECT FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"

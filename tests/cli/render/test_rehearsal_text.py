@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+from mosaic_deploy.cli.render.schema_documents import parse_rehearsal, rehearsal_document
 from mosaic_deploy.cli.render.text.plan import plan_lines
 from mosaic_deploy.cli.visible_text import unstyle
+from mosaic_deploy.errors import Location
 from mosaic_deploy.model.catalog import (
     LiveSize,
     Rehearsal,
@@ -15,6 +18,8 @@ from mosaic_deploy.model.catalog import (
     TableLock,
 )
 from mosaic_deploy.model.change import ApplyMigration, DeleteStatic
+from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity, RowCheck
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
 
@@ -31,6 +36,47 @@ PLAN = Plan(Project("shop", "shop"), MIGRATIONS, (), "d", "l", 1)
 
 def shown(rehearsal: Rehearsal) -> list[str]:
     return [unstyle(line) for line in plan_lines(replace(PLAN, rehearsal=rehearsal))][3:]
+
+
+def test_a_saved_rehearsal_is_shown_like_the_one_that_was_made() -> None:
+    """A saved plan has no bodies of functions and views, so a changed one is only named."""
+    orders = SchemaObject("table", "orders")
+    renamed = SchemaChange(SchemaObject("column", "total", "orders"), "integer", "integer", "amount")
+    lock = TableLock(
+        orders, "ACCESS EXCLUSIVE", "migration:2.sql", 3, rewritten=True, held=1.5, outlasted=True
+    )
+    hazard = Hazard(
+        "column_type", HazardSeverity.BLOCKING, "rewrites orders", "orders", Location("2.sql", 1, 1)
+    )
+    done = (
+        RehearsedChange(
+            ("migration:2.sql",),
+            (COLUMN, GRANT, VIEW, renamed),
+            ("NOTICE: hello",),
+            0.01,
+            (lock,),
+            ("2.sql:4",),
+        ),
+        RehearsedChange(("migration:3.sql", "migration:4.sql"), ()),
+    )
+    touches = StepTouches(
+        "migration:2.sql",
+        1,
+        {Touched("relation", "orders"): "SHARE"},
+        frozenset({Touched("relation", "orders")}),
+    )
+    made = Rehearsal(
+        done, "b", "r", "18.1", "17.2", ("a remark",), "", (), (RowCheck("c", "check", "orders", 3, keys=("1",)),),
+        added=1, changed=2, destroyed=(SchemaObject("index", "old", "orders"),), sizes=(LiveSize(orders, 5, 8192),),
+        refuted=(hazard,), unmade_checks=2, steps=(touches,), objects={Touched("relation", "orders"): {orders: "d"}},
+    )  # fmt: skip
+    document = json.loads(json.dumps(rehearsal_document(made)))
+    saved = parse_rehearsal(document, (hazard,))
+    assert saved is not None
+    assert shown(saved) == shown(made)
+    bodies = replace(VIEW, before="\n", after="\n")
+    without_body = replace(done[0], changes=(COLUMN, GRANT, bodies, renamed))
+    assert saved == replace(made, done=(without_body, *done[1:]))
 
 
 def test_changes_and_notices_are_below_their_migration() -> None:

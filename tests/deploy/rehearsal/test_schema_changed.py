@@ -149,6 +149,17 @@ def test_a_change_between_two_steps(rehearser):
     assert last.error.mutation_state == "partial"
 
 
+def test_what_stopped_an_apply_stays_drift(rehearser):
+    site = rehearser.site
+    four(site)
+    meddling(rehearser, rehearsed(rehearser), "migration:2_a.sql", "CREATE INDEX sneaky ON orders (id)")
+    drift = site.plan().plan.drift
+    assert [change.summary for change in drift.changes] == ["index sneaky on orders USING btree (id)"]
+    site.sql("DROP INDEX sneaky")
+    assert not site.plan().plan.drift.changes
+    site.apply()
+
+
 def test_a_change_after_a_step_outside_transactions(rehearser):
     four(rehearser.site)
     planned = rehearsed(rehearser)

@@ -218,9 +218,18 @@ def test_no_role_evades_the_limit_of_its_database(services, hostile) -> None:
 
 
 def _session_after(url: str, statement: str) -> psycopg.Connection[Any]:
-    """A session that has committed the statement. The limit may end one before that: then another one tries again."""
+    """A session that has committed the statement. The limit may end one before that: then another one tries again.
+
+    If it ends one after that, the role can't log in any more, and the session is closed.
+    """
+    session: psycopg.Connection[Any] | None = None
     for _ in range(20):
-        session = psycopg.connect(url, autocommit=True)
+        try:
+            session = psycopg.connect(url, autocommit=True)
+        except psycopg.OperationalError as error:
+            if session is None or "not permitted to log in" not in str(error):
+                raise
+            return session
         try:
             session.execute(statement.encode())
         except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction):
