@@ -241,7 +241,8 @@ def test_an_incomplete_response_is_an_error(says: bytes) -> None:
     ],
 )
 def test_responses_with_every_framing(says: bytes) -> None:
-    with Scripted(says) as server, wired() as wire:
+    # It reads the body, because a socket that is closed with unread bytes may be reset before its response arrives.
+    with Scripted(says, reads=len(b"{}")) as server, wired() as wire:
         assert wire.request("POST", server.url, timeout=20, json={}).json() == {}
 
 
