@@ -5,9 +5,7 @@ from __future__ import annotations
 from mosaic_deploy.live.catalog import access, others, routines, rules, tables
 from mosaic_deploy.live.catalog.names import RELATION_ROWS
 
-_PARTS = (
-    routines.SCHEMAS,
-    routines.EXTENSIONS,
+OF_RELATIONS = (
     tables.TABLES,
     tables.COLUMNS,
     tables.VIEWS,
@@ -17,6 +15,12 @@ _PARTS = (
     rules.TRIGGERS,
     rules.POLICIES,
     rules.RULES,
+)
+"""Queries for relations and what belongs to them."""
+_PARTS = (
+    routines.SCHEMAS,
+    routines.EXTENSIONS,
+    *OF_RELATIONS,
     rules.EVENT_TRIGGERS,
     rules.PUBLICATIONS,
     rules.STATISTICS,

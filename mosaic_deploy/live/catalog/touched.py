@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.live.catalog import access, routines, rules, tables
+from mosaic_deploy.live.catalog import access, routines
 from mosaic_deploy.live.catalog.names import FROM_ROUTINES, FROM_TYPES, RELATION_ROWS
-from mosaic_deploy.live.catalog.query import SETTINGS
+from mosaic_deploy.live.catalog.query import OF_RELATIONS, SETTINGS
 
 _LOCK_TIMEOUT = "lock_timeout"
 _ROUTINE_NAME = """^((?:"(?:[^"]|"")*"|[^"(])*)\\("""
@@ -23,18 +23,7 @@ def _named(kind: str, catalog: str, prefix: str) -> str:
 
 _ROUTINES = f"{FROM_ROUTINES} AND f.oid IN ({_named('routine', 'pg_proc', 'pro')})"
 _TYPES = f"{FROM_TYPES} AND y.oid IN ({_named('type', 'pg_type', 'typ')})"
-_OF_RELATIONS = (
-    tables.TABLES,
-    tables.COLUMNS,
-    tables.VIEWS,
-    tables.SEQUENCES,
-    tables.CONSTRAINTS,
-    tables.INDEXES,
-    rules.TRIGGERS,
-    rules.POLICIES,
-    rules.RULES,
-    access.grants(access.RELATION_ACLS),
-)
+_OF_RELATIONS = (*OF_RELATIONS, access.grants(access.RELATION_ACLS))
 _OWNER = "CASE WHEN u.parent <> '' THEN u.parent ELSE u.name END"
 _KINDS = {
     "relation": (_OWNER, _OF_RELATIONS),
