@@ -36,6 +36,7 @@ from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard.agreement import Agreement
 from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED, DataCheck
 from mosaic_deploy.sql.quote import index_name
+from mosaic_deploy.sql.session.temporary import unmentioned_temporary
 
 _ACTIVE_SQL_TRANSACTION = "25001"
 _CONSTRAINT_VIOLATION_CLASS = "23"
@@ -192,6 +193,9 @@ def migration_steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step
                 steps=change.steps,
                 sql=step,
                 next_session=steps[number].session if number < len(steps) else None,
+                unmentioned=unmentioned_temporary(
+                    step.statements, [one for later in steps[number:] for one in later.statements]
+                ),
             )
 
 

@@ -205,7 +205,11 @@ def _next_session(step: Step) -> dict[str, list[str]]:
     """What the settings are compared with at the end of a step that isn't the file's last."""
     if step.next_session is None:
         return {}
-    return {"next": list(step.next_session.statements), "compared": compared_settings(step)}
+    return {
+        "next": list(step.next_session.statements),
+        "compared": compared_settings(step),
+        "unmentioned": list(step.unmentioned),
+    }
 
 
 # A loop over data instead of code per step: PL/pgSQL keeps a plan for every statement in the code, and each DDL
@@ -273,12 +277,13 @@ _CHECK_CONSTRAINTS = f"""    step := 0;
     {CHECK_CONSTRAINTS_SQL};
     {_RERAISE}    END;
 """
+_CARRIED = check_carried_sql(
+    *(f"one OPERATOR(pg_catalog.->) '{key}'" for key in ("compared", "next", "unmentioned"))
+)
 _CHECK_CARRIED = f"""    step := 0;
     IF one OPERATOR(pg_catalog.->) 'next' IS NOT NULL THEN
     BEGIN
-    {check_carried_sql("one OPERATOR(pg_catalog.->) 'compared'", "one OPERATOR(pg_catalog.->) 'next'")}    {
-    _RERAISE
-}    END;
+    {_CARRIED}    {_RERAISE}    END;
     END IF;
 """
 # The WAL is written in order, so the last step's commit makes the earlier ones durable too: one disk flush per call
