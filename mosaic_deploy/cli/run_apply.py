@@ -17,6 +17,7 @@ from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import (
     CHANGED_MEANWHILE,
     SettingsFiles,
+    ask_about_effects,
     require_plan_confirmation,
 )
 from mosaic_deploy.diff.policy import refuse_denied
@@ -201,5 +202,7 @@ def _apply_events(
         parallelism=deploy_options.plan_options.parallelism,
         on_running=screen.still_running,
         superseded=deploy_options.superseded,
+        # What was reviewed in a saved plan is never extended.
+        ask=ask_about_effects(screen, yes=deploy_options.yes or deploy_options.saved_plan is not None),
     )
     return session.complete_events(deploy.apply(session.api, planned, options))

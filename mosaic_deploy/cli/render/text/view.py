@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,9 @@ class TextView:
     def still_running(self, event: StillRunning) -> None:
         if self._display:
             self._display.show(event)
+
+    def paused(self) -> AbstractContextManager[None]:
+        return self._display.paused() if self._display else nullcontext()
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import make_display, show_events
