@@ -108,9 +108,8 @@ def test_a_person_in_a_terminal_is_asked_with_the_numbers(run, environment, pend
     assert kept(run) == 0
     history = json.loads(run("history", "--local", "-o", "json").stdout)["deploys"][0]
     approved = history["approval"]["approved"]
-    assert approved == [
-        {"value": "destructive", "effect": "2_more.sql: kept: deletes 5 rows", "by": "answer"}
-    ]
+    effect = "2_more.sql: kept: deletes 5 rows, inserts 2 rows"
+    assert approved == [{"value": "destructive", "effect": effect, "by": "answer"}]
 
 
 def test_nobody_is_asked_with_yes_or_under_a_denying_policy(environment, pending: Path) -> None:

@@ -33,7 +33,7 @@ from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OTHER_STRINGS, ST
 if TYPE_CHECKING:
     from mosaic_deploy.sql.hazards import StepWrites
 
-_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting", "unmeasured"})
+_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting", "unmeasured", "sequence_moved_back"})
 """The codes of hazards that no measurement shows."""
 
 
