@@ -179,11 +179,11 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
         return
     from mosaic_deploy.diff.policy import unconfirmed_error
 
-    numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
+    needed = " ".join(f"--allow {approval.allow}" for approval in missing)
     yes_note = "; --yes doesn't cover this" if "--yes" in command else ""
     raise unconfirmed_error(
         missing,
-        f"confirm in a terminal or pass --allow{numbers}{yes_note}",
+        f"confirm in a terminal or pass {needed}{yes_note}",
         approving_actions(command, *(approval.allow for approval in missing)),
         other_numbers,
     )

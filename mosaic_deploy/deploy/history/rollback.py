@@ -44,9 +44,10 @@ from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import Purpose, Step
 
 ROLLBACK = "rollback"
+_NO_DOWN = "no down migration"
 _SECTION_HINT = (
     "a down section in the applied file would count as an edit: put `-- migrate:up` above its statements if it has no "
-    "markers, `-- migrate:down` below, and record that with `mosaic-deploy migrate repair --accept {file}`"
+    "markers, `-- migrate:down` below, and record that with `mosaic-deploy migrate repair --accept FILE`"
 )
 
 
@@ -74,7 +75,10 @@ def plan_rollback(
         except MigrationInvalid as invalid:
             problems += invalid.problems
     if problems:
-        raise RollbackRefused("can't roll back; nothing was changed", problems=problems, next_actions=actions)
+        hint = _SECTION_HINT if any(each.message.startswith(_NO_DOWN) for each in problems) else None
+        raise RollbackRefused(
+            "can't roll back; nothing was changed", problems=problems, hint=hint, next_actions=actions
+        )
     changes = [
         RollBackMigration(
             e.migration.version,
@@ -166,8 +170,7 @@ def _down_migration(
     if not found:
         raise _RollbackImpossible(
             name,
-            f"no down migration; write {down_file_name(name)}",
-            _SECTION_HINT.format(file=shlex.quote(name)),
+            f"{_NO_DOWN}; write {down_file_name(name)}",
         )
     if len(found) > 1:
         raise _RollbackImpossible(
