@@ -100,7 +100,9 @@ def test_seeds_that_change_the_schema_are_rehearsed_or_refused(run, strict):
         if line != "database: {migrations: sql}"
     ]
     (strict / "mosaic.yaml").write_text("\n".join(lines))
-    (strict / "1.sql").write_text("CREATE TABLE extra (id int DEFAULT 1 / 0); INSERT INTO extra DEFAULT VALUES;")
+    (strict / "1.sql").write_text(
+        "CREATE TABLE extra (id int DEFAULT 1 / 0); INSERT INTO extra DEFAULT VALUES;"
+    )
     (strict / "2.sql").write_text("INSERT INTO orders VALUES (1);")
     apply = ("apply", "--local", "--yes")
     assert "rehearsal_failed" in run(*apply, env=ON).stderr
