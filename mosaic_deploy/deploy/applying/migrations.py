@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
 from mosaic_deploy.deploy.applying.run import Run, migration_session
-from mosaic_deploy.deploy.applying.stopped_step import stopped_error
+from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
@@ -69,12 +69,15 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         run_session(run),
         single_transaction=bool(database and database.single_transaction),
         on_running=run.on_running,
+        approve=approver(run),
     )
     try:
         for committed in runner.run(steps):
             run.heartbeat.check()
             if isinstance(committed, Waiting | Noted):
                 yield committed
+                # The time of a question isn't the step's.
+                began = time.monotonic() if isinstance(committed, Noted) else began
                 continue
             seconds, began = time.monotonic() - began, time.monotonic()
             for step in committed:

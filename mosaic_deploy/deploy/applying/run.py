@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.gate import Consent
@@ -18,12 +19,16 @@ from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.effects import Effects
 from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.sql.execution.step import SqlSession
 from mosaic_deploy.sql.guard.agreement import Existing
 from mosaic_deploy.sql.guard.rehearsed import TouchedName
+
+AskAboutEffects = Callable[[str, Effects], bool]
+"""Called with the step's file and what it did, which was rolled back. Whether it may run again and do that, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class ApplyOptions:
     """Whether another deploy follows at once, so that failing checks aren't waited for."""
     apply_command: str = ""
     """The command that applies after that, if it is another one, as for a saved plan."""
+    ask: AskAboutEffects | None = None
+    """Asks a person whether a step may do what it was measured to do beyond the plan; None if nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,10 @@ class Run:
     """As in ApplyOptions."""
     apply_command: str = ""
     """As in ApplyOptions, or the same as `retry_command`."""
+    ask: AskAboutEffects | None = None
+    """As in ApplyOptions."""
+    approved: list[str] = field(default_factory=list)
+    """The effects that a person approved while the run was going on."""
     _existing: list[Existing] = field(default_factory=list)
     _rehearsed: list[Mapping[tuple[str, int], tuple[TouchedName, ...]]] = field(default_factory=list)
 
@@ -101,6 +112,13 @@ class Run:
         rule = (self.planned.desired.manifest.policy or PolicySpec()).destructive
         by_option = self.consent is not None and DESTRUCTIVE in self.consent.allow
         return rule == "allow" or (rule != "deny" and by_option)
+
+    @property
+    def approval_report(self) -> dict[str, object]:
+        """The `approval` of the run's report with what was approved since it began; nothing if nothing was."""
+        known: dict[str, Any] = dict(self.claim.approval or {})
+        given = [{"value": DESTRUCTIVE, "effect": each, "by": "answer"} for each in self.approved]
+        return {"approval": {**known, "approved": [*known.get("approved", ()), *given]}} if given else {}
 
     @property
     def created(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import (
@@ -20,8 +20,10 @@ from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
 from mosaic_deploy.model.effects import Effects
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.guard.agreement import Agreement, agreed_to
 
 _MAX_NAMED = 3
+_MAX_RECORDED = 300
 _CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
 
@@ -79,6 +81,22 @@ def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str
         hint=f"{_CAUSES}; {denied}" if denied else _CAUSES,
         next_actions=actions,
     )
+
+
+def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
+    """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again; None if
+    nobody can be asked, no answer would be enough, or the answer is no."""
+
+    def approve(failure: StepFailed) -> Agreement | None:
+        effects = failure.effects
+        if run.ask is None or not effects or run.allows_destroying or _denied_by_policy(run, effects):
+            return None
+        if not run.ask(failure.step.file, effects):
+            return None
+        run.approved.append(f"{failure.step.file}: {'; '.join(effects.texts)}"[:_MAX_RECORDED])
+        return agreed_to(effects, failure.step.agreed)
+
+    return approve
 
 
 def _approve(run: Run) -> Iterator[NextAction]:

@@ -33,6 +33,9 @@ class MatchedBase:
     remarks: tuple[str, ...]
 
 
+_REBUILT = "the apply that runs its CREATE INDEX again drops it and builds it again"
+
+
 def match_live(
     database: RehearsalDatabase,
     history: RecordedHistory,
@@ -56,7 +59,10 @@ def match_live(
     _require_search_path(database, history.database.search_path)
     remarks = (
         *match_extensions(database, extensions),
-        *(f"the live database has {each.object}, which is invalid" for each in unfinished),
+        *(
+            f"the live database has {each.object}, which a failed build left invalid; {_REBUILT}"
+            for each in unfinished
+        ),
     )
     new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
     create_extensions(database, new)

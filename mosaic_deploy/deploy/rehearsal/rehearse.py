@@ -26,13 +26,20 @@ from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.relations import read_relations
 from mosaic_deploy.model.catalog import Catalog, Rehearsal
-from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.hazard import RowCheck
 
 
-def has_pending_migrations(planned: PreparedPlan) -> bool:
-    """Whether there is anything to rehearse."""
-    return any(isinstance(change, ApplyMigration) for change in planned.plan.changes)
+def has_anything_to_rehearse(planned: PreparedPlan) -> bool:
+    """Whether the plan has migrations, or if the policy requires a rehearsal, seeds that may change the schema.
+
+    Seeds that follow others aren't rehearsed: they may need rows of those.
+    """
+    with_seeds = planned.plan.rehearsal_rule is not None and not planned.live.snapshot.seeds
+    return any(
+        isinstance(change, ApplyMigration) or (with_seeds and isinstance(change, RunSeed) and change.alters)
+        for change in planned.plan.changes
+    )
 
 
 def not_rehearsed(planned: PreparedPlan, why: str) -> PreparedPlan:

@@ -87,6 +87,9 @@ class ObjectFacts:
     """Its validated CHECK constraints, as `CHECK (…)`; for a domain, all its constraints."""
     empty_tables: frozenset[str] = frozenset()
     """Those of the relation itself, `shares_rows_with`, `cascades` and `dependents` that hold no row, as `schema.name`."""
+    last_values: Mapping[str, tuple[int | None, int]] = field(default_factory=dict)
+    """How far a sequence is, under the name "", and those that belong to columns of a table, under the columns' names: the last
+    value, None if it was never used, and the increment."""
     dependents: tuple[Dependent, ...] = ()
     """For objects dropped with CASCADE: what is dropped with them."""
 

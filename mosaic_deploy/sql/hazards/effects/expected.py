@@ -14,8 +14,40 @@ from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
-from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
+from mosaic_deploy.sql.hazards.syntax.trees import (
+    FUNCTION_CALL,
+    FUNCTION_SETTING,
+    WRITE_KINDS,
+    Effect,
+    alter_commands,
+)
 
+_HANDLES_ROWS = WRITE_KINDS | {
+    FUNCTION_CALL,
+    FUNCTION_SETTING,
+    "SelectStmt",
+    "CopyStmt",
+    "TruncateStmt",
+    "DoStmt",
+    "CallStmt",
+    "LockStmt",
+    "VariableSetStmt",
+    "VariableShowStmt",
+    "TransactionStmt",
+    "ConstraintsSetStmt",
+    "PrepareStmt",
+    "ExecuteStmt",
+    "DeallocateStmt",
+    "DeclareCursorStmt",
+    "FetchStmt",
+    "ClosePortalStmt",
+    "ExplainStmt",
+    "NotifyStmt",
+    "DiscardStmt",
+    "VacuumStmt",
+    "RefreshMatViewStmt",
+}
+"""Kinds of effects that change no object. What a block or a prepared statement does is an effect of its own."""
 _CHANGES_VALUES = ("AT_AlterColumnType", "AT_SetExpression", "AT_AlterColumnGenericOptions")
 
 
@@ -24,13 +56,15 @@ class StepWrites:
     """What one step is expected to do to live tables, named as in Hazard."""
 
     updates: dict[str, str] = field(default_factory=dict)
-    """Tables whose rows it updates, with `(≈2 k rows)` for how many there are."""
+    """Tables whose rows it updates, with ` (table has ≈2 k rows)`: how many of them it updates isn't known before."""
     moves: set[str] = field(default_factory=set)
     """Those whose rows an update may move to another partition, which deletes them in one."""
     retypes: set[str] = field(default_factory=set)
     """Tables with a column of another type afterwards."""
     rewrites: set[str] = field(default_factory=set)
     """Tables that get another file in a statement that isn't watched itself: a block, or the only statement."""
+    alters: bool = False
+    """Whether it may create, change or drop an object, as far as its text says: functions that it calls may do that as well."""
     drops: set[str] = field(default_factory=set)
     """Objects that it drops, as `object_key` writes them."""
 
@@ -44,6 +78,8 @@ class ExpectedWrites:
 
     def record(self, effect: Effect, scope: Scope, step: int) -> None:
         """Records what `effect` does. To be called before it changes the scope."""
+        if not _only_handles_rows(effect):
+            self._of(step).alters = True
         for table, events in written_tables(effect):
             if "UPDATE" in events:
                 self._record_update(table, scope, step)
@@ -62,12 +98,21 @@ class ExpectedWrites:
     def _record_update(self, table: Name, scope: Scope, step: int) -> None:
         hit, found = touched_tables(scope, table), self._of(step)
         for name in (one for one in hit.all if one not in scope.empty_tables):
-            found.updates.setdefault(name, scope.row_estimate(table) if name == hit.table else "")
+            known = scope.row_estimate(table).replace(" (", " (table has ", 1) if name == hit.table else ""
+            found.updates.setdefault(name, known)
         if (scope.facts_of(table) or ObjectFacts()).relation_kind == "p":
             found.moves.update(hit.all)
 
     def _of(self, step: int) -> StepWrites:
         return self.by_step.setdefault(step, StepWrites())
+
+
+def _only_handles_rows(effect: Effect) -> bool:
+    if effect.kind in _HANDLES_ROWS:
+        into = effect.node.get("intoClause", {}).get("rel")
+        return into is None or into.get("relpersistence") == "t"
+    created = effect.node.get("relation") or effect.node.get("into", {}).get("rel") or {}
+    return effect.kind in ("CreateStmt", "CreateTableAsStmt") and created.get("relpersistence") == "t"
 
 
 def agreement(writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool) -> Agreement:

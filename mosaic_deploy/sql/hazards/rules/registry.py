@@ -16,6 +16,7 @@ from mosaic_deploy.sql.hazards.rules import (
     protected_tables,
     renames,
     rows,
+    sequences,
     unmeasured,
 )
 from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, Check, Finding, Rule
@@ -68,6 +69,10 @@ RULES: tuple[Rule, ...] = (
           "add a WHERE that selects the rows; fill new columns in batches"),
     _rule("upsert_overwrites", _DESTRUCTIVE, "InsertStmt", rows.upsert_overwrites,
           "add a WHERE to DO UPDATE that selects the rows, or use DO NOTHING"),
+    _rule("set_unlogged", _DESTRUCTIVE, "AlterTableStmt", rows.set_unlogged,
+          "keep it logged; load rows into a new unlogged table, and set that LOGGED"),
+    _rule("sequence_moved_back", _DESTRUCTIVE, f"AlterSeqStmt AlterTableStmt {FUNCTION_CALL}",
+          sequences.sequence_moved_back, "set it to the largest value of the rows: setval(…, (SELECT max(id) FROM …))"),
     _rule("protected_rows", _DESTRUCTIVE, "DeleteStmt UpdateStmt InsertStmt MergeStmt", rows.protected_rows,
           "add new columns or rows and keep the existing values"),
     _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,

@@ -106,6 +106,15 @@ def test_bodies_are_only_in_the_document_of_migrate_drift(run, sql):
         printed = run(*command, "--local", "-o", "json").stdout
         assert '"name": "told()"' in printed
         assert ("hunter2" in printed) == told
+        assert ("hunter2" in run(*command, "--local").stdout) == told
+
+
+def test_a_view_that_drifted_is_shown_with_its_old_definition(run, sql, folder: Path):
+    (folder / "sql/2_view.sql").write_text("create view v as select 1 as a, 2 as b;")
+    assert run("apply", "--local", "--yes").returncode == 0
+    sql("create or replace view v as select 1 as a, 3 as b")
+    shown = run("migrate", "drift", "--local").stdout
+    assert "    ~ view v\n        -     2 AS b;\n        +     3 AS b;\n" in shown
 
 
 def test_doctor_and_status_mention_it(run, drifted):

@@ -123,7 +123,7 @@ def _document(project: Project, found: SchemaDrift) -> dict[str, Any]:
 
 def _lines(session: Session, found: SchemaDrift) -> Iterator[str]:
     if found.changes:
-        yield from drift_lines(found, None)
+        yield from drift_lines(found, whole=True)
         yield f"  next: undo it in the database; or record the schema as it is:  {session.scope.command('migrate', 'drift', '--accept')}"
     else:
         text = session.scope.add_scope_to_text(found.message) or "the schema is as the last deploy left it"
