@@ -74,7 +74,7 @@ def drift(
         from mosaic_deploy.deploy.history.drift import read_drift
 
         project = folder_option.find_project(session)
-        found = read_drift(session.api, project.id)
+        found = read_drift(session.api, project.id, session.manifest)
         screen.result(_document(project, found), _lines(session, found))
     return _exit_code(found) if exit_code else 0
 
