@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.policies import loosened
-from mosaic_deploy.diff.schema_drift import drift_text
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP, drift_text
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -78,8 +78,8 @@ def _rehearsal_hint(plan: Plan) -> str:
         return "write a migration that undoes it, and apply that"
     if plan.rehearsal and plan.rehearsal.differences:
         return (
-            "the plan lists the differences: undo them in the database or bring the files in line; "
-            "otherwise set policy.rehearsed to optional, which needs approval"
+            f"the plan lists the differences: undo them in the database; or {HOW_TO_KEEP}; or list objects that an app creates "
+            "itself under policy.unmanaged; otherwise set policy.rehearsed to optional, which needs approval"
         )
     return "remove what prevents the rehearsal, or set policy.rehearsed to optional, which needs approval"
 

@@ -160,8 +160,9 @@ def _owners(item: SchemaObject, definition: str) -> Iterator[str]:
     if item.kind == "schema":
         yield f"{_SCHEMA}{item.name}"
     elif item.kind == "comment" and not item.parent:
-        about = item.name if item.name.startswith(_SCHEMA) else item.name.partition(" ")[2]
-        yield from _names(about)
+        kind = next((each for each in _PARENTS if item.name.startswith(f"{each} ")), "")
+        if kind or item.name.startswith(_SCHEMA):
+            yield from _names(item.name.removeprefix(f"{kind} "))
     elif item.parent:
         yield from _names(item.parent)
     elif item.kind in _PARENTS:

@@ -11,6 +11,11 @@ from mosaic_deploy.model.plan import Note, Severity
 
 SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
 """The codes of the notes that the schema drifted, and that this couldn't be found out."""
+HOW_TO_KEEP = (
+    "write a migration that makes them, and record it as applied without running it "
+    "(`mosaic-deploy migrate repair --applied VERSION:STEP`, its last step)"
+)
+"""What to do with changes made by hand that are meant, so that the files make the live schema again."""
 _MAX_IN_NOTE = 10
 
 
