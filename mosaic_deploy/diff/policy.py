@@ -179,7 +179,8 @@ def _drift_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
     if manifest.policy and manifest.policy.drift == "deny" and plan.drift and plan.drift.changes:
         message = f"the schema drifted since the last deploy: {drift_text(plan.drift, _MAX_DRIFT)}"
         remedy = (
-            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or set policy.drift to "
+            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or list what an app creates "
+            "itself under policy.unmanaged, or set policy.drift to "
             f"warn{_environment_text(manifest)}"
         )
         yield Problem(message, manifest.locate("policy.drift"), "policy.drift", remedy)
