@@ -186,7 +186,7 @@ def _comparison(facts: Mapping[str, Any]) -> SchemaComparison:
         open_by=opened,
         servers=(recorded, now),
     )
-    if facts["damaged"] or (live and live["objects"] is None):
+    if facts.get("damaged") or (live and live["objects"] is None):
         return replace(common, state=SchemaState.DAMAGED, reason=_DAMAGED)
     if live is None:
         return common
