@@ -117,6 +117,8 @@ class SchemaState(StrEnum):
     """A deploy began to change the schema, and didn't record the result."""
     SERVER_CHANGED = "server_changed"
     """Another major version of PostgreSQL, which may write the same definitions otherwise."""
+    DAMAGED = "damaged"
+    """The record isn't one that a deploy has written, so it counts as none."""
     UNREADABLE = "unreadable"
     """The database rejected the comparison."""
 
@@ -143,7 +145,7 @@ class SchemaComparison:
     servers: tuple[int, int] = (0, 0)
     """The major version of PostgreSQL that recorded, and the one that runs now."""
     reason: str = ""
-    """Why it is UNREADABLE."""
+    """Why it is UNREADABLE or DAMAGED."""
     truncated: bool = False
     """Whether there are more differences than these."""
 

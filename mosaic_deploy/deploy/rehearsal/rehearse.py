@@ -17,9 +17,16 @@ from mosaic_deploy.deploy.rehearsal.live_base import MatchedBase, match_live
 from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.pending import run_pending, unmade_checks
-from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
+from mosaic_deploy.deploy.rehearsal.recorded import (
+    NotRehearsed,
+    RecordedHistory,
+    live_project,
+    read_recorded,
+    time_limit,
+)
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
+from mosaic_deploy.deploy.rehearsal.unmanaged import unmanaged_objects
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
@@ -28,6 +35,9 @@ from mosaic_deploy.live.database.relations import read_relations
 from mosaic_deploy.model.catalog import Catalog, Rehearsal
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.hazard import RowCheck
+
+MAX_SECONDS = 5 * 60.0
+"""For a rehearsal, without building its base. Only a loop, a wait or many rows of the files themselves can take that long."""
 
 
 def has_anything_to_rehearse(planned: PreparedPlan) -> bool:
@@ -72,7 +82,8 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_catalog, live, project) if project else None
         history = read_recorded(live, planned)
-        with _open(stage, history) as database:
+        with _open(stage, history) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
+            database = replace(unlimited, api=unlimited.api.until(deadline))
             matched = match_live(database, history, planned, reading)
             found = Rehearsal(
                 server=database.server,
@@ -97,7 +108,8 @@ def _run(
     read_names = partial(read_relations, database.api, database.project)
     relations = read_names()
     schema = FollowedSchema(matched.schema, relations, matched.read_schema, read_names)
-    watch, touched = LockWatch(relations), TouchWatch(matched.schema)
+    watch = LockWatch(relations)
+    touched = TouchWatch(matched.schema, unmanaged_objects(planned.desired.manifest))
     constraints = read_constraints(database) if project else None
     done = run_pending(database, planned, schema, watch, touched, retry_command)
     checks: tuple[RowCheck, ...] = ()

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from mosaic_deploy.sql.execution.failure import (
     HANDLER_VARIABLES,
     LEASE_LOST,
-    RESEND,
     refuse_off_strings_sql,
     reraise_handler_sql,
 )
@@ -49,7 +48,7 @@ from mosaic_deploy.sql.guard.measure import (
 )
 from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
 from mosaic_deploy.sql.guard.schema_check import SchemaCheck, observe_sql, schema_check
-from mosaic_deploy.sql.marker import raise_with_facts_sql
+from mosaic_deploy.sql.marker import RESEND, raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
 from mosaic_deploy.sql.session.leftovers import leftovers
 from mosaic_deploy.sql.session.strings import REFUSE_OFF

@@ -127,7 +127,10 @@ def test_why_a_plan_was_not_rehearsed() -> None:
     lines = shown(why)
     assert "    + 2.sql  alters orders" in lines
     text = "; ".join(["+ column orders.channel text"] * 5)
-    assert f"  ! not rehearsed: {why.not_rehearsed}: {text}; and 2 more" in lines
+    [note] = [line for line in lines if line.startswith("  ! not rehearsed: ")]
+    assert note.startswith(
+        f"  ! not rehearsed: {why.not_rehearsed}: {text}; and 2 more. Undo them in the database; or write"
+    )
     assert "  i not rehearsed: no disk" in shown(Rehearsal(not_rehearsed="no disk"))
 
 

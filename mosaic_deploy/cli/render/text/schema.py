@@ -8,6 +8,7 @@ from mosaic_deploy.cli.render.layout import wrap
 from mosaic_deploy.cli.render.text.locks import lock_lines
 from mosaic_deploy.cli.render.text.row_checks import row_check_notes
 from mosaic_deploy.cli.visible_text import style
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
 from mosaic_deploy.model.catalog import (
     Rehearsal,
     RehearsedChange,
@@ -78,7 +79,7 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         if more := len(rehearsal.differences) - len(shown):
             shown.append(f"and {more} more")
         severity = Severity.WARNING if shown else Severity.INFO
-        details = f": {'; '.join(shown)}" if shown else ""
+        details = f": {'; '.join(shown)}. Undo them in the database; or {HOW_TO_KEEP}" if shown else ""
         yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", severity)
         return
     seconds = sum(each.seconds for each in rehearsal.done)
