@@ -27,6 +27,11 @@ def quote_if_needed(name: str) -> str:
     return name if _UNQUOTED_NAME.fullmatch(name) else identifier(name)
 
 
+def unquoted(word: str) -> str:
+    """The name that `word` means in SQL: `"Orders"` is Orders, `Orders` is orders."""
+    return word[1:-1].replace('""', '"') if word.startswith('"') else word.lower()
+
+
 def range_name(node: Tree) -> Name:
     """The name of a RangeVar's fields."""
     return Name(node.get("schemaname"), str(node.get("relname", "")))
