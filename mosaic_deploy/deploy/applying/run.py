@@ -153,6 +153,7 @@ def agreed_effects(run: Run, file: MigrationFile, number: int, address: str = ""
     writes = run.planned.writes.get(file.relative_path, {}).get(number, StepWrites())
     hazards = [one for one in plan.hazards if one.step == number and one.location.file == file.relative_path]
     seen = plan.rehearsal.writes if plan.rehearsal else ()
-    listed = {*writes.declared, *(one.table for one in seen if (one.address, one.step) == (address, number))}
+    rehearsed = (one.table for one in seen if (one.address, one.step) == (address, number))
+    listed = {*writes.declared, *writes.follows, *rehearsed}
     updates = {table for table in listed if not run.existing().protects(table)}
     return agreement(writes, hazards, anything=run.allows_destroying, updates=updates)

@@ -29,7 +29,7 @@ def compare_with_live(
     statements: Sequence[WatchedStatement],
     written: Sequence[SchemaObject] = (),
 ) -> Rehearsal:
-    """The rehearsal with its parts about the live database. One read-only request to it; none if nothing is locked or destroyed.
+    """The rehearsal with its parts about the live database. One read-only request to it; none if nothing is locked, written or destroyed.
 
     `written` are tables whose size is also wanted. If that fails, sizes aren't known; nothing is raised.
     """

@@ -1,6 +1,6 @@
 """PL/pgSQL that measures a step's effects and compares them with the agreement, before the step is recorded and committed.
 
-Per step: BEGIN_MEASURE, the statements, MEASURE, and a comparison. All of it reads the catalog as this transaction sees it, and
+Per step: `begin_measure_sql`, the statements, `measure_sql`, and a comparison. All of it reads the catalog as this transaction sees it, and
 PostgreSQL's own counters of rows, which add up over the transactions of one DO block. So both are compared with what they
 were when the step began.
 
@@ -134,7 +134,17 @@ _EFFECTS = f"""(
       LATERAL (SELECT {_LOSES_PROTECTION} AS loses_protection,
         emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_truncated) s
       WHERE s.loses_protection OR o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
-MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
+
+
+def measure_sql(*, alone: bool) -> str:
+    """PL/pgSQL after a step's statements, with the connection's own role. It sets the variable `effects`.
+
+    `alone`: the transaction began with the step. Otherwise TRUNCATE also forgets what was inserted in it before, so all that was
+    inserted since the counters were last reset counts against the rows that a rewrite may have kept.
+    """
+    before = "(counted -> target ->> 0)::pg_catalog.int8" if alone else "0"
+    inserted = f"(counting -> target ->> 0)::pg_catalog.int8 - {before}"
+    return f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
       EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s)'
         ' + pg_catalog.pg_stat_get_xact_tuples_deleted(%1$s) - %2$s FROM ONLY %3$s', target, target_rows,
@@ -147,8 +157,7 @@ MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     kept := '{{}}';
     FOR target IN SELECT t.key FROM pg_catalog.jsonb_each(tables_now) t
         WHERE t.value ->> 'file' <> (tables -> t.key ->> 'file') AND pg_catalog.has_table_privilege(t.key::pg_catalog.oid, 'SELECT') LOOP
-      EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s) FROM ONLY %2$s', target,
-        target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
+      EXECUTE pg_catalog.format('SELECT count(*) - (%s) FROM ONLY %s', {inserted}, target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
       IF target_rows > 0 THEN kept := kept || pg_catalog.jsonb_build_object(target, 1); END IF;
     END LOOP;
     effects := pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('tables', {_EFFECTS},
@@ -158,7 +167,6 @@ MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     tables := tables || tables_now;
     counted := counted || counting;
 """
-"""PL/pgSQL after a step's statements, with the connection's own role. It sets the variable `effects`."""
 
 
 def compare_sql(agreed: str, which: str) -> str:

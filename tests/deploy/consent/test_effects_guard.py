@@ -236,8 +236,7 @@ REPLACED = {
 }
 
 
-@pytest.mark.parametrize("name", sampled(REPLACED, 2))
-@pytest.mark.parametrize("plainly", [False, True])
+@pytest.mark.parametrize(("name", "plainly"), sampled(product(REPLACED, [False, True]), 5))
 def test_a_rewrite_is_not_called_emptying(site, name, plainly):
     site.deploy_sql(LIVE)
     composed, said = REPLACED[name]

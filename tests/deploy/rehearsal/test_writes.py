@@ -8,8 +8,8 @@ import pytest
 
 from mosaic_deploy.diff.gate import Actor, Consent, needs_person
 from mosaic_deploy.errors import EffectsExceedConsent, PolicyDenied
-from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.plan import Plan
 from tests.deploy.rehearsal.conftest import Rehearser
 
@@ -215,6 +215,9 @@ def test_updates_of_keys_list_what_follows_them(rehearser: Rehearser) -> None:
     assert updated(site.plan().plan) == {"public.orders"}
     site.write("sql/2_x.sql", "UPDATE orders SET id = 5 WHERE id = 1;")
     assert updated(site.plan().plan) == {"public.orders", "public.items"}
+    site.manifest(database={"migrations": "sql"}, policy={"protected_tables": ["items"]})
+    assert isinstance(site.fails().error, EffectsExceedConsent)
+    site.manifest(database={"migrations": "sql"})
     assert isinstance(site.run()[-1], ApplyDone)
     assert site.sql("SELECT order_id FROM items") == [{"order_id": 5}]
 

@@ -27,6 +27,8 @@ class StepWrites:
     """Tables whose rows it updates, with `(≈2 k rows)` for how many there are."""
     declared: dict[str, str] = field(default_factory=dict)
     """Tables of which the file says in a comment that it updates rows, as in `updates`: through a trigger, for example."""
+    follows: set[str] = field(default_factory=set)
+    """Tables whose rows a foreign key updates with a key that it updates."""
     moves: set[str] = field(default_factory=set)
     """Those whose rows an update may move to another partition, which deletes them in one."""
     retypes: set[str] = field(default_factory=set)
@@ -79,7 +81,7 @@ class ExpectedWrites:
         if hit:
             for name, keys in sorted(facts.key_updates.items()):
                 if not keys.isdisjoint(columns):
-                    found.updates.setdefault(name, "")
+                    found.follows.add(name)
         if facts.relation_kind == "p":
             found.moves.update(hit.all)
 
