@@ -12,6 +12,7 @@ from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.plan import Plan
 from tests.deploy.rehearsal.conftest import Rehearser
+from tests.sampling import sampled
 
 LIVE = """
 CREATE TABLE orders (id int PRIMARY KEY, note text);
@@ -92,7 +93,7 @@ def with_live(rehearser: Rehearser) -> None:
     rehearser.site.sql(ROWS)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sampled(CASES, 3))
 def test_what_the_plan_lists_is_agreed_to(rehearser: Rehearser, name: str) -> None:
     """Also if the policy denies what destroys, which no option overrides."""
     with_live(rehearser)
