@@ -45,9 +45,7 @@ _UNKNOWN = "{name} is set to a value that isn't known before it runs, and a late
 _DEFAULTS = "{name} can't be set for later steps; write the mode at BEGIN"
 _LOCAL = "SET LOCAL {name} ends with this step, and a later step would run without it; write SET, or BEGIN … COMMIT"
 _SEED = "random numbers after {name} don't go on in a later step, which has its own session; set it in the step that uses them"
-_FOR_NEW = (
-    "{name} is set for new connections, and a later step may run in one; put this at the end of the file, or in one of its own"
-)
+_FOR_NEW = "{name} is set for new connections, and a later step may run in one; put this at the end of the file, or in one of its own"
 _TEMPORARY = (
     "uses temporary {name}, which an earlier step creates: each step has its own session, and this one could only reach "
     "another object of that name; create it in this step, or make it an ordinary table and drop it at the end"

@@ -43,9 +43,7 @@ def temporary_names(statements: Sequence[Statement]) -> set[str]:
 def unmentioned_temporary(statements: Sequence[Statement], later: Sequence[Statement]) -> tuple[str, ...]:
     """The temporary objects that the statements create and whose names occur nowhere in the later ones."""
     names = {name for statement in statements for name, _ in created_temporary(statement)}
-    return tuple(
-        sorted(name for name in names if not any(name.lower() in one.text.lower() for one in later))
-    )
+    return tuple(sorted(name for name in names if not any(name.lower() in one.text.lower() for one in later)))
 
 
 def created_temporary(statement: Statement) -> Iterator[tuple[str, bool]]:
