@@ -35,6 +35,7 @@ from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard.agreement import Agreement
 from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED, DataCheck
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED
 from mosaic_deploy.sql.quote import index_name
 
 _ACTIVE_SQL_TRANSACTION = "25001"
@@ -116,7 +117,9 @@ def run_session(run: Run) -> SqlSession:
     """The session of this run, with the manifest's timeouts."""
     manifest, claim = run.planned.desired.manifest, run.claim
     session = migration_session(manifest, claim.token, claim.deploy_id)
-    return replace(session, existing=run.existing(), schema=schema_reader(run.rehearsed()))
+    return replace(
+        session, existing=run.existing(), schema=schema_reader(run.planned.plan.rehearsal, run.rehearsed())
+    )
 
 
 def checked_step(
@@ -169,7 +172,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             source=None if recorded else step.source,
             sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
             agreed=agreed_effects(run, parsed.file, step.number),
-            touches=rehearsed.get((change.address, step.number), ()),
+            touches=rehearsed.get((change.address, step.number), NOTHING_TOUCHED),
         )
 
 

@@ -23,7 +23,7 @@ from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.sql.execution.step import SqlSession
 from mosaic_deploy.sql.guard.agreement import Existing
-from mosaic_deploy.sql.guard.rehearsed import TouchedName
+from mosaic_deploy.sql.guard.rehearsed import TouchedNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Run:
     apply_command: str = ""
     """As in ApplyOptions, or the same as `retry_command`."""
     _existing: list[Existing] = field(default_factory=list)
-    _rehearsed: list[Mapping[tuple[str, int], tuple[TouchedName, ...]]] = field(default_factory=list)
+    _rehearsed: list[Mapping[tuple[str, int], TouchedNames]] = field(default_factory=list)
 
     def existing(self) -> Existing:
         """What existed when the run began, read once before the first SQL of the run."""
@@ -87,7 +87,7 @@ class Run:
             self._existing.append(found)
         return self._existing[0]
 
-    def rehearsed(self) -> Mapping[tuple[str, int], tuple[TouchedName, ...]]:
+    def rehearsed(self) -> Mapping[tuple[str, int], TouchedNames]:
         """What each step of a rehearsed plan is compared with, by the change's address and the step's number."""
         if not self._rehearsed:
             database = self.planned.desired.manifest.database

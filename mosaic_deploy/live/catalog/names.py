@@ -37,9 +37,9 @@ RELATION_ROWS = (
 """All relations, read once under the name `relations`: planning the same joins for each kind of object takes longer than they do."""
 
 
-def from_relations(joined: str = "") -> str:
-    """FROM and WHERE for all relations, with further joins."""
-    return f"FROM relations c {joined}\nWHERE true"
+def from_relations(joined: str = "", relations: str = "relations") -> str:
+    """FROM and WHERE for all rows of `relations`, with further joins."""
+    return f"FROM {relations} c {joined}\nWHERE true"
 
 
 FROM_ROUTINES = (
