@@ -26,11 +26,15 @@ NOT_THE_FILES = "the recorded files don't make the live schema"
 
 @dataclass(frozen=True, slots=True)
 class MatchedBase:
-    """The schema of a base that is like the live one. `read_schema` reads it again; `remarks` are differences that may matter."""
+    """The schema of a base that is like the live one. `read_schema` reads it again; `remarks` are differences that may matter.
+
+    `search_path` is what new live sessions begin with; None if there is no live database.
+    """
 
     schema: Catalog
     read_schema: Callable[[], Catalog]
     remarks: tuple[str, ...]
+    search_path: str | None
 
 
 def match_live(
@@ -60,7 +64,8 @@ def match_live(
     )
     new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
     create_extensions(database, new)
-    return MatchedBase(read_schema() if extensions or new else base, read_schema, remarks)
+    schema = read_schema() if extensions or new else base
+    return MatchedBase(schema, read_schema, remarks, history.database.search_path if reading else None)
 
 
 def _is_invalid_index(change: SchemaChange) -> bool:

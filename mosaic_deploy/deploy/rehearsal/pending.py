@@ -16,7 +16,6 @@ from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
-from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -81,10 +80,9 @@ def run_pending(
         began = time.monotonic()
         _run(runner, group, retry_command)
         seconds = time.monotonic() - began
-        before = schema.now
         done.append(_result(runner, group, schema.advance(), seconds, watch))
         ran = [(each.change.address, step) for each in group for step in each.steps]
-        touched.read(ran, runner.reports.relations, schema_changes(before, schema.now), schema.now)
+        touched.read(ran, runner.reports.relations, schema.now)
     return tuple(done)
 
 

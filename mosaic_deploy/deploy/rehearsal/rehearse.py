@@ -90,7 +90,7 @@ def _run(
     read_names = partial(read_relations, database.api, database.project)
     relations = read_names()
     schema = FollowedSchema(matched.schema, relations, matched.read_schema, read_names)
-    watch, touched = LockWatch(relations), TouchWatch(matched.schema, is_live=bool(project))
+    watch, touched = LockWatch(relations), TouchWatch(matched.schema, matched.search_path)
     constraints = read_constraints(database) if project else None
     done = run_pending(database, planned, schema, watch, touched, retry_command)
     checks: tuple[RowCheck, ...] = ()

@@ -20,7 +20,7 @@ didn't have.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase, ascii_uppercase
 
@@ -33,9 +33,9 @@ from mosaic_deploy.live.catalog.touched_digests import (
     TYPE,
     digests_of,
     group_by_touched,
-    touched_of,
+    search_path_setting,
 )
-from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.model.effects import StepTouches, Touched
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.guard.rehearsed import STRONG_MODES
@@ -58,11 +58,16 @@ Groups = Mapping[Touched, Mapping[SchemaObject, str]]
 
 @dataclass
 class TouchWatch:
-    """Follows the steps of a rehearsal that began with the schema `base`. It `is_live` if it was compared with a live one."""
+    """Follows the steps of a rehearsal that began with the schema `base`.
+
+    `search_path` is what new live sessions begin with. None if there is no live database: then nothing is known of what the new
+    one has that may act on any statement.
+    """
 
     base: Catalog
-    is_live: bool = True
+    search_path: str | None
     steps: list[StepTouches] = field(default_factory=list)
+    _now: Groups = field(default_factory=dict, init=False)
     _groups: dict[Touched, dict[SchemaObject, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -72,21 +77,17 @@ class TouchWatch:
         self,
         steps: Sequence[tuple[str, Step]],
         locked: Mapping[tuple[str, int], Mapping[str, Collection[str]]],
-        changes: Iterable[SchemaChange],
         after: Catalog,
     ) -> None:
-        """Adds committed steps, each with its address. `changes` are theirs together, `after` is the schema they made.
+        """Adds committed steps, each with its address. `after` is the schema that they made together.
 
         `locked` are the modes of the relations that a step locked, by its version and number.
         """
+        before = self._now
         self._add(after)
         names = _Names(self._groups)
-        changed = {
-            touched
-            for change in changes
-            for definition in (change.before, change.after)
-            for touched in touched_of(change.object, definition or "")
-        } & self._groups.keys()
+        every = before.keys() | self._now.keys()
+        changed = {one for one in every if before.get(one) != self._now.get(one)}
         for address, step in steps:
             held = locked.get((step.version, step.number), {})
             self.steps.append(self._touches(names, address, step, held, changed))
@@ -101,7 +102,7 @@ class TouchWatch:
     ) -> StepTouches:
         modes = {Touched(RELATION, name): _lock_of(each) for name, each in held.items()}
         read_only = {Touched(RELATION, name) for name, each in held.items() if _WRITE_MODE not in each}
-        words, everywhere = _words_of(step), {EVERYWHERE} if self.is_live else set[Touched]()
+        words, everywhere = _words_of(step), {EVERYWHERE} if self.search_path is not None else set[Touched]()
         named = set(names.named(words))
         begun = named | (({*modes, *changed} - {EVERYWHERE} | everywhere) & self._groups.keys())
         found = names.reached(begun, modes.keys(), read_only)
@@ -121,14 +122,18 @@ class TouchWatch:
         every = {touched for step in self.steps for touched in step.touches}
         return {
             touched: digests_of(objects)
-            for touched, objects in sorted(group_by_touched(self.base).items())
+            for touched, objects in sorted(self._grouped(self.base).items())
             if touched in every or touched.kind == SCHEMA
         }
 
     def _add(self, catalog: Catalog) -> None:
         """Also definitions from before: a step may have used what it then changed or dropped."""
-        for touched, objects in group_by_touched(catalog).items():
+        self._now = self._grouped(catalog)
+        for touched, objects in self._now.items():
             self._groups.setdefault(touched, {}).update(objects)
+
+    def _grouped(self, catalog: Catalog) -> Groups:
+        return group_by_touched({**catalog, **search_path_setting(self.search_path or "")})
 
 
 class _Names:

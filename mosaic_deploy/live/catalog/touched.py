@@ -6,6 +6,7 @@ from mosaic_deploy.live.catalog import access, others, routines, rules, tables
 from mosaic_deploy.live.catalog.names import (
     FROM_ROUTINES,
     FROM_TYPES,
+    NEW_SEARCH_PATH,
     RELATION_ROWS,
     RELATIONS,
     SCHEMA_PREFIX,
@@ -57,7 +58,13 @@ _KINDS = {
     ),
     "database": (
         "'objects'",
-        (others.OTHERS, rules.EVENT_TRIGGERS, access.DEFAULT_PRIVILEGES, access.grants(access.OTHER_ACLS)),
+        (
+            others.OTHERS,
+            rules.EVENT_TRIGGERS,
+            access.DEFAULT_PRIVILEGES,
+            access.grants(access.OTHER_ACLS),
+            f"SELECT 'setting', 'search_path', '', 0, {NEW_SEARCH_PATH}",
+        ),
     ),
 }
 _RELATIONS = {

@@ -48,7 +48,7 @@ _INHERITS = re.compile(rf"(?:UNLOGGED )?(?:PARTITION OF|INHERITS) ({_NAME}(?:, {
 _PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
-def touched_of(item: SchemaObject, definition: str = "") -> Iterator[Touched]:
+def _touched_of(item: SchemaObject, definition: str = "") -> Iterator[Touched]:
     """What is touched with this object; nothing for objects that aren't compared.
 
     Several if a grant doesn't say what its object is, if the definition is one of a foreign key, or of a table that inherits.
@@ -99,14 +99,19 @@ def group_by_touched(catalog: Catalog) -> Mapping[Touched, Mapping[SchemaObject,
         if item.kind == "grant":
             grants.append((item, definition))
         elif not (item.kind == "index" and definition.endswith(" INVALID")):
-            for touched in touched_of(item, definition):
+            for touched in _touched_of(item, definition):
                 inherits = item.kind in _TABLES and touched.name != item.name
                 found.setdefault(touched, {})[item] = "" if inherits else definition
     for item, definition in grants:
-        for touched in touched_of(item):
+        for touched in _touched_of(item):
             if touched in found or touched.kind in (SCHEMA, DATABASE):
                 found.setdefault(touched, {})[item] = definition
     return found
+
+
+def search_path_setting(search_path: str) -> Catalog:
+    """The search_path with which new sessions begin, as an object to compare."""
+    return {SchemaObject("setting", "search_path"): search_path}
 
 
 def digests_of(objects: Mapping[SchemaObject, str]) -> Mapping[SchemaObject, str]:

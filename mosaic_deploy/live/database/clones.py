@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from mosaic_deploy.errors import DraftBlocked, NotFound, OperationUnknown, RequestRefused, ResponseInvalid
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.catalog.names import NEW_SEARCH_PATH
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.sql.quote import literal
 
@@ -157,16 +158,6 @@ class LiveDatabase:
     search_path: str
 
 
-_SEARCH_PATH = """COALESCE(
-    (SELECT pg_catalog.substr(c.setting, pg_catalog.length('search_path=') + 1)
-      FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c(setting)
-      WHERE c.setting LIKE 'search\\_path=%' AND s.setrole IN (0, current_user::pg_catalog.regrole)
-        AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
-      ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1),
-    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'))"""
-"""An SQL expression: what a new session begins with. Of a session that a pool has kept, `reset_val` may be older."""
-
-
 def read_live_database(api: Api, project: str, *, ledger_exists: bool) -> LiveDatabase:
     """One request, which reads only. Raises ResponseInvalid."""
     order = (
@@ -177,7 +168,7 @@ def read_live_database(api: Api, project: str, *, ledger_exists: bool) -> LiveDa
         "'owner', (SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database "
         "WHERE datname = pg_catalog.current_database()), "
         "'server', pg_catalog.current_setting('server_version'), "
-        f"'search_path', {_SEARCH_PATH})::text AS facts"
+        f"'search_path', {NEW_SEARCH_PATH})::text AS facts"
     )
     rows = api.sql(project, query)
     try:
