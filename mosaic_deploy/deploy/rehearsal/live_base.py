@@ -28,7 +28,7 @@ NOT_THE_FILES = "the recorded files don't make the live schema"
 class MatchedBase:
     """The schema of a base that is like the live one. `read_schema` reads it again; `remarks` are differences that may matter.
 
-    `search_path` is what new live sessions begin with; None if there is no live database.
+    `search_path` is what the role or the database sets for new live sessions; None if there is no live database.
     """
 
     schema: Catalog
@@ -65,7 +65,7 @@ def match_live(
     new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
     create_extensions(database, new)
     schema = read_schema() if extensions or new else base
-    return MatchedBase(schema, read_schema, remarks, history.database.search_path if reading else None)
+    return MatchedBase(schema, read_schema, remarks, history.database.set_search_path if reading else None)
 
 
 def _is_invalid_index(change: SchemaChange) -> bool:

@@ -60,7 +60,7 @@ Groups = Mapping[Touched, Mapping[SchemaObject, str]]
 class TouchWatch:
     """Follows the steps of a rehearsal that began with the schema `base`.
 
-    `search_path` is what new live sessions begin with. None if there is no live database: then nothing is known of what the new
+    `search_path` is what the role or the database sets for new live sessions. None if there is no live database: then nothing is known of what the new
     one has that may act on any statement.
     """
 

@@ -20,14 +20,13 @@ FIRST_USER_OID = 16384
 """Objects with a smaller OID were made with the database cluster."""
 RELATIONS = "'r', 'p', 'f'"
 """The kinds of relations with columns and constraints: tables, partitioned tables and foreign tables."""
-NEW_SEARCH_PATH = """COALESCE(
-    (SELECT pg_catalog.substr(c.setting, pg_catalog.length('search_path=') + 1)
-      FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c(setting)
-      WHERE c.setting LIKE 'search\\_path=%' AND s.setrole IN (0, current_user::pg_catalog.regrole)
-        AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
-      ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1),
-    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'))"""
-"""An SQL expression: what a new session begins with. Of a session that a pool has kept, `reset_val` may be older."""
+SET_SEARCH_PATH = """COALESCE(
+  (SELECT pg_catalog.substr(c.setting, pg_catalog.length('search_path=') + 1)
+    FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c(setting)
+    WHERE c.setting LIKE 'search\\_path=%' AND s.setrole IN (0, current_user::pg_catalog.regrole)
+      AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+    ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1), '')"""
+"""An SQL expression: the search_path that the role or the database has for new sessions; '' if neither sets it."""
 
 
 def not_in_extension(catalog: str, oid: str) -> str:

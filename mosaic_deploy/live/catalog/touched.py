@@ -6,10 +6,10 @@ from mosaic_deploy.live.catalog import access, others, routines, rules, tables
 from mosaic_deploy.live.catalog.names import (
     FROM_ROUTINES,
     FROM_TYPES,
-    NEW_SEARCH_PATH,
     RELATION_ROWS,
     RELATIONS,
     SCHEMA_PREFIX,
+    SET_SEARCH_PATH,
     USER_SCHEMAS,
 )
 from mosaic_deploy.live.catalog.query import OF_RELATIONS, SETTINGS
@@ -63,7 +63,7 @@ _KINDS = {
             rules.EVENT_TRIGGERS,
             access.DEFAULT_PRIVILEGES,
             access.grants(access.OTHER_ACLS),
-            f"SELECT 'setting', 'search_path', '', 0, {NEW_SEARCH_PATH}",
+            f"SELECT 'setting', 'search_path', '', 0, {SET_SEARCH_PATH}",
         ),
     ),
 }

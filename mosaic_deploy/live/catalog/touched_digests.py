@@ -110,7 +110,7 @@ def group_by_touched(catalog: Catalog) -> Mapping[Touched, Mapping[SchemaObject,
 
 
 def search_path_setting(search_path: str) -> Catalog:
-    """The search_path with which new sessions begin, as an object to compare."""
+    """The search_path that the role or the database sets for new sessions, as an object to compare; empty without one."""
     return {SchemaObject("setting", "search_path"): search_path}
 
 

@@ -65,7 +65,7 @@ def differences(
 def read_groups(site: Site) -> Groups:
     """What is live, by what can be touched."""
     catalog = read_catalog(site.api, site.project_id)
-    return group_by_touched({**catalog, **search_path_setting('"$user", public')})
+    return group_by_touched({**catalog, **search_path_setting("")})
 
 
 def finds_no_difference(site: Site, groups: Groups) -> None:
