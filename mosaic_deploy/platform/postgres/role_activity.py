@@ -1,8 +1,9 @@
 """What projects' roles hold of the server that all share: sessions and locks. Finds those who hold too much.
 
 The server's lock table has one size for everybody, and an advisory lock needs no rights. Once it is full, no statement
-runs any more, not even a login. So the connection that looks keeps an open transaction with locks on all catalogs that
-it reads: PostgreSQL then needs no new entry in the table to look again, and to end the sessions that fill it.
+runs any more, not even a login. So the connection that looks keeps an open transaction with locks on all catalogs:
+PostgreSQL then needs no new entry in the table to look again, and to end the sessions that fill it. All, because it reads
+more of them than its queries name whenever it has dropped its caches, as it does after many changes by others.
 """
 
 from __future__ import annotations
@@ -27,11 +28,26 @@ LEFT JOIN (SELECT pid, count(*) AS locks FROM pg_lock_status() GROUP BY pid) AS 
 WHERE activity.usesysid IS NOT NULL AND activity.datid <> 0 AND activity.pid <> pg_backend_pid()
 """
 _ROLES = """
-SELECT pg_roles.oid, project.id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = pg_roles.oid)
-FROM public.project JOIN pg_roles ON rolname = 'tenant_' || replace(project.id, '-', '_')
+SELECT role::oid, id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = role)
+FROM public.project, to_regrole(quote_ident('tenant_' || replace(id, '-', '_'))) AS role
+WHERE role IS NOT NULL
 """
-# Read by PostgreSQL itself when it checks who may end a session.
-_MEMBERS = "SELECT 1 FROM pg_auth_members LIMIT 1"
+# Locks them and, as the planner opens these, their indexes. LOCK would not, and PostgreSQL reads most through an index.
+_LOCK_CATALOGS = """
+DO $$
+DECLARE catalog regclass;
+BEGIN
+    FOR catalog IN
+        SELECT oid FROM pg_class
+        WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r' AND has_table_privilege(oid, 'SELECT')
+    LOOP
+        EXECUTE format('SELECT FROM %s LIMIT 0', catalog);
+    END LOOP;
+    -- pg_authid and pg_statistic, which the platform's role can't read.
+    PERFORM FROM pg_roles LIMIT 0;
+    PERFORM FROM pg_stats LIMIT 0;
+END $$
+"""
 _CAPACITY = """
 SELECT current_setting('max_locks_per_transaction')::int
      * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int),
@@ -101,7 +117,8 @@ class ActivityConnection:
         row = await (await self._connection.execute(_CAPACITY)).fetchone()
         assert row is not None
         await self._connection.execute("BEGIN READ ONLY")
-        await self._connection.execute(_MEMBERS)
+        await self._connection.execute(_LOCK_CATALOGS)
+        await self.roles()
         await self.sessions()
         return AccountShare(row[0] // SHARE, row[1] // SHARE)
 

@@ -119,12 +119,19 @@ def _report(offences: Iterable[Offence]) -> None:
 async def _suspend(
     platform: Platform, connection: ActivityConnection, offence: Offence, share: AccountShare
 ) -> None:
-    """Needs locks itself, so sessions that fill the table again before the role can't log in end first."""
+    """Needs locks itself, so sessions that fill the table again before the role can't log in end first.
+
+    Nothing that fails here may cost the connection that looks: while the table is full, no other can be made.
+    """
     reason = f"it held {offence.locks:,} locks; an account may hold {share.locks:,}"
-    for _ in range(_SUSPEND_ATTEMPTS):
-        with contextlib.suppress(psycopg.errors.OutOfMemory, psycopg.errors.LockNotAvailable):
+    for attempt in range(1, _SUSPEND_ATTEMPTS + 1):
+        try:
             await suspension.suspend(platform, offence.role.project_id, reason, suspension.LOCKS_PENALTY)
+        except psycopg.Error as error:
+            if attempt == _SUSPEND_ATTEMPTS:
+                _log_failure("suspending a project", error)
+            await connection.end_role(offence.role)
+            await asyncio.sleep(_TICK_SECONDS / 10)
+        else:
             await connection.end_role(offence.role)
             return
-        await connection.end_role(offence.role)
-        await asyncio.sleep(_TICK_SECONDS / 10)

@@ -67,7 +67,7 @@ def test_a_role_that_fills_the_lock_table_is_suspended(services, good, hostile) 
         contextlib.suppress(psycopg.Error),
         psycopg.connect(_credentials(hostile, project_id)["database_url"], autocommit=True) as session,
     ):
-        for _ in range(400):
+        for _ in range(200):
             session.execute("SELECT pg_sleep(0.1)")
             with contextlib.suppress(psycopg.errors.OutOfMemory):
                 session.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 1000000) AS n")
