@@ -71,6 +71,7 @@ def test_a_saved_plan_is_compared_with_its_rehearsal(run, strict):
         ("column", "id", "orders"),
         ("constraint", "orders_pkey", "orders"),
         ("grant", "public", "schema public"),
+        ("setting", "search_path", None),
         ("table", "orders", None),
     ]
     applied = run("apply", "plan.json", "--yes", env={"MOSAIC_REHEARSE": "0"})
