@@ -7,8 +7,8 @@ A step touches
 - what its text names, because without rows not every statement of a block runs, and calls of functions lock nothing;
 - the routines and types that the definitions of all these mention, and what the bodies of these routines mention: the functions of
   triggers, defaults and policies;
-- of relations that it may write to, or that weren't locked: those that foreign keys change with them, and those that inherit from
-  them; of views, rules and policies that weren't locked, what they read;
+- of relations that it wrote to, or that its blocks and those routines mention: those that foreign keys change with them, and those
+  that inherit from them; if they weren't locked, also what views, rules and policies read;
 - all routines and types, if it composes SQL: names may then come from rows;
 - what may act on any statement, such as casts, operators and event triggers.
 
@@ -103,11 +103,11 @@ class TouchWatch:
         changed: Collection[Touched],
     ) -> StepTouches:
         modes = {Touched(RELATION, name): _lock_of(each) for name, each in held.items()}
-        read_only = {Touched(RELATION, name) for name, each in held.items() if _WRITE_MODE not in each}
+        written = {Touched(RELATION, name) for name, each in held.items() if _WRITE_MODE in each}
         words, everywhere = _words_of(step), {EVERYWHERE} if self.search_path is not None else set[Touched]()
         named = set(names.named(words))
         begun = named | (({*modes, *changed} - {EVERYWHERE} | everywhere) & self._groups.keys())
-        found = names.reached(begun, modes.keys(), read_only)
+        found = names.reached(begun, written | {*names.named(_words_of_blocks(step))}, modes.keys())
         in_bodies = names.words_of_bodies(found)
         composed = names.of_kinds(ROUTINE, TYPE) if _composes(step, in_bodies) else set[Touched]()
         touches = {one: modes.get(one, _NO_LOCK) for one in sorted(found | composed | everywhere)}
@@ -153,23 +153,24 @@ class _Names:
         self._words: dict[Touched, frozenset[str]] = {}
 
     def reached(
-        self, begun: Collection[Touched], locked: Collection[Touched], read_only: Collection[Touched]
+        self, begun: Collection[Touched], may_write: Collection[Touched], locked: Collection[Touched]
     ) -> set[Touched]:
         """These and what their definitions mention, directly and through others.
 
-        Of the relations that were `locked`, those that were `read_only` change no others, and what they read is locked too.
+        Of relations that the step `may_write`, and those that routines mention, also what changes with them, and unless they were
+        `locked`, what their queries read.
         """
-        found = {*begun}
-        waiting = list(found)
+        waiting = [(one, one in may_write) for one in begun]
+        found = {*waiting}
         while waiting:
-            one = waiting.pop()
-            new = {*self._mentions(one)}
-            if one.kind == RELATION and one not in read_only:
-                new |= self._follows(one, is_locked=one in locked)
+            one, written = waiting.pop()
+            new = {(each, one.kind == ROUTINE) for each in self._mentions(one)}
+            if written and one.kind == RELATION:
+                new |= {(each, True) for each in self._follows(one, is_locked=one in locked)}
             new -= found
             found |= new
             waiting += new
-        return found
+        return {one for one, _ in found}
 
     def of_kinds(self, *kinds: str) -> set[Touched]:
         return {touched for touched in self._groups if touched.kind in kinds}
@@ -240,8 +241,12 @@ def _words_of(step: Step) -> set[str]:
 
 def _composes(step: Step, in_bodies: Collection[str]) -> bool:
     """Whether it may run SQL that it composes: in a block, or in a routine with these words."""
-    blocks = any(one.kind == "DoStmt" and _COMPOSES in _words(one.text) for one in step.sql.statements)
-    return blocks or _COMPOSES in in_bodies
+    return _COMPOSES in in_bodies or _COMPOSES in _words_of_blocks(step)
+
+
+def _words_of_blocks(step: Step) -> set[str]:
+    """Of statements that don't run all that they say."""
+    return {word for one in step.sql.statements if one.kind == "DoStmt" for word in _words(one.text)}
 
 
 def _lock_of(modes: Collection[str]) -> str:
