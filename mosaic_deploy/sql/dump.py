@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mosaic_deploy.sql.client_encoding import takes_utf8
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import literal
@@ -125,7 +126,7 @@ def _adapt_setting(statement: Statement, own: str | None, found: _Findings) -> S
         if value not in ("", own):
             found.add(statement, f"SET SESSION AUTHORIZATION {value}", "dump with pg_dump --no-owner")
         return None
-    if name == "client_encoding" and value.lower().replace("-", "") not in ("utf8", "unicode"):
+    if name == "client_encoding" and not takes_utf8(value):
         found.add(
             statement,
             f"SET client_encoding = {value}, because the text is sent as UTF-8",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from mosaic_deploy.sql.client_encoding import other_encoding
 from mosaic_deploy.sql.execution.outside_transaction import nested_block
 from mosaic_deploy.sql.execution.qualified import can_be_qualified, names_to_qualify
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError
@@ -45,9 +46,7 @@ _UNKNOWN = "{name} is set to a value that isn't known before it runs, and a late
 _DEFAULTS = "{name} can't be set for later steps; write the mode at BEGIN"
 _LOCAL = "SET LOCAL {name} ends with this step, and a later step would run without it; write SET, or BEGIN … COMMIT"
 _SEED = "random numbers after {name} don't go on in a later step, which has its own session; set it in the step that uses them"
-_FOR_NEW = (
-    "{name} is set for new connections, and a later step may run in one; put this at the end of the file, or in one of its own"
-)
+_FOR_NEW = "{name} is set for new connections, and a later step may run in one; put this at the end of the file, or in one of its own"
 _TEMPORARY = (
     "uses temporary {name}, which an earlier step creates: each step has its own session, and this one could only reach "
     "another object of that name; create it in this step, or make it an ordinary table and drop it at the end"
@@ -58,6 +57,10 @@ _LOCK = (
     "one at a time, so leave it out"
 )
 _CURRVAL = "calls {name}() before this step draws a number, but each step has its own session; write RETURNING or a query"
+_OTHER_ENCODING = (
+    "sets client_encoding to {encoding}, but the file is UTF-8 and is sent as that, so characters after it that aren't ASCII "
+    "would be others than psql stores; remove it"
+)
 _PRINTS_ROWS = "COPY … TO STDOUT prints rows, and a migration has nowhere to print them; leave it out"
 _OWNED_KINDS = frozenset({"CreatedbStmt", "CreateTableSpaceStmt", "CreateSubscriptionStmt"})
 _TIME_SETTINGS = ("timezone", "datestyle", "intervalstyle")
@@ -74,6 +77,10 @@ def refuse_uncarried(steps: Sequence[StepSql]) -> None:
                 raise TransactionControlError(_PRINTS_ROWS, statement.offset)
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and step.session.assigned:
             _refuse_alone(step, step.statements[0])
+    if found := other_encoding(step.statements for step in steps):
+        offset, encoding = found
+        shown = encoding or "a value that isn't known before it runs"
+        raise TransactionControlError(_OTHER_ENCODING.format(encoding=shown), offset)
     if len(steps) > 1:
         check = _Check()
         for number, step in enumerate(steps, 1):
