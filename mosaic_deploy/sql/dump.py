@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mosaic_deploy.sql.client_encoding import takes_utf8
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import literal
@@ -18,6 +17,7 @@ from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.outside_rows import OutsideRows
 from mosaic_deploy.sql.scripts.statements import read_statements
 from mosaic_deploy.sql.scripts.substitute import Substitute, substitute
+from mosaic_deploy.sql.text_settings import takes_utf8
 
 _HEADER = re.compile(r"^-- PostgreSQL database (?:cluster )?dump\b", re.MULTILINE)
 _HEADER_LENGTH = 4096

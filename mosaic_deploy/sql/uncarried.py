@@ -9,14 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from mosaic_deploy.sql.client_encoding import other_encoding
 from mosaic_deploy.sql.execution.outside_transaction import nested_block
 from mosaic_deploy.sql.execution.qualified import can_be_qualified, names_to_qualify
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.names import list_name
 from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
-from mosaic_deploy.sql.other_strings import changes_strings
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
     ALL_SETTINGS,
@@ -31,6 +29,7 @@ from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_
 from mosaic_deploy.sql.session.state import SEARCH_PATH
 from mosaic_deploy.sql.session.strings import OTHER_STRINGS
 from mosaic_deploy.sql.session.temporary import dropped_temporary, mentions, temporary_names
+from mosaic_deploy.sql.text_settings import changes_strings, other_encoding
 
 _WITHOUT_EFFECT = re.compile(
     r".*_timeout|client_(min_messages|encoding)|log_.*|.*work_mem|max_parallel_.*|application_name|jit.*|enable_.*"

@@ -1,12 +1,16 @@
-"""Files are UTF-8 and are sent as that. Another `client_encoding` would make psql read the same bytes as other characters."""
+"""Finds statements that change how PostgreSQL reads the text after them: as other strings, or as other characters.
+
+`standard_conforming_strings` stays on, whether a statement or a body would turn it off. Files are UTF-8 and are sent as that;
+another `client_encoding` would make psql read the same bytes as other characters.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from mosaic_deploy.sql.hazards.effects.statement_effects import statement_effects
-from mosaic_deploy.sql.hazards.syntax.trees import FUNCTION_CALL, Effect
+from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
+from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
     ALL_SETTINGS,
@@ -15,8 +19,32 @@ from mosaic_deploy.sql.session.assignments import (
     assignments,
     node_assignments,
 )
+from mosaic_deploy.sql.session.strings import names_strings, node_turns_off, sets_other_strings
 
-_SETTING = "client_encoding"
+_UNREAD = frozenset({DYNAMIC_SQL, "CreateFunctionStmt"})
+"""What a body contains that isn't read any further: a text that names the setting may turn it off there."""
+
+
+def changes_strings(statement: Statement) -> bool:
+    """Whether the statement itself, or its text, says that it may turn `standard_conforming_strings` off."""
+    if sets_other_strings(statement):
+        return True
+    if not names_strings(statement.text):
+        return False
+    if statement.kind == "DoStmt":
+        return any(_may_turn_off(effect) for effect in statement_effects(statement, 0))
+    if statement.kind == "CreateFunctionStmt":
+        return any(_may_turn_off(effect) for effect in routine_effects(statement, statement.node))
+    return statement.kind != "VariableSetStmt" and "set_config" in statement.text.lower()
+
+
+def _may_turn_off(effect: Effect) -> bool:
+    return effect.kind in _UNREAD or node_turns_off(
+        "FuncCall" if effect.kind == FUNCTION_CALL else effect.kind, effect.node
+    )
+
+
+_ENCODING = "client_encoding"
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 _SAME_BYTES = frozenset({"utf8", "unicode", "sqlascii"})
 """Encodings in which PostgreSQL takes UTF-8 text as it is, named as PostgreSQL compares names."""
@@ -48,12 +76,12 @@ def other_encoding(steps: Iterable[Sequence[Statement]]) -> tuple[int, str] | No
 def _assignments(statement: Statement) -> Iterator[Assignment]:
     """What the statement, or a DO block, sets the encoding to."""
     text = statement.text.lower() if statement.kind in _SETTERS else ""
-    if not any(word in text for word in (_SETTING, "names", "reset", "discard")):
+    if not any(word in text for word in (_ENCODING, "names", "reset", "discard")):
         return
     found = list(assignments(statement))
     if statement.kind == "DoStmt":
         found = [one for effect in statement_effects(statement, 0) for one in _of_effect(effect)]
-    yield from (one for one in found if one.name in (_SETTING, ALL_SETTINGS, WHOLE_SESSION))
+    yield from (one for one in found if one.name in (_ENCODING, ALL_SETTINGS, WHOLE_SESSION))
 
 
 _SETTERS = frozenset({"VariableSetStmt", "DiscardStmt", "SelectStmt", "DoStmt"})
