@@ -87,8 +87,9 @@ def plan_and_apply(
             settings.refuse_changed()
             shown = planned.plan
             planned, final = _make_plan(screen, session, deploy_options)
-            if planned.plan.consent_digest == shown.consent_digest:
-                planned = replace(planned, plan=replace(planned.plan, rehearsal=shown.rehearsal))
+            as_shown = _with_rehearsal(planned, shown)
+            if as_shown.plan.consent_digest == shown.consent_digest:
+                planned = as_shown
                 break
             planned = _rehearse(session, deploy_options, planned)
             last_plan[:] = [planned.plan]
@@ -179,6 +180,14 @@ def _rehearse(session: Session, deploy_options: DeployOptions, planned: Prepared
         if saved_plan
         else session.rehearse(planned, deploy_options.rehearse)
     )
+
+
+def _with_rehearsal(planned: PreparedPlan, shown: Plan) -> PreparedPlan:
+    """With the rehearsal of the plan that was shown, if that was the same."""
+    from mosaic_deploy.deploy.rehearsal import with_rehearsal
+
+    same = shown.rehearsal and planned.plan.fingerprint == shown.fingerprint
+    return with_rehearsal(planned, shown.rehearsal) if same else planned
 
 
 def _apply_events(

@@ -142,9 +142,9 @@ class SavedPlan:
         if planned.plan.empty:
             return planned
         from mosaic_deploy.cli.render.schema_documents import parse_rehearsal
+        from mosaic_deploy.deploy.rehearsal import with_rehearsal
 
-        rehearsal = parse_rehearsal(self.document["rehearsal"], planned.plan.hazards)
-        return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
+        return with_rehearsal(planned, parse_rehearsal(self.document["rehearsal"], planned.plan.hazards))
 
     @property
     def compare_bytes(self) -> bool:

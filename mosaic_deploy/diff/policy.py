@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.policies import loosened
-from mosaic_deploy.diff.schema_drift import drift_text
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP, drift_text
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -92,8 +92,8 @@ def _rehearsal_hint(plan: Plan) -> str:
         return "change the schema in a migration, and only rows in the seed"
     if plan.rehearsal and plan.rehearsal.differences:
         return (
-            "the plan lists the differences: undo them in the database or bring the files in line; "
-            "otherwise set policy.rehearsed to optional, which needs approval"
+            f"the plan lists the differences: undo them in the database; or {HOW_TO_KEEP}; or list objects that an app creates "
+            "itself under policy.unmanaged; otherwise set policy.rehearsed to optional, which needs approval"
         )
     return "remove what prevents the rehearsal, or set policy.rehearsed to optional, which needs approval"
 
@@ -193,7 +193,8 @@ def _drift_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
     if manifest.policy and manifest.policy.drift == "deny" and plan.drift and plan.drift.changes:
         message = f"the schema drifted since the last deploy: {drift_text(plan.drift, _MAX_DRIFT)}"
         remedy = (
-            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or set policy.drift to "
+            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or list what an app creates "
+            "itself under policy.unmanaged, or set policy.drift to "
             f"warn{_environment_text(manifest)}"
         )
         yield Problem(message, manifest.locate("policy.drift"), "policy.drift", remedy)

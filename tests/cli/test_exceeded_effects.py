@@ -137,3 +137,39 @@ def test_a_seed_is_stopped_too(run, pending: Path) -> None:
     assert "seed.sql does more than the plan says: kept: deletes 3 rows (rolled back)" in ended.stderr
     assert ended.stderr.rstrip().endswith("mosaic-deploy apply --local --yes --allow destructive")
     assert run("apply", "--local", "--yes", "--allow", "destructive").returncode == 0
+
+
+UNAPPROVED = "not approved: this destroys data (deletes rows of kept"
+
+
+def test_a_rehearsal_asks_before_the_apply(environment, pending: Path) -> None:
+    """The migration has inserted the rows, so the rehearsal has them, too. The plan is made again after the answer."""
+    terminal = Terminal(environment, pending, "apply", "--local", "--rehearse")
+    try:
+        terminal.until("This destroys data (deletes rows of kept")
+        terminal.type("y\n")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
+
+
+def test_a_saved_plan_has_what_its_rehearsal_saw(run, pending: Path) -> None:
+    assert run("plan", "--local", "--rehearse", "--out", "plan.json").returncode == 0
+    ended = run("apply", "plan.json")
+    assert ended.returncode == 1
+    assert UNAPPROVED in ended.stderr
+    assert ended.stderr.rstrip().endswith("mosaic-deploy apply plan.json --allow destructive")
+    assert run("apply", "plan.json", "--allow", "destructive").returncode == 0
+    (pending / "sql/3_count.sql").write_text(
+        "create table counts (n int); insert into counts values (1); insert into kept values (4);"
+    )
+    (pending / "sql/4_trigger.sql").write_text(
+        "create function counting() returns trigger language plpgsql as $$ begin update counts set n = n + 1; return new; end $$;"
+        "create trigger c before insert on kept for each row execute function counting();"
+    )
+    assert run("apply", "--local", "--yes").returncode == 0
+    (pending / "sql/5_row.sql").write_text("insert into kept values (5);")
+    shown = run("plan", "--local", "--rehearse", "--out", "plan.json")
+    assert "updates rows of counts (" in shown.stdout
+    ended = run("apply", "plan.json")
+    assert ended.returncode == 0, ended.stderr

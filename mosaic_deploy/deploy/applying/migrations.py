@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
-from mosaic_deploy.deploy.applying.run import Run, migration_session
+from mosaic_deploy.deploy.applying.run import Run, agreed_effects, migration_session
 from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
@@ -32,7 +32,6 @@ from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, sta
 from mosaic_deploy.sql.execution.empty_tables import with_empty_check, with_first
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.guard.agreement import Agreement
 from mosaic_deploy.sql.guard.data_checks import DataCheck
 from mosaic_deploy.sql.quote import index_name
 from mosaic_deploy.sql.session.temporary import unmentioned_temporary
@@ -134,19 +133,6 @@ def checked_step(
     return with_empty_check(step, tables, _offset(file.text, first.location) if first else 0)
 
 
-def agreed_effects(run: Run, file: MigrationFile, number: int) -> Agreement:
-    """What the file's step `number` may do to what existed before the run: what the plan says, and what was approved."""
-    from mosaic_deploy.sql.hazards import StepWrites, agreement
-
-    writes = run.planned.writes.get(file.relative_path, {}).get(number, StepWrites())
-    hazards = [
-        one
-        for one in run.planned.plan.hazards
-        if one.step == number and one.location.file == file.relative_path
-    ]
-    return agreement(writes, hazards, anything=run.allows_destroying)
-
-
 def _offset(text: str, location: Location) -> int:
     """The position of a location in the file's text."""
     lines = text.split("\n")[: (location.line or 1) - 1]
@@ -168,7 +154,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             step,
             source=None if recorded else step.source,
             sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
-            agreed=agreed_effects(run, parsed.file, step.number),
+            agreed=agreed_effects(run, parsed.file, step.number, change.address),
             touches=rehearsed.get((change.address, step.number), ()),
         )
 

@@ -23,8 +23,9 @@ from mosaic_deploy.model.effects import Effects
 from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.source.migrations.files import MigrationFile
 from mosaic_deploy.sql.execution.step import SqlSession
-from mosaic_deploy.sql.guard.agreement import Existing
+from mosaic_deploy.sql.guard.agreement import Agreement, Existing
 from mosaic_deploy.sql.guard.rehearsed import TouchedName
 
 AskAboutEffects = Callable[[str, Effects], bool]
@@ -156,3 +157,21 @@ def migration_session(manifest: Manifest, token: str, deploy_id: str) -> SqlSess
 def _timeout_text(seconds: float | None) -> str | None:
     """A timeout in PostgreSQL's format."""
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
+
+
+def agreed_effects(run: Run, file: MigrationFile, number: int, address: str = "") -> Agreement:
+    """What the file's step `number` may do to what existed before the run: what the plan says, and what was approved.
+
+    `address` is the change of the plan, for what its rehearsal saw. To a protected table, a step does only what its own statements
+    say.
+    """
+    from mosaic_deploy.sql.hazards import StepWrites, agreement
+
+    plan = run.planned.plan
+    writes = run.planned.writes.get(file.relative_path, {}).get(number, StepWrites())
+    hazards = [one for one in plan.hazards if one.step == number and one.location.file == file.relative_path]
+    seen = plan.rehearsal.writes if plan.rehearsal else ()
+    rehearsed = (one.table for one in seen if (one.address, one.step) == (address, number))
+    listed = {*writes.declared, *writes.follows, *rehearsed}
+    updates = {table for table in listed if not run.existing().protects(table)}
+    return agreement(writes, hazards, anything=run.allows_destroying, updates=updates)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
-from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step, run_session
-from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.deploy.applying.migrations import checked_step, run_session
+from mosaic_deploy.deploy.applying.run import Run, agreed_effects
 from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed
@@ -111,5 +111,5 @@ def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
     step = seed_step(change, parsed, run.planned.desired.snapshot.manifest)
     checked = checked_step(step.sql, 1, parsed.file, run.planned.plan.hazards)
     touches = run.rehearsed().get((change.address, 1), ())
-    agreed = agreed_effects(run, parsed.file, 1)
+    agreed = agreed_effects(run, parsed.file, 1, change.address)
     return FileStep(change, replace(step, sql=checked, agreed=agreed, touches=touches), parsed)

@@ -9,8 +9,8 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
-from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step
-from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.applying.migrations import checked_step
+from mosaic_deploy.deploy.applying.run import ApplyOptions, Run, agreed_effects
 from mosaic_deploy.deploy.applying.schema_record import begin_schema_change, record_schema
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import (

@@ -44,7 +44,7 @@ def with_effects(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
         path = paths.get(key, "")
         updated: dict[str, str] = {}
         for writes in found.writes.get(path, {}).values():
-            updated.update(writes.updates)
+            updated.update({**dict.fromkeys(sorted(writes.follows), ""), **writes.declared, **writes.updates})
         updates = tuple(f"{table}{estimate}" for table, estimate in updated.items())
         known = replace(change, destroys=found.destroyed.get(path, ()), updates=updates)
         if not isinstance(known, RunSeed):

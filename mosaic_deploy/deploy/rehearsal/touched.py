@@ -17,6 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.live.catalog.touched_digests import (
     LOCKS,
     RELATION,
@@ -39,9 +40,10 @@ Groups = Mapping[Touched, Mapping[SchemaObject, str]]
 
 @dataclass
 class TouchWatch:
-    """Follows the steps of a rehearsal that began with the schema `base`."""
+    """Follows the steps of a rehearsal that began with the schema `base`. What is `unmanaged` isn't compared, so it isn't touched."""
 
     base: Catalog
+    unmanaged: Unmanaged = field(default_factory=Unmanaged)
     steps: list[StepTouches] = field(default_factory=list)
     _groups: dict[Touched, dict[SchemaObject, str]] = field(default_factory=dict, init=False)
 
@@ -71,12 +73,12 @@ class TouchWatch:
             }
             named = set(names.named(_words_of(step)))
             found = names.reached(named | ({*modes, *changed} & self._groups.keys()))
-            touches = {one: modes.get(one, _NO_LOCK) for one in sorted(found)}
+            compared = (one for one in sorted(found) if not self.unmanaged.includes_name(one.name))
+            touches = {one: modes.get(one, _NO_LOCK) for one in compared}
             unseen = {one for one in named if one.kind != RELATION or not modes}
             strong = {one for one, mode in touches.items() if mode == _CHANGES}
-            self.steps.append(
-                StepTouches(address, step.number, touches, frozenset(strong | changed | unseen))
-            )
+            changing = frozenset(strong | changed | unseen) & touches.keys()
+            self.steps.append(StepTouches(address, step.number, touches, changing))
 
     @property
     def objects(self) -> Groups:

@@ -34,7 +34,7 @@ from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.model.event import Noted, StillRunning, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, STEP_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, STEP_APPLIED, Failure, parse_failure
 from mosaic_deploy.sql.execution.outside_transaction import is_wrapped
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
@@ -46,6 +46,7 @@ from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement
 from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
+from mosaic_deploy.sql.marker import RESEND
 
 MAX_STEPS_PER_CALL = 100
 MAX_TEXT_PER_CALL = 512 * 1024

@@ -57,6 +57,18 @@ _SEQUENCES = (
 )
 """How far relation `c` is, if it is a sequence, and those of its columns; a value that can't be read counts as the last one.
 It waits for no lock."""
+_KEY_UPDATES = (
+    "(WITH RECURSIVE k(oid, changed, columns) AS ("
+    "SELECT f.conrelid, f.conkey, f.confkey FROM pg_catalog.pg_constraint f "
+    "WHERE f.confrelid = c.oid AND f.contype = 'f' AND f.confupdtype IN ('c', 'n', 'd') UNION "
+    "SELECT f.conrelid, f.conkey, k.columns FROM k JOIN pg_catalog.pg_constraint f ON f.confrelid = k.oid AND f.contype = 'f' "
+    "AND f.confupdtype IN ('c', 'n', 'd') AND f.confkey && k.changed) "
+    "SELECT pg_catalog.json_object_agg(u.name, u.columns) FROM (SELECT n.nspname || '.' || t.relname AS name, "
+    "pg_catalog.json_agg(DISTINCT a.attname) AS columns FROM k JOIN pg_catalog.pg_class t ON t.oid = k.oid "
+    "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
+    "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.columns) GROUP BY 1) u)"
+)
+"""A JSON object: the tables whose rows change when columns of relation `c` do, through foreign keys, and which columns."""
 _RELATIONS = (
     "SELECT a.k, a.n, a.p, s.nspname AS schema, c.relname AS name, "
     "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + ROW_ESTIMATE.format("l") + ") "
@@ -78,6 +90,7 @@ _RELATIONS = (
     "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", HOLDS_NO_ROWS) + ", "
     "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
     "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
+    "'key_updates', " + _KEY_UPDATES + ", "
     "'typed', "
     + _TABLE_NAMES.format(
         "pg_catalog.pg_attribute y",
@@ -187,6 +200,7 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         not_null_columns=frozenset(more.get("required") or ()),
         shares_rows_with=frozenset(more.get("holds") or ()),
         cascades=frozenset(more.get("cascades") or ()),
+        key_updates={name: frozenset(columns) for name, columns in (more.get("key_updates") or {}).items()},
         tables_with_row_type=frozenset(more.get("typed") or ()),
         relation_kind=more.get("relkind") or "",
         populated=more.get("populated") is not False,

@@ -17,7 +17,7 @@ from mosaic_deploy.sql.guard.rehearsed import (
     STRONG_MODES,
     SchemaReader,
 )
-from mosaic_deploy.sql.marker import SPLIT_MARKER, raise_with_facts_sql
+from mosaic_deploy.sql.marker import RESEND, SPLIT_MARKER, raise_with_facts_sql
 from mosaic_deploy.sql.quote import json_literal, literal
 
 SCHEMA_CHANGED = "schema_changed"
@@ -25,7 +25,7 @@ LEFT = "schema.left"
 """The row of the settings table with what the steps of a run left, until its SQL is done."""
 _VARIABLES = (
     "rehearsed pg_catalog.jsonb; names_wanted pg_catalog.jsonb; schema_now pg_catalog.jsonb; schema_left pg_catalog.jsonb; "
-    "schema_changes pg_catalog.jsonb; lock_text pg_catalog.text;\n"
+    "schema_changes pg_catalog.jsonb; lock_text pg_catalog.text; waited pg_catalog.bool;\n"
 )
 _COLUMNS = ", ".join(
     f"{name} pg_catalog.{kind}"
@@ -52,6 +52,18 @@ _LOCK_TEXTS = f"""SELECT pg_catalog.format('LOCK TABLE ONLY %I.%I IN %s MODE', r
           || CASE r.lock WHEN 'ROW EXCLUSIVE' THEN ', INSERT' WHEN 'ACCESS SHARE' THEN ', INSERT, SELECT' ELSE '' END)
         ORDER BY r.key COLLATE "C\""""
 """In one order, so that two runs can't wait for each other."""
+
+_LOCK = """IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'read committed' THEN
+          EXECUTE lock_text;
+        ELSE
+          BEGIN
+            EXECUTE pg_catalog.concat(lock_text, ' NOWAIT');
+          EXCEPTION WHEN lock_not_available THEN
+            EXECUTE lock_text;
+            waited := true;
+          END;
+        END IF;"""
+"""Above READ COMMITTED, a transaction still sees what was there before it waited. So it gives up, and the step is sent again."""
 
 
 def _set(settings: Sequence[tuple[str, str]]) -> str:
@@ -90,7 +102,7 @@ def _read_now(reader: SchemaReader) -> str:
 class SchemaCheck:
     """PL/pgSQL around a step; all empty if it touches nothing.
 
-    `before` raises `schema_changed` if what the step touches isn't as rehearsed. `after`, before the step's record, notes how it
+    `before` raises `schema_changed` if what the step touches isn't as rehearsed, and `resend` if it can't see that. `after`, before the step's record, notes how it
     leaves that. Both require `declare`.
     """
 
@@ -124,11 +136,12 @@ def _before(
     facts = (
         f"pg_catalog.json_build_object('code', '{SCHEMA_CHANGED}', {which}, 'schema', schema_changes)::text"
     )
-    return f"""    rehearsed := NULLIF({rehearsed}, '[]'); schema_changes := '{{}}';
+    resend = f"pg_catalog.json_build_object('code', '{RESEND}', {which})::text"
+    return f"""    rehearsed := NULLIF({rehearsed}, '[]'); schema_changes := '{{}}'; waited := false;
     IF rehearsed IS NOT NULL THEN
     BEGIN
 {_set(settings)}      FOR lock_text IN {_LOCK_TEXTS} LOOP
-        EXECUTE lock_text;
+        {_LOCK}
       END LOOP;
       SELECT s.value INTO schema_left FROM mosaic_deploy.settings s WHERE s.name = '{LEFT}' AND s.deploy_id = {literal(deploy_id)};
       names_wanted := rehearsed;
@@ -137,6 +150,7 @@ def _before(
       INTO schema_changes FROM {_recordset("rehearsed")}
       WHERE COALESCE(schema_now -> ({_ID}) ->> 0, '') <> COALESCE(schema_left -> ({_ID}) ->> 0, r.digest, '');
     {handler}    END;
+    IF waited THEN {raise_with_facts_sql(resend)} END IF;
     IF schema_changes OPERATOR(pg_catalog.<>) '{{}}' THEN {raise_with_facts_sql(facts)} END IF;
     END IF;
 """

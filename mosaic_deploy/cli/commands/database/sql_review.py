@@ -69,7 +69,10 @@ class SqlReview:
         }
         updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
         meant = StepWrites(
-            updates, writes.moves - destroyed, writes.retypes - destroyed, writes.rewrites - destroyed
+            updates,
+            moves=writes.moves - destroyed,
+            retypes=writes.retypes - destroyed,
+            rewrites=writes.rewrites - destroyed,
         )
         return agreement(meant, (), anything=anything)
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from mosaic_deploy.cli.render.layout import wrap
 from mosaic_deploy.cli.render.text.locks import lock_lines
 from mosaic_deploy.cli.render.text.row_checks import row_check_notes
+from mosaic_deploy.cli.render.text.table_writes import write_lines
 from mosaic_deploy.cli.visible_text import style
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
 from mosaic_deploy.model.catalog import (
     Rehearsal,
     RehearsedChange,
@@ -50,7 +52,7 @@ def rehearsed_lines(done: RehearsedChange, rehearsal: Rehearsal, width: int | No
         yield from wrap(f"        {_grouped_line(change)}{known}", width, 12)
     if len(done.changes) > _MAX_SHOWN:
         yield f"        … and {len(done.changes) - _MAX_SHOWN} more; --output json lists all"
-    for line in lock_lines(done, rehearsal):
+    for line in (*write_lines(done, rehearsal), *lock_lines(done, rehearsal)):
         yield from wrap(f"        {line}", width, 12)
     for notice in done.notices[:_MAX_NOTICES]:
         # A line break in it may not begin what looks like a line of the plan.
@@ -78,7 +80,7 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         if more := len(rehearsal.differences) - len(shown):
             shown.append(f"and {more} more")
         severity = Severity.WARNING if shown else Severity.INFO
-        details = f": {'; '.join(shown)}" if shown else ""
+        details = f": {'; '.join(shown)}. Undo them in the database; or {HOW_TO_KEEP}" if shown else ""
         yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", severity)
         return
     seconds = sum(each.seconds for each in rehearsal.done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.model.effects import EffectKind
@@ -58,6 +58,10 @@ class StepWrites:
 
     updates: dict[str, str] = field(default_factory=dict)
     """Tables whose rows it updates, with ` (table has ≈2 k rows)`: how many of them it updates isn't known before."""
+    declared: dict[str, str] = field(default_factory=dict)
+    """Tables of which the file says in a comment that it updates rows, as in `updates`: through a trigger, for example."""
+    follows: set[str] = field(default_factory=set)
+    """Tables whose rows a foreign key updates with a key that it updates."""
     moves: set[str] = field(default_factory=set)
     """Those whose rows an update may move to another partition, which deletes them in one."""
     retypes: set[str] = field(default_factory=set)
@@ -83,7 +87,7 @@ class ExpectedWrites:
             self._of(step).alters = True
         for table, events in written_tables(effect):
             if "UPDATE" in events:
-                self._record_update(table, scope, step)
+                self._record_update(table, _set_columns(effect), scope, step)
         if "relation" not in effect.node or effect.kind not in REWRITING:
             return
         altered = touched_tables(scope, range_name(effect.node["relation"])).all
@@ -96,12 +100,27 @@ class ExpectedWrites:
         """Records that the step drops an object: `view public.v`."""
         self._of(step).drops.add(object_key(text))
 
-    def _record_update(self, table: Name, scope: Scope, step: int) -> None:
+    def record_declared(self, table: Name, scope: Scope, step: int) -> None:
+        """Records a table that the file's comment names. One without rows, or that isn't live, needs no comment; for a protected
+        one it counts for nothing."""
+        hit = touched_tables(scope, table)
+        if scope.is_protected(*hit.all):
+            return
+        for name in (one for one in hit.all if one not in scope.empty_tables):
+            rows = scope.row_estimate(table) if name == hit.table else ""
+            self._of(step).declared.setdefault(name, rows)
+
+    def _record_update(self, table: Name, columns: frozenset[str], scope: Scope, step: int) -> None:
         hit, found = touched_tables(scope, table), self._of(step)
+        facts = scope.facts_of(table) or ObjectFacts()
         for name in (one for one in hit.all if one not in scope.empty_tables):
             known = scope.row_estimate(table).replace(" (", " (table has ", 1) if name == hit.table else ""
             found.updates.setdefault(name, known)
-        if (scope.facts_of(table) or ObjectFacts()).relation_kind == "p":
+        if hit:
+            for name, keys in sorted(facts.key_updates.items()):
+                if not keys.isdisjoint(columns):
+                    found.follows.add(name)
+        if facts.relation_kind == "p":
             found.moves.update(hit.all)
 
     def _of(self, step: int) -> StepWrites:
@@ -116,10 +135,25 @@ def _only_handles_rows(effect: Effect) -> bool:
     return effect.kind in ("CreateStmt", "CreateTableAsStmt") and is_temporary(created)
 
 
-def agreement(writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool) -> Agreement:
-    """What a step may do, once its destructive `hazards` are approved. `anything`: so is whatever else it destroys."""
+def _set_columns(effect: Effect) -> frozenset[str]:
+    """The columns to which an UPDATE, MERGE or INSERT … ON CONFLICT gives values in rows that are there."""
+    clauses = [item["MergeWhenClause"] for item in effect.node.get("mergeWhenClauses", [])]
+    conflict = effect.node.get("onConflictClause")
+    nodes = clauses or ([conflict] if conflict else [effect.node])
+    return frozenset(
+        str(item.get("ResTarget", {}).get("name")) for node in nodes for item in node.get("targetList", [])
+    )
+
+
+def agreement(
+    writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool, updates: Collection[str] = ()
+) -> Agreement:
+    """What a step may do, once its destructive `hazards` are approved. `anything`: so is whatever else it destroys.
+
+    `updates` are further tables of which the plan says that it updates rows.
+    """
     letters: dict[str, set[str]] = {}
-    for table in writes.updates:
+    for table in (*writes.updates, *updates):
         letters.setdefault(table, set()).add(EffectKind.UPDATED)
     for table in writes.rewrites:
         letters.setdefault(table, set()).add(EffectKind.EMPTIED)

@@ -19,7 +19,7 @@ from mosaic_deploy.sql.hazards.rules import (
     sequences,
     unmeasured,
 )
-from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, Check, Finding, Rule
+from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, UNREPORTED_ROWS, Check, Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
 
 _DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = HazardSeverity
@@ -77,6 +77,8 @@ RULES: tuple[Rule, ...] = (
           "add new columns or rows and keep the existing values"),
     _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,
           "add the new name to policy.protected_tables"),
+    _rule(UNREPORTED_ROWS, _DESTRUCTIVE, "", _checked_elsewhere,
+          "change the trigger, view or function so that it keeps the rows"),
     _rule("unmeasured", _DESTRUCTIVE, f"CallStmt DoStmt IndexStmt {FUNCTION_CALL}", unmeasured.unmeasured,
           "write the statements out, so that they run in the migration's transaction"),
     _rule("strings_setting", _DESTRUCTIVE,

@@ -37,6 +37,11 @@ def text_name(text: str) -> Name:
     return Name(parts[-2] if len(parts) > 1 else None, parts[-1] if parts else "")
 
 
+def unquoted(word: str) -> str:
+    """The name that `word` means in SQL: `"Orders"` is Orders, `Orders` is orders."""
+    return word[1:-1].replace('""', '"') if word.startswith('"') else word.lower()
+
+
 def range_name(node: Tree) -> Name:
     """The name of a RangeVar's fields."""
     return Name(node.get("schemaname"), str(node.get("relname", "")))

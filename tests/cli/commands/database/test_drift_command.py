@@ -142,14 +142,14 @@ def test_denied_drift_stops_an_apply_also_without_changes(run, drifted, folder: 
     assert run("apply", "--local", "--yes").returncode == 0
 
 
-def test_a_saved_plan_is_stale_if_the_schema_drifts(run, sql, folder: Path):
-    (folder / "public/index.html").write_text("<h1>second")
-    assert run("plan", "--local", "--out", "plan.json").returncode == 0
+def test_a_saved_plan_names_what_has_drifted(run, sql, folder: Path):
+    (folder / "sql/2_add.sql").write_text("ALTER TABLE t ADD added int;\n")
+    assert run("plan", "--local", "--no-rehearse", "--out", "plan.json").returncode == 0
     sql("create table votes (id int)")
     ended = run("apply", "plan.json")
     assert ended.returncode == 1
-    assert "live: the database's schema changed without a deploy" in ended.stderr
-    assert run("plan", "--local", "--out", "plan.json").returncode == 0
+    assert "live: the database's schema was changed: + table votes (id integer)" in ended.stderr
+    assert run("plan", "--local", "--no-rehearse", "--out", "plan.json").returncode == 0
     assert run("apply", "plan.json").returncode == 0, "it was saved with the drift"
 
 
