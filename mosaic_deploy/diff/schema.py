@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
+from mosaic_deploy.model.migration_history import HISTORY_TABLES
 
 _KIND_ORDER = (
     "schema",
@@ -148,11 +149,22 @@ class Unmanaged:
         found = parts if len(parts) == 2 else ["public", *parts]
         return any(_matches(_with_schema(each), ".".join(found)) for each in self.patterns)
 
+    @property
+    def expression(self) -> str:
+        """A regular expression, for PostgreSQL, of the unquoted names with their schemas; "" without patterns."""
+        found = "|".join(_expression(_with_schema(each)) for each in self.patterns)
+        return f"^({found})$" if found else ""
+
     def without(self, catalog: Catalog) -> Catalog:
         """The objects that it doesn't include."""
         if not self.patterns:
             return catalog
         return {item: text for item, text in catalog.items() if not self.includes(item, text)}
+
+
+def unmanaged_objects(patterns: Iterable[str]) -> Unmanaged:
+    """What these patterns name, and the history tables of other migration tools."""
+    return Unmanaged((*patterns, *(table.replace('"', "") for table in sorted(HISTORY_TABLES))))
 
 
 def _owners(item: SchemaObject, definition: str) -> Iterator[str]:
@@ -186,4 +198,8 @@ def _with_schema(pattern: str) -> str:
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL) is not None
+    return re.fullmatch(_expression(pattern), name, re.DOTALL) is not None
+
+
+def _expression(pattern: str) -> str:
+    return ".*".join(map(re.escape, pattern.split("*")))

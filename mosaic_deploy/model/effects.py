@@ -152,8 +152,11 @@ class TableWrite:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Touched:
-    """What a step touches: a `relation` with its columns, constraints, indexes, triggers, policies, rules and grants; all routines
-    of a name (`routine`); a `type` or domain. `name` is an SQL name without `public.` and arguments.
+    """What a step touches. `name` is an SQL name without `public.` and arguments.
+
+    `kind` is `relation`, with its columns, constraints, indexes, triggers, policies, rules and grants, the foreign keys that
+    reference it, and the tables that inherit from it; `routine` for all routines of a name; `type`, also a domain; `index`;
+    `schema`, with its grants; and `database` for what may act on any statement, such as casts and event triggers.
     """
 
     kind: str
@@ -168,9 +171,11 @@ class StepTouches:
     """What the step (from 1) of the plan's change `address` touched in the rehearsal, with the mode in which an apply locks it.
 
     The mode is empty for what isn't locked. It includes what didn't exist before the plan. Of this, the step may change `changes`.
+    `words` are the names, in lower case, that it may look up: nothing else may have one of them.
     """
 
     address: str
     step: int
     touches: Mapping[Touched, str]
     changes: frozenset[Touched] = frozenset()
+    words: frozenset[str] = frozenset()

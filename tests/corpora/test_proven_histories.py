@@ -8,12 +8,10 @@ import pytest
 
 from mosaic_deploy.deploy.rehearsal import rehearse
 from mosaic_deploy.errors import RehearsalFailed
-from mosaic_deploy.live.catalog.read import read_catalog
-from mosaic_deploy.live.catalog.touched_digests import group_by_touched
 from mosaic_deploy.model.event import ApplyDone
 from tests.corpora.conftest import FOLDER, HISTORIES
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
-from tests.deploy.rehearsal.test_schema_check import finds_no_difference
+from tests.deploy.rehearsal.test_schema_check import finds_no_difference, read_groups
 
 pytestmark = [
     pytest.mark.skipif(not HISTORIES, reason="the corpora are not beside the repository"),
@@ -45,7 +43,6 @@ def test_the_last_third_is_applied_as_rehearsed(corpus, site: Site, cluster, pro
     record_property("touched", sum(len(step.touches) for step in found.steps))
     last = site.run(planned)[-1]
     assert isinstance(last, ApplyDone), last
-    catalog = read_catalog(site.api, site.project_id)
-    finds_no_difference(site, group_by_touched(catalog))
+    finds_no_difference(site, read_groups(site))
     if found.not_rehearsed:
         pytest.skip(found.not_rehearsed)

@@ -90,6 +90,7 @@ def _step_document(step: StepTouches) -> Document:
             {**_touched_document(touched), "lock": lock or None, "may_change": touched in step.changes}
             for touched, lock in step.touches.items()
         ],
+        "words": sorted(step.words),
     }
 
 
@@ -194,6 +195,7 @@ def _parse_step(document: Mapping[str, Any]) -> StepTouches:
         document["step"],
         {touched: one["lock"] or "" for touched, one in touches.items()},
         frozenset(touched for touched, one in touches.items() if one["may_change"]),
+        frozenset(document["words"]),
     )
 
 

@@ -10,6 +10,7 @@ from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure
 from mosaic_deploy.deploy.applying.run import Run, agreed_effects, migration_session
 from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
+from mosaic_deploy.diff.schema import unmanaged_objects
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.catalog.touched_digests import schema_reader
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -33,6 +34,7 @@ from mosaic_deploy.sql.execution.empty_tables import with_empty_check, with_firs
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard.data_checks import DataCheck
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED
 from mosaic_deploy.sql.quote import index_name
 from mosaic_deploy.sql.session.temporary import unmentioned_temporary
 
@@ -115,7 +117,12 @@ def run_session(run: Run) -> SqlSession:
     """The session of this run, with the manifest's timeouts."""
     manifest, claim = run.planned.desired.manifest, run.claim
     session = migration_session(manifest, claim.token, claim.deploy_id)
-    return replace(session, existing=run.existing(), schema=schema_reader(run.rehearsed()))
+    unmanaged = unmanaged_objects(manifest.unmanaged)
+    return replace(
+        session,
+        existing=run.existing(),
+        schema=schema_reader(run.planned.plan.rehearsal, run.rehearsed(), unmanaged.expression),
+    )
 
 
 def checked_step(
@@ -155,7 +162,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             source=None if recorded else step.source,
             sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
             agreed=agreed_effects(run, parsed.file, step.number, change.address),
-            touches=rehearsed.get((change.address, step.number), ()),
+            touches=rehearsed.get((change.address, step.number), NOTHING_TOUCHED),
         )
 
 

@@ -26,7 +26,7 @@ from mosaic_deploy.model.snapshot import Project
 from mosaic_deploy.source.migrations.files import MigrationFile
 from mosaic_deploy.sql.execution.step import SqlSession
 from mosaic_deploy.sql.guard.agreement import Agreement, Existing
-from mosaic_deploy.sql.guard.rehearsed import TouchedName
+from mosaic_deploy.sql.guard.rehearsed import TouchedNames
 
 AskAboutEffects = Callable[[str, Effects], bool]
 """Called with the step's file and what it did, which was rolled back. Whether it may run again and do that, and no more."""
@@ -87,7 +87,7 @@ class Run:
     approved: list[str] = field(default_factory=list)
     """The effects that a person approved while the run was going on."""
     _existing: list[Existing] = field(default_factory=list)
-    _rehearsed: list[Mapping[tuple[str, int], tuple[TouchedName, ...]]] = field(default_factory=list)
+    _rehearsed: list[Mapping[tuple[str, int], TouchedNames]] = field(default_factory=list)
 
     def existing(self) -> Existing:
         """What existed when the run began, read once before the first SQL of the run."""
@@ -99,7 +99,7 @@ class Run:
             self._existing.append(found)
         return self._existing[0]
 
-    def rehearsed(self) -> Mapping[tuple[str, int], tuple[TouchedName, ...]]:
+    def rehearsed(self) -> Mapping[tuple[str, int], TouchedNames]:
         """What each step of a rehearsed plan is compared with, by the change's address and the step's number."""
         if not self._rehearsed:
             database = self.planned.desired.manifest.database

@@ -19,6 +19,7 @@ from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, W
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.split import EMPTY_STEP
 from mosaic_deploy.sql.execution.step import Purpose, Step
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,6 @@ def seed_step(change: RunSeed, parsed: ParsedFile, manifest: str) -> Step:
 def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
     step = seed_step(change, parsed, run.planned.desired.snapshot.manifest)
     checked = checked_step(step.sql, 1, parsed.file, run.planned.plan.hazards)
-    touches = run.rehearsed().get((change.address, 1), ())
+    touches = run.rehearsed().get((change.address, 1), NOTHING_TOUCHED)
     agreed = agreed_effects(run, parsed.file, 1, change.address)
     return FileStep(change, replace(step, sql=checked, agreed=agreed, touches=touches), parsed)

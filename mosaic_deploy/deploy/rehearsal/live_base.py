@@ -11,8 +11,8 @@ from functools import partial
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_extensions
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
-from mosaic_deploy.deploy.rehearsal.unmanaged import copy_tables, managed, unmanaged_objects
-from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.deploy.rehearsal.unmanaged import copy_tables, managed
+from mosaic_deploy.diff.schema import schema_changes, unmanaged_objects
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
@@ -26,11 +26,15 @@ NOT_THE_FILES = "the recorded files don't make the live schema"
 
 @dataclass(frozen=True, slots=True)
 class MatchedBase:
-    """The schema of a base that is like the live one. `read_schema` reads it again; `remarks` are differences that may matter."""
+    """The schema of a base that is like the live one. `read_schema` reads it again; `remarks` are differences that may matter.
+
+    `search_path` is what the role or the database sets for new live sessions; None if there is no live database.
+    """
 
     schema: Catalog
     read_schema: Callable[[], Catalog]
     remarks: tuple[str, ...]
+    search_path: str | None
 
 
 _REBUILT = "the apply that runs its CREATE INDEX again drops it and builds it again"
@@ -49,7 +53,7 @@ def match_live(
     read_schema = partial(_read_schema, database, history.database.owner)
     base = read_schema()
     live = reading.result() if reading else base
-    unmanaged = unmanaged_objects(planned.desired.manifest)
+    unmanaged = unmanaged_objects(planned.desired.manifest.unmanaged)
     if copy_tables(database, base, live, unmanaged):
         base = read_schema()
     differences = schema_changes(managed(base, unmanaged), managed(live, unmanaged))
@@ -67,7 +71,8 @@ def match_live(
     )
     new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
     create_extensions(database, new)
-    return MatchedBase(read_schema() if extensions or new else base, read_schema, remarks)
+    schema = read_schema() if extensions or new else base
+    return MatchedBase(schema, read_schema, remarks, history.database.set_search_path if reading else None)
 
 
 def _is_invalid_index(change: SchemaChange) -> bool:

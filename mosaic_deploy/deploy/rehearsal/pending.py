@@ -22,7 +22,6 @@ from mosaic_deploy.deploy.rehearsal.writes import (
     table_writes,
     unfired_triggers,
 )
-from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -88,11 +87,10 @@ def run_pending(
         began = time.monotonic()
         _run(runner, group, watch, schema, retry_command)
         seconds = time.monotonic() - began
-        before = schema.now
         result = _result(runner, group, schema.advance(), seconds, watch)
         done.append(_with_writes(result, runner, group, planned, schema))
         ran = [(each.change.address, step) for each in group for step in each.steps]
-        touched.read(ran, runner.reports.relations, schema_changes(before, schema.now), schema.now)
+        touched.read(ran, runner.reports.relations, schema.now)
     return tuple(done)
 
 

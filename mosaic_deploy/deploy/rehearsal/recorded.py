@@ -20,7 +20,7 @@ from mosaic_deploy.model.snapshot import Migration
 
 _FORMAT = 2
 """Part of the digest; to be raised when the same history is built into another base."""
-_NO_DATABASE = LiveDatabase((), "", "", "")
+_NO_DATABASE = LiveDatabase((), "", "", "", "")
 
 
 class NotRehearsed(Exception):

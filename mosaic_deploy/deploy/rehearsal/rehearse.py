@@ -26,9 +26,9 @@ from mosaic_deploy.deploy.rehearsal.recorded import (
 )
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
-from mosaic_deploy.deploy.rehearsal.unmanaged import unmanaged_objects
 from mosaic_deploy.deploy.rehearsal.writes import row_hazards
 from mosaic_deploy.diff.policy import apply_policy
+from mosaic_deploy.diff.schema import unmanaged_objects
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
@@ -118,7 +118,9 @@ def _run(
     relations = read_names()
     schema = FollowedSchema(matched.schema, relations, matched.read_schema, read_names)
     watch = LockWatch(relations)
-    touched = TouchWatch(matched.schema, unmanaged_objects(planned.desired.manifest))
+    touched = TouchWatch(
+        matched.schema, matched.search_path, unmanaged_objects(planned.desired.manifest.unmanaged)
+    )
     constraints = read_constraints(database) if project else None
     done = run_pending(database, planned, schema, watch, touched, retry_command)
     checks: tuple[RowCheck, ...] = ()

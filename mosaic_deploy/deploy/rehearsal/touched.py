@@ -3,36 +3,55 @@
 A step touches
 
 - the relations that its transaction locked there, in any mode: PostgreSQL locks whatever it reads, writes or changes;
-- the relations, routines and types whose objects its migration changed;
-- those whose names its text mentions, because without rows not every statement of a block runs, and calls of functions lock nothing;
+- what its migration changed;
+- what its text names, because without rows not every statement of a block runs, and calls of functions lock nothing;
 - the routines and types that the definitions of all these mention, and what the bodies of these routines mention: the functions of
-  triggers, defaults and policies.
+  triggers, defaults and policies;
+- of relations that it may write to, or that weren't locked: those that foreign keys change with them, and those that inherit from
+  them; of views, rules and policies that weren't locked, what they read;
+- all routines and types, if it composes SQL: names may then come from rows;
+- what may act on any statement, such as casts, operators and event triggers.
 
-Only names are compared with texts, so a step may touch more than it uses. That is safe: it is compared, and not locked.
+Only names are compared with texts, whatever their case and schema, so a step may touch more than it uses. That is safe: it is
+compared, and not locked. Words that name nothing are kept too: an object that has such a name live is one that the rehearsal
+didn't have.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from string import ascii_lowercase, ascii_uppercase
 
 from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.live.catalog.touched_digests import (
+    EVERYWHERE,
     LOCKS,
     RELATION,
     ROUTINE,
+    SCHEMA,
+    TYPE,
     digests_of,
     group_by_touched,
-    touched_of,
+    search_path_setting,
 )
-from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
+from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.model.effects import StepTouches, Touched
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.guard.rehearsed import STRONG_MODES
 
 _NO_LOCK, _READS, _WRITES, _CHANGES = LOCKS
-_WORD = re.compile(r'"((?:[^"]|"")+)"|([^\W\d][\w$]*)')
+_PLAIN = re.compile(r"[^\W\d][\w$]*")
+_QUOTED = re.compile(r'"((?:[^"]|"")+)"')
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+_MAX_NAME = 63
+"""Bytes of an identifier: PostgreSQL cuts longer ones."""
+_COMPOSES = "execute"
+_CASCADES = re.compile("ON (?:DELETE|UPDATE) (?:CASCADE|SET)")
+_QUERIES = frozenset({"view", "materialized view", "rule", "policy"})
+"""Kinds whose definitions read relations."""
+_WRITE_MODE = "RowExclusiveLock"
 _MAX_TEXT = 100_000
 """Characters of a statement in which names are looked for: longer ones hold rows, after the names."""
 Groups = Mapping[Touched, Mapping[SchemaObject, str]]
@@ -40,11 +59,17 @@ Groups = Mapping[Touched, Mapping[SchemaObject, str]]
 
 @dataclass
 class TouchWatch:
-    """Follows the steps of a rehearsal that began with the schema `base`. What is `unmanaged` isn't compared, so it isn't touched."""
+    """Follows the steps of a rehearsal that began with the schema `base`.
+
+    `search_path` is what the role or the database sets for new live sessions. None if there is no live database: then nothing
+    is known of what the new one has that may act on any statement. What is `unmanaged` isn't compared, so it isn't touched.
+    """
 
     base: Catalog
+    search_path: str | None
     unmanaged: Unmanaged = field(default_factory=Unmanaged)
     steps: list[StepTouches] = field(default_factory=list)
+    _now: Groups = field(default_factory=dict, init=False)
     _groups: dict[Touched, dict[SchemaObject, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -54,46 +79,64 @@ class TouchWatch:
         self,
         steps: Sequence[tuple[str, Step]],
         locked: Mapping[tuple[str, int], Mapping[str, Collection[str]]],
-        changes: Iterable[SchemaChange],
         after: Catalog,
     ) -> None:
-        """Adds committed steps, each with its address. `changes` are theirs together, `after` is the schema they made.
+        """Adds committed steps, each with its address. `after` is the schema that they made together.
 
         `locked` are the modes of the relations that a step locked, by its version and number.
         """
+        before = self._now
         self._add(after)
         names = _Names(self._groups)
-        changed = {
-            touched for change in changes for touched in touched_of(change.object)
-        } & self._groups.keys()
+        every = before.keys() | self._now.keys()
+        changed = {one for one in every if before.get(one) != self._now.get(one)}
         for address, step in steps:
-            modes = {
-                Touched(RELATION, name): _lock_of(held)
-                for name, held in locked.get((step.version, step.number), {}).items()
-            }
-            named = set(names.named(_words_of(step)))
-            found = names.reached(named | ({*modes, *changed} & self._groups.keys()))
-            compared = (one for one in sorted(found) if not self.unmanaged.includes_name(one.name))
-            touches = {one: modes.get(one, _NO_LOCK) for one in compared}
-            unseen = {one for one in named if one.kind != RELATION or not modes}
-            strong = {one for one, mode in touches.items() if mode == _CHANGES}
-            changing = frozenset(strong | changed | unseen) & touches.keys()
-            self.steps.append(StepTouches(address, step.number, touches, changing))
+            held = locked.get((step.version, step.number), {})
+            self.steps.append(self._touches(names, address, step, held, changed))
+
+    def _touches(
+        self,
+        names: _Names,
+        address: str,
+        step: Step,
+        held: Mapping[str, Collection[str]],
+        changed: Collection[Touched],
+    ) -> StepTouches:
+        modes = {Touched(RELATION, name): _lock_of(each) for name, each in held.items()}
+        read_only = {Touched(RELATION, name) for name, each in held.items() if _WRITE_MODE not in each}
+        words, everywhere = _words_of(step), {EVERYWHERE} if self.search_path is not None else set[Touched]()
+        named = set(names.named(words))
+        begun = named | (({*modes, *changed} - {EVERYWHERE} | everywhere) & self._groups.keys())
+        found = names.reached(begun, modes.keys(), read_only)
+        in_bodies = names.words_of_bodies(found)
+        composed = names.of_kinds(ROUTINE, TYPE) if _composes(step, in_bodies) else set[Touched]()
+        touches = {one: modes.get(one, _NO_LOCK) for one in sorted(found | composed | everywhere)}
+        unseen = {one for one in named if one.kind != RELATION or not modes}
+        strong = {one for one, mode in touches.items() if mode == _CHANGES}
+        changes = frozenset(strong | {*changed} | unseen | composed)
+        return StepTouches(
+            address, step.number, touches, changes & touches.keys(), frozenset(words | in_bodies)
+        )
 
     @property
     def objects(self) -> Groups:
-        """Of all that the steps touch, the objects of the base with the digests of their definitions."""
+        """Of all that the steps touch, and of all schemas, the objects of the base with the digests of their definitions."""
         every = {touched for step in self.steps for touched in step.touches}
         return {
             touched: digests_of(objects)
-            for touched, objects in sorted(group_by_touched(self.base).items())
-            if touched in every
+            for touched, objects in sorted(self._grouped(self.base).items())
+            if touched in every or touched.kind == SCHEMA
         }
 
     def _add(self, catalog: Catalog) -> None:
         """Also definitions from before: a step may have used what it then changed or dropped."""
-        for touched, objects in group_by_touched(catalog).items():
+        self._now = self._grouped(catalog)
+        for touched, objects in self._now.items():
             self._groups.setdefault(touched, {}).update(objects)
+
+    def _grouped(self, catalog: Catalog) -> Groups:
+        setting = search_path_setting(self.search_path or "")
+        return group_by_touched({**self.unmanaged.without(catalog), **setting})
 
 
 class _Names:
@@ -103,45 +146,106 @@ class _Names:
         self._groups = groups
         self._by_word: dict[str, list[Touched]] = {}
         for touched in groups:
-            last = list(_words(touched.name))[-1:]
-            self._by_word.setdefault("".join(last), []).append(touched)
+            if touched != EVERYWHERE:
+                self._by_word.setdefault(_last_word(touched.name), []).append(touched)
         self._mentioned: dict[Touched, frozenset[Touched]] = {}
+        self._followed: dict[tuple[Touched, bool], frozenset[Touched]] = {}
+        self._words: dict[Touched, frozenset[str]] = {}
 
-    def reached(self, begun: Collection[Touched]) -> set[Touched]:
-        """These and what their definitions mention, directly and through others."""
+    def reached(
+        self, begun: Collection[Touched], locked: Collection[Touched], read_only: Collection[Touched]
+    ) -> set[Touched]:
+        """These and what their definitions mention, directly and through others.
+
+        Of the relations that were `locked`, those that were `read_only` change no others, and what they read is locked too.
+        """
         found = {*begun}
         waiting = list(found)
         while waiting:
-            new = self._mentions(waiting.pop()) - found
+            one = waiting.pop()
+            new = {*self._mentions(one)}
+            if one.kind == RELATION and one not in read_only:
+                new |= self._follows(one, is_locked=one in locked)
+            new -= found
             found |= new
             waiting += new
         return found
+
+    def of_kinds(self, *kinds: str) -> set[Touched]:
+        return {touched for touched in self._groups if touched.kind in kinds}
+
+    def words_of_bodies(self, found: Collection[Touched]) -> set[str]:
+        """What the bodies of these routines mention: PostgreSQL looks the names up when they run."""
+        return {word for one in found if one.kind == ROUTINE for word in self._words_of(one)}
 
     def named(self, words: Collection[str]) -> Iterator[Touched]:
         for word in words:
             yield from self._by_word.get(word, ())
 
     def _mentions(self, touched: Touched) -> frozenset[Touched]:
-        """What its definitions mention. Of relations only routines and types: foreign keys and views lock what they need."""
+        """What its definitions mention. Of those that aren't routines, only routines and types: tables lock what they need."""
         if touched not in self._mentioned:
-            words = {word for text in self._groups[touched].values() for word in _words(text)}
             self._mentioned[touched] = frozenset(
-                one for one in self.named(words) if touched.kind == ROUTINE or one.kind != RELATION
+                one
+                for one in self.named(self._words_of(touched))
+                if touched.kind == ROUTINE or one.kind in (ROUTINE, TYPE)
             )
         return self._mentioned[touched]
 
+    def _words_of(self, touched: Touched) -> frozenset[str]:
+        if touched not in self._words:
+            texts = self._groups[touched].values()
+            self._words[touched] = frozenset(word for text in texts for word in _words(text))
+        return self._words[touched]
 
-def _words(text: str) -> Iterator[str]:
-    for quoted, plain in _WORD.findall(text):
-        yield quoted.replace('""', '"') if quoted else plain.lower()
+    def _follows(self, relation: Touched, *, is_locked: bool) -> frozenset[Touched]:
+        """The relations that change with it, and if it wasn't locked, those that its own queries read."""
+        if (relation, is_locked) not in self._followed:
+            found = self._related(relation, is_locked=is_locked)
+            self._followed[relation, is_locked] = frozenset(found) & self._groups.keys()
+        return self._followed[relation, is_locked]
+
+    def _related(self, relation: Touched, *, is_locked: bool) -> Iterator[Touched]:
+        for item, definition in self._groups[relation].items():
+            if item.kind == "constraint" and item.parent != relation.name and _CASCADES.search(definition):
+                yield Touched(RELATION, item.parent)
+            elif not item.parent and item.name != relation.name:
+                yield Touched(RELATION, item.name)
+            elif item.kind in _QUERIES and not is_locked:
+                yield from (one for one in self.named(_words(definition)) if one.kind == RELATION)
+
+
+def _words(text: str) -> set[str]:
+    """All names in a text, in lower case: a name that isn't quoted is, and one in a string may be meant in any case."""
+    quoted = (name.replace('""', '"') for name in _QUOTED.findall(text) if not _PLAIN.fullmatch(name))
+    return {_as_name(word) for word in (*_PLAIN.findall(text), *quoted)}
+
+
+def _as_name(word: str) -> str:
+    lower = word.translate(_LOWER)
+    return lower if len(lower) * 4 <= _MAX_NAME else lower.encode()[:_MAX_NAME].decode(errors="ignore")
+
+
+def _last_word(name: str) -> str:
+    """The name without its schema, in lower case."""
+    quoted = re.search(r'"((?:[^"]|"")+)"$', name)
+    return _as_name(quoted[1].replace('""', '"') if quoted else name.rpartition(".")[2])
 
 
 def _words_of(step: Step) -> set[str]:
-    return {word for one in step.sql.statements for word in _words(one.text[:_MAX_TEXT])}
+    """Also those of the settings that its session begins with, such as the search_path."""
+    texts = (*(one.text for one in step.sql.statements), *step.sql.session.statements)
+    return {word for text in texts for word in _words(text[:_MAX_TEXT])}
+
+
+def _composes(step: Step, in_bodies: Collection[str]) -> bool:
+    """Whether it may run SQL that it composes: in a block, or in a routine with these words."""
+    blocks = any(one.kind == "DoStmt" and _COMPOSES in _words(one.text) for one in step.sql.statements)
+    return blocks or _COMPOSES in in_bodies
 
 
 def _lock_of(modes: Collection[str]) -> str:
     """The mode that keeps others from changing a relation, no stronger than the one that the step took."""
     if not {*STRONG_MODES}.isdisjoint(modes):
         return _CHANGES
-    return _WRITES if "RowExclusiveLock" in modes else _READS
+    return _WRITES if _WRITE_MODE in modes else _READS

@@ -13,17 +13,12 @@ from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
-from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.migration_history import HISTORY_TABLES
 
 _OWNED_BY, _OWNER, _UNIQUE = " OWNED BY ", " OWNER ", " UNIQUE"
 _SCHEMAS = frozenset(table.partition(".")[0] for table in HISTORY_TABLES if "." in table)
 _MOST_COPIES = 200
 """Tables that are copied; each takes milliseconds."""
-
-
-def unmanaged_objects(manifest: Manifest) -> Unmanaged:
-    return Unmanaged((*manifest.unmanaged, *(table.replace('"', "") for table in sorted(HISTORY_TABLES))))
 
 
 def managed(catalog: Catalog, unmanaged: Unmanaged) -> Catalog:

@@ -38,10 +38,10 @@ RELATION_ACLS = f"""SELECT {RELATION}, '', c.relacl, c.relowner, CASE c.relkind 
 {from_relations()} AND c.relacl IS NOT NULL AND c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
 UNION ALL SELECT {RELATION}, ' (' || pg_catalog.quote_ident(a.attname) || ')', a.attacl, c.relowner, 'c'
 {from_relations("JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid")} AND a.attacl IS NOT NULL AND NOT a.attisdropped"""
-_SCHEMA_ACLS = f"""SELECT 'schema ' || pg_catalog.quote_ident(n.nspname), '', n.nspacl, n.nspowner, 'n'
+SCHEMA_ACLS = f"""SELECT 'schema ' || pg_catalog.quote_ident(n.nspname), '', n.nspacl, n.nspowner, 'n'
 FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMAS} AND n.nspacl IS NOT NULL AND {not_in_extension("pg_namespace", "n.oid")}"""
 
-_OTHER_ACLS = f"""SELECT 'foreign-data wrapper ' || pg_catalog.quote_ident(w.fdwname), '', w.fdwacl, w.fdwowner, 'F'
+OTHER_ACLS = f"""SELECT 'foreign-data wrapper ' || pg_catalog.quote_ident(w.fdwname), '', w.fdwacl, w.fdwowner, 'F'
 FROM pg_catalog.pg_foreign_data_wrapper w WHERE w.fdwacl IS NOT NULL AND {not_in_extension("pg_foreign_data_wrapper", "w.oid")}
 UNION ALL SELECT 'server ' || pg_catalog.quote_ident(s.srvname), '', s.srvacl, s.srvowner, 'S'
 FROM pg_catalog.pg_foreign_server s WHERE s.srvacl IS NOT NULL AND {not_in_extension("pg_foreign_server", "s.oid")}
@@ -64,7 +64,7 @@ FROM ({" UNION ALL ".join(acls)}) AS o (name, part, acl, owner, type)
 CROSS JOIN LATERAL {_unusual("o.acl", 'pg_catalog.acldefault(o.type::"char", o.owner)')}"""
 
 
-GRANTS = grants(RELATION_ACLS, _SCHEMA_ACLS, routine_acls(), type_acls(), _OTHER_ACLS)
+GRANTS = grants(RELATION_ACLS, SCHEMA_ACLS, routine_acls(), type_acls(), OTHER_ACLS)
 """Per grantee whose privileges aren't the usual ones; the parent is the object, or `schema NAME`."""
 
 DEFAULT_PRIVILEGES = f"""SELECT 'default privileges', 'on ' || o.objects || ' of ' || pg_catalog.quote_ident(

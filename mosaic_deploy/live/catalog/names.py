@@ -20,6 +20,13 @@ FIRST_USER_OID = 16384
 """Objects with a smaller OID were made with the database cluster."""
 RELATIONS = "'r', 'p', 'f'"
 """The kinds of relations with columns and constraints: tables, partitioned tables and foreign tables."""
+SET_SEARCH_PATH = """COALESCE(
+  (SELECT pg_catalog.substr(c.setting, pg_catalog.length('search_path=') + 1)
+    FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c(setting)
+    WHERE c.setting LIKE 'search\\_path=%' AND s.setrole IN (0, current_user::pg_catalog.regrole)
+      AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+    ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1), '')"""
+"""An SQL expression: the search_path that the role or the database has for new sessions; '' if neither sets it."""
 
 
 def not_in_extension(catalog: str, oid: str) -> str:
@@ -37,9 +44,9 @@ RELATION_ROWS = (
 """All relations, read once under the name `relations`: planning the same joins for each kind of object takes longer than they do."""
 
 
-def from_relations(joined: str = "") -> str:
-    """FROM and WHERE for all relations, with further joins."""
-    return f"FROM relations c {joined}\nWHERE true"
+def from_relations(joined: str = "", relations: str = "relations") -> str:
+    """FROM and WHERE for all rows of `relations`, with further joins."""
+    return f"FROM {relations} c {joined}\nWHERE true"
 
 
 FROM_ROUTINES = (

@@ -18,11 +18,11 @@ _ACCESS_METHOD = """(SELECT 'USING ' || pg_catalog.quote_ident(m.amname) FROM pg
 TABLES = f"""SELECT CASE c.relkind WHEN 'f' THEN 'foreign table' ELSE 'table' END, {RELATION}, '', 0,
 pg_catalog.concat_ws(' ',
   CASE WHEN c.relpersistence = 'u' THEN 'UNLOGGED' END,
-  'PARTITION BY ' || pg_catalog.pg_get_partkeydef(c.oid),
   (SELECT CASE WHEN c.relispartition THEN 'PARTITION OF ' ELSE 'INHERITS ' END || pg_catalog.string_agg(
     i.inhparent::pg_catalog.regclass::text, ', ' ORDER BY i.inhseqno) FROM pg_catalog.pg_inherits i
     WHERE i.inhrelid = c.oid),
   pg_catalog.pg_get_expr(c.relpartbound, c.oid),
+  'PARTITION BY ' || pg_catalog.pg_get_partkeydef(c.oid),
   (SELECT 'SERVER ' || pg_catalog.quote_ident(s.srvname) || COALESCE(
     ' OPTIONS (' || pg_catalog.array_to_string(o.ftoptions, ', ') || ')', '')
     FROM pg_catalog.pg_foreign_table o JOIN pg_catalog.pg_foreign_server s ON s.oid = o.ftserver
@@ -91,14 +91,20 @@ _DISABLED_KEYS = """SELECT g.tgconstraint FROM pg_catalog.pg_trigger g
 WHERE g.tgisinternal AND g.tgenabled <> 'O' AND g.tgconstraint <> 0 GROUP BY g.tgconstraint"""
 _INDEX_PARENT = """(SELECT 'PARTITION OF ' || h.inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits h
   WHERE h.inhrelid = x.oid)"""
-CONSTRAINTS = f"""SELECT 'constraint', pg_catalog.quote_ident(k.conname), {RELATION}, 0,
+_JOIN_CONSTRAINT = f"""JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
+LEFT JOIN pg_catalog.pg_class x ON x.oid = k.conindid AND k.contype IN ('p', 'u', 'x')
+LEFT JOIN ({_DISABLED_KEYS}) v ON v.tgconstraint = k.oid"""
+
+
+def constraints(relations: str = "relations") -> str:
+    """The constraints `k` of the rows of `relations`, with their index `x`."""
+    return f"""SELECT 'constraint', pg_catalog.quote_ident(k.conname), {RELATION}, 0,
 pg_catalog.concat_ws(' ', pg_catalog.pg_get_constraintdef(k.oid), {_OPTIONS.format("x")}, {_INDEX_PARENT},
   CASE WHEN v.tgconstraint IS NOT NULL THEN 'TRIGGERS DISABLED' END)
-{
-    from_relations(f'''JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid
-LEFT JOIN pg_catalog.pg_class x ON x.oid = k.conindid AND k.contype IN ('p', 'u', 'x')
-LEFT JOIN ({_DISABLED_KEYS}) v ON v.tgconstraint = k.oid''')
-} AND k.contype NOT IN ('n', 't') AND (k.contype <> 'f' OR k.conparentid = 0)"""
+{from_relations(_JOIN_CONSTRAINT, relations)} AND k.contype NOT IN ('n', 't') AND (k.contype <> 'f' OR k.conparentid = 0)"""
+
+
+CONSTRAINTS = constraints()
 
 _JOIN_INDEX = """JOIN pg_catalog.pg_index i ON i.indrelid = c.oid
 JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid"""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from mosaic_deploy.errors import DraftBlocked, NotFound, OperationUnknown, RequestRefused, ResponseInvalid
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.catalog.names import SET_SEARCH_PATH
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.sql.quote import literal
 
@@ -148,22 +149,21 @@ class LiveDatabase:
     """What a copy of the database must know about it.
 
     `versions`: its migrations in the order in which they were applied; `owner`: the role that owns the database; `server`:
-    PostgreSQL's version, such as `18.1`; `search_path`: what a new session begins with.
+    PostgreSQL's version, such as `18.1`; `search_path`: what a new session begins with; `set_search_path`: the same if the role or
+    the database sets it, else empty.
     """
 
     versions: tuple[str, ...]
     owner: str
     server: str
     search_path: str
+    set_search_path: str
 
 
-_SEARCH_PATH = """COALESCE(
-    (SELECT pg_catalog.substr(c.setting, pg_catalog.length('search_path=') + 1)
-      FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c(setting)
-      WHERE c.setting LIKE 'search\\_path=%' AND s.setrole IN (0, current_user::pg_catalog.regrole)
-        AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
-      ORDER BY s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1),
-    (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'))"""
+_SEARCH_PATH = (
+    f"COALESCE(NULLIF({SET_SEARCH_PATH}, ''), "
+    "(SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'))"
+)
 """An SQL expression: what a new session begins with. Of a session that a pool has kept, `reset_val` may be older."""
 
 
@@ -177,14 +177,16 @@ def read_live_database(api: Api, project: str, *, ledger_exists: bool) -> LiveDa
         "'owner', (SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database "
         "WHERE datname = pg_catalog.current_database()), "
         "'server', pg_catalog.current_setting('server_version'), "
-        f"'search_path', {_SEARCH_PATH})::text AS facts"
+        f"'search_path', {_SEARCH_PATH}, 'set_search_path', {SET_SEARCH_PATH})::text AS facts"
     )
     rows = api.sql(project, query)
     try:
         facts: Any = json.loads(rows[0]["facts"])
         versions = tuple(map(str, facts["versions"] or ()))
         server = str(facts["server"]).split()[0]
-        return LiveDatabase(versions, str(facts["owner"]), server, str(facts["search_path"]))
+        return LiveDatabase(
+            versions, str(facts["owner"]), server, str(facts["search_path"]), str(facts["set_search_path"])
+        )
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid(
             "the SQL endpoint returned the database's facts in an unexpected format"

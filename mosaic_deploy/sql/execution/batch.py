@@ -184,7 +184,7 @@ def _step_data(step: Step, session: SqlSession) -> dict[str, object]:
         **_next_session(step),
         **({"leave": list(left)} if (left := leftovers(step.sql.statements)) else {}),
         **({"bare": bare} if (bare := _bare_statement_numbers(step)) else {}),
-        **({"rehearsed": step.rehearsed} if step.touches else {}),
+        **({"rehearsed": step.touches.as_json()} if step.touches else {}),
         **(_guard_data(step) if session.existing else {}),
         **({"unwatched": skipped} if (skipped := _unwatched(step, session)) else {}),
     }

@@ -123,7 +123,7 @@ def _compared(step: Step, session: SqlSession) -> SchemaCheck:
         return SchemaCheck()
     return schema_check(
         session.schema,
-        f"{json_literal(step.rehearsed)}::pg_catalog.jsonb",
+        f"{json_literal(step.touches.as_json())}::pg_catalog.jsonb",
         session.deploy_id,
         step.facts_sql,
         lock_timeout=session.lock_timeout,

@@ -164,7 +164,7 @@ def _compared(step: Step, session: SqlSession) -> SchemaCheck:
         return SchemaCheck()
     found = schema_check(
         session.schema,
-        f"{json_literal(step.rehearsed)}::pg_catalog.jsonb",
+        f"{json_literal(step.touches.as_json())}::pg_catalog.jsonb",
         session.deploy_id,
         step.facts_sql,
         handler=reraise_handler_sql(f"{step.facts_sql}, 'statement', 0"),

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.guard.agreement import NOTHING_AGREED, Agreement, Existing
-from mosaic_deploy.sql.guard.rehearsed import NOTHING_READ, SchemaReader, TouchedName
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_READ, NOTHING_TOUCHED, SchemaReader, TouchedNames
 from mosaic_deploy.sql.session.state import SessionState
 
 
@@ -51,18 +51,13 @@ class Step:
     """The manifest whose seed it is."""
     agreed: Agreement = NOTHING_AGREED
     """What it may do to what existed before the run."""
-    touches: tuple[TouchedName, ...] = ()
+    touches: TouchedNames = NOTHING_TOUCHED
     """What it touched in a rehearsal: compared before it runs."""
 
     @property
     def facts_sql(self) -> str:
         """Arguments for json_build_object that say which step it is."""
         return f"'version', '{self.version}', 'step', {self.number}"
-
-    @property
-    def rehearsed(self) -> list[dict[str, object]]:
-        """`touches` as JSON."""
-        return [one.as_json() for one in self.touches]
 
 
 @dataclass(frozen=True, slots=True)

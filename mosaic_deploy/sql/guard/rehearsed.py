@@ -24,7 +24,7 @@ STRONG_MODES = (
 
 @dataclass(frozen=True, slots=True)
 class TouchedName:
-    """What a step touches: a `kind` (relation, routine, type) with its SQL name `key`, and its unquoted names.
+    """What a step touches: a `kind` (as of Touched) with its SQL name `key`, and its unquoted names.
 
     `digest` is of all its objects, "" if there are none; `lock` the mode to lock it in, "" for none. `again`: a later step touches
     it too, so this one records how it left it.
@@ -45,16 +45,39 @@ class TouchedName:
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaReader:
-    """How a run reads definitions: a query by kind, with `{names}` in it, and the settings that it needs.
+class TouchedNames:
+    """What a step touches, and the `words` with which it may look up names: nothing else may have such a name. False for nothing."""
 
-    `watched` are the relations that any step of the run touches. Without queries, nothing is compared; if it `observes`, each
-    step reports what it locked.
+    names: tuple[TouchedName, ...] = ()
+    words: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.words)
+
+    def as_json(self) -> dict[str, object]:
+        return {"names": [one.as_json() for one in self.names], "words": list(self.words)}
+
+
+NOTHING_TOUCHED = TouchedNames()
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaReader:
+    """How a run reads definitions: a query by kind, with `{names}` in it, one of what `{words}` mean in the schemas of `{path}`,
+    and the settings that they need.
+
+    `unmanaged` is a regular expression of PostgreSQL for the names, `public.cache_1`, of what isn't compared; "" for nothing.
+    `watched` are the relations that any step of the run touches; `schemas` the SQL names of those that exist before it. If it
+    `records`, each step notes what it left. Without queries, nothing is compared; if it `observes`, each step reports what it locked.
     """
 
     queries: Mapping[str, str] = field(default_factory=dict)
+    mentioned: str = ""
     settings: Sequence[tuple[str, str]] = ()
     watched: Sequence[TouchedName] = ()
+    schemas: Sequence[str] = ()
+    unmanaged: str = ""
+    records: bool = False
     observes: bool = False
 
 

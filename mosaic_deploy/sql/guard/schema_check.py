@@ -2,12 +2,14 @@
 
 First the tables are locked, in the mode that the step needs anyway, but no stronger than SHARE UPDATE EXCLUSIVE: that keeps
 others from changing a table until the step has its own locks, and lets them read and write. Then the definitions are
-compared. What an earlier step of the run touched is compared with how that step left it, because with live rows a step can do
+compared. Objects with a name that the step may look up count as touched, too, and must not exist if the rehearsal didn't have
+them: unqualified names then mean the same as there, and what was missing still is. What an earlier step of the run touched is compared with how that step left it, because with live rows a step can do
 something else than in the rehearsal; each step records that in its own transaction (LEFT).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +27,8 @@ LEFT = "schema.left"
 """The row of the settings table with what the steps of a run left, until its SQL is done."""
 _VARIABLES = (
     "rehearsed pg_catalog.jsonb; names_wanted pg_catalog.jsonb; schema_now pg_catalog.jsonb; schema_left pg_catalog.jsonb; "
-    "schema_changes pg_catalog.jsonb; lock_text pg_catalog.text; waited pg_catalog.bool;\n"
+    "schema_changes pg_catalog.jsonb; lock_text pg_catalog.text; words pg_catalog.text[]; search_schemas pg_catalog.name[]; "
+    "waited pg_catalog.bool;\n"
 )
 _COLUMNS = ", ".join(
     f"{name} pg_catalog.{kind}"
@@ -90,7 +93,7 @@ def _read_now(reader: SchemaReader) -> str:
             pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.kind, d.name, d.parent, d.digest)) AS objects
           FROM (SELECT p.key, p.kind::pg_catalog.text AS kind, p.name::pg_catalog.text AS name, p.parent::pg_catalog.text AS parent,
               {_digest("p.definition::pg_catalog.text")} AS digest
-            FROM ({query.replace("{names}", "names_wanted")}) p) d GROUP BY d.key) k;
+            FROM ({query.replace("{names}", "names_wanted")}) p{_managed(reader, _OWNER)}) d GROUP BY d.key) k;
       END IF;
 """
         for kind, query in reader.queries.items()
@@ -120,7 +123,7 @@ def schema_check(
     handler: str = "",
     lock_timeout: str | None = None,
 ) -> SchemaCheck:
-    """`rehearsed` is an SQL expression of the step's names as jsonb, or null; `which` are arguments for json_build_object: version and
+    """`rehearsed` is an SQL expression of the step's TouchedNames as jsonb, or null; `which` are arguments for json_build_object: version and
     step; `handler` the end of a block that reports other errors.
     """
     if not reader.queries:
@@ -137,13 +140,14 @@ def _before(
         f"pg_catalog.json_build_object('code', '{SCHEMA_CHANGED}', {which}, 'schema', schema_changes)::text"
     )
     resend = f"pg_catalog.json_build_object('code', '{RESEND}', {which})::text"
-    return f"""    rehearsed := NULLIF({rehearsed}, '[]'); schema_changes := '{{}}'; waited := false;
+    return f"""{_wanted(rehearsed)}    schema_changes := '{{}}'; waited := false;
     IF rehearsed IS NOT NULL THEN
     BEGIN
 {_set(settings)}      FOR lock_text IN {_LOCK_TEXTS} LOOP
         {_LOCK}
       END LOOP;
       SELECT s.value INTO schema_left FROM mosaic_deploy.settings s WHERE s.name = '{LEFT}' AND s.deploy_id = {literal(deploy_id)};
+{_mentioned(reader, "      ")}      rehearsed := rehearsed OPERATOR(pg_catalog.||) names_wanted;
       names_wanted := rehearsed;
 {_read_now(reader)}      SELECT COALESCE(pg_catalog.jsonb_object_agg({_ID}, pg_catalog.jsonb_build_object(
         'now', schema_now -> ({_ID}) -> 1, 'left', schema_left -> ({_ID}) -> 1)), '{{}}')
@@ -156,15 +160,47 @@ def _before(
 """
 
 
+def _wanted(rehearsed: str) -> str:
+    """PL/pgSQL: `rehearsed` has the step's names, null without any step to compare, and `words` what it may look up."""
+    return f"""    rehearsed := ({rehearsed}) OPERATOR(pg_catalog.->) 'names'; search_schemas := pg_catalog.current_schemas(true);
+    words := ARRAY(SELECT pg_catalog.jsonb_array_elements_text(({rehearsed}) OPERATOR(pg_catalog.->) 'words'));
+"""
+
+
+def _mentioned(reader: SchemaReader, indent: str) -> str:
+    """PL/pgSQL: `names_wanted` has what the words may mean and the rehearsal didn't touch."""
+    found = reader.mentioned.format(words="words", path="search_schemas")
+    known = literal(json.dumps(list(reader.schemas), ensure_ascii=False))
+    return f"""{
+        indent
+    }SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)), '[]') INTO names_wanted FROM ({found}) r
+{indent}WHERE NOT (r.kind = 'schema' AND {known}::pg_catalog.jsonb ? r.key) AND NOT EXISTS (
+{indent}  SELECT FROM {
+        _recordset("rehearsed").replace(" AS r ", " AS t ")
+    } WHERE t.kind = r.kind AND t.key = r.key){_managed(reader, "r.schema || '.' || r.name", "AND")};
+"""
+
+
+_OWNER = """CASE WHEN COALESCE(NULLIF(p.parent, ''), p.name) LIKE '%.%' THEN '' ELSE 'public.' END
+              || pg_catalog.replace(COALESCE(NULLIF(p.parent, ''), p.name), '"', '')"""
+"""The name, with its schema, of what a row of definitions belongs to."""
+
+
+def _managed(reader: SchemaReader, name: str, word: str = "WHERE") -> str:
+    """SQL: the condition that the name, an SQL expression, isn't one of an unmanaged object."""
+    return f" {word} ({name}) !~ {literal(reader.unmanaged)}" if reader.unmanaged else ""
+
+
 def _after(reader: SchemaReader, rehearsed: str, deploy_id: str) -> str:
     """Notes how the step leaves what a later step touches: what it may have changed in the rehearsal, and the relations that it
     has locked for a change only here."""
     watched = json_literal({one.key: one.as_json() for one in reader.watched})
     modes = ", ".join(f"'{mode}'" for mode in STRONG_MODES)
-    return f"""    rehearsed := NULLIF({rehearsed}, '[]');
-    IF rehearsed IS NOT NULL THEN
-{_set(reader.settings)}      SELECT pg_catalog.jsonb_agg(t.one) INTO names_wanted FROM (
-        SELECT e.one FROM pg_catalog.jsonb_array_elements(rehearsed) AS e(one) WHERE e.one ? 'again'
+    if not reader.records:
+        return ""
+    return f"""{_wanted(rehearsed)}    IF rehearsed IS NOT NULL THEN
+{_set(reader.settings)}{_mentioned(reader, "      ")}      SELECT pg_catalog.jsonb_agg(t.one) INTO names_wanted FROM (
+        SELECT n.one FROM pg_catalog.jsonb_array_elements(names_wanted) AS n(one) UNION SELECT e.one FROM pg_catalog.jsonb_array_elements(rehearsed) AS e(one) WHERE e.one ? 'again'
         UNION SELECT {watched}::pg_catalog.jsonb -> ({_QUALIFIED}) FROM pg_catalog.pg_locks l
           JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode IN ({modes})

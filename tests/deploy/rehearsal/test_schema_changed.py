@@ -92,7 +92,9 @@ def test_changes_by_hand_between_plan_and_apply(rehearser):
     site.write("sql/2_all.sql", PENDING)
     rehearsal = rehearsed(rehearser).plan.rehearsal
     for change, expected in BY_HAND.items():
-        site.sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {SHOP}")
+        site.sql(
+            f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public; {SHOP}"
+        )
         planned = site.plan()
         site.sql(change)
         last = stopped(site, replace(planned, plan=replace(planned.plan, rehearsal=rehearsal)))

@@ -63,11 +63,15 @@ def test_a_saved_plan_is_compared_with_its_rehearsal(run, strict):
     [step] = document["steps"]
     assert step["address"] == "migration:2_channel.sql"
     assert step["touches"] == [
-        {"kind": "relation", "name": "orders", "lock": "SHARE UPDATE EXCLUSIVE", "may_change": True}
+        {"kind": "database", "name": "objects", "lock": None, "may_change": False},
+        {"kind": "relation", "name": "orders", "lock": "SHARE UPDATE EXCLUSIVE", "may_change": True},
     ]
+    assert step["words"] == ["add", "alter", "channel", "orders", "table", "text"]
     assert sorted((each["kind"], each["name"], each["of"]) for each in document["objects"]) == [
         ("column", "id", "orders"),
         ("constraint", "orders_pkey", "orders"),
+        ("grant", "public", "schema public"),
+        ("setting", "search_path", None),
         ("table", "orders", None),
     ]
     applied = run("apply", "plan.json", "--yes", env={"MOSAIC_REHEARSE": "0"})
