@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.failure_facts import NEW_ENUM_VALUE, failure_facts, new_enum_value_hint
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.planning.hazards import find_hazards
@@ -85,8 +85,12 @@ def _steps(draft: ParsedFile, version: str) -> Iterator[Step]:
 
 
 def _draft_failed(failure: StepFailed, draft: ParsedFile) -> DraftFailed:
+    file = draft.file.relative_path
+    correct = f"correct {file}"
+    if failure.sqlstate == NEW_ENUM_VALUE:
+        correct = new_enum_value_hint(failure.step, file)
     return DraftFailed(
         failure.message,
         **failure_facts(failure, draft),
-        hint=f"correct {draft.file.relative_path} and save it again; the real database is unchanged",
+        hint=f"{correct} and save it again; the real database is unchanged",
     )

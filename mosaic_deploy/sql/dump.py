@@ -17,6 +17,7 @@ from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.outside_rows import OutsideRows
 from mosaic_deploy.sql.scripts.statements import read_statements
 from mosaic_deploy.sql.scripts.substitute import Substitute, substitute
+from mosaic_deploy.sql.text_settings import takes_utf8
 
 _HEADER = re.compile(r"^-- PostgreSQL database (?:cluster )?dump\b", re.MULTILINE)
 _HEADER_LENGTH = 4096
@@ -125,7 +126,7 @@ def _adapt_setting(statement: Statement, own: str | None, found: _Findings) -> S
         if value not in ("", own):
             found.add(statement, f"SET SESSION AUTHORIZATION {value}", "dump with pg_dump --no-owner")
         return None
-    if name == "client_encoding" and value.lower().replace("-", "") not in ("utf8", "unicode"):
+    if name == "client_encoding" and not takes_utf8(value):
         found.add(
             statement,
             f"SET client_encoding = {value}, because the text is sent as UTF-8",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.session.temporary import is_temporary
 
 _BEGIN = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END = frozenset({"TRANS_STMT_COMMIT", "TRANS_STMT_ROLLBACK", "TRANS_STMT_PREPARE"})
@@ -43,5 +44,5 @@ def has_lasting_effect(statements: Sequence[Statement]) -> bool:
 def _is_session_state(statement: Statement) -> bool:
     if statement.kind in ("CreateStmt", "CreateTableAsStmt"):
         target = statement.node.get("relation") or statement.node.get("into", {}).get("rel", {})
-        return bool(target.get("relpersistence") == "t")
+        return is_temporary(target)
     return statement.kind in _SESSION_KINDS

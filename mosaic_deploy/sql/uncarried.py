@@ -15,7 +15,6 @@ from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, Transactio
 from mosaic_deploy.sql.hazards.effects.statement_effects import routine_effects, statement_effects
 from mosaic_deploy.sql.hazards.syntax.names import list_name
 from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
-from mosaic_deploy.sql.other_strings import changes_strings
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.assignments import (
     ALL_SETTINGS,
@@ -30,6 +29,7 @@ from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_
 from mosaic_deploy.sql.session.state import SEARCH_PATH
 from mosaic_deploy.sql.session.strings import OTHER_STRINGS
 from mosaic_deploy.sql.session.temporary import dropped_temporary, mentions, temporary_names
+from mosaic_deploy.sql.text_settings import changes_strings, other_encoding
 
 _WITHOUT_EFFECT = re.compile(
     r".*_timeout|client_(min_messages|encoding)|log_.*|.*work_mem|max_parallel_.*|application_name|jit.*|enable_.*"
@@ -56,6 +56,10 @@ _LOCK = (
     "one at a time, so leave it out"
 )
 _CURRVAL = "calls {name}() before this step draws a number, but each step has its own session; write RETURNING or a query"
+_OTHER_ENCODING = (
+    "sets client_encoding to {encoding}, but the file is UTF-8 and is sent as that, so characters after it that aren't ASCII "
+    "would be others than psql stores; remove it"
+)
 _PRINTS_ROWS = "COPY … TO STDOUT prints rows, and a migration has nowhere to print them; leave it out"
 _OWNED_KINDS = frozenset({"CreatedbStmt", "CreateTableSpaceStmt", "CreateSubscriptionStmt"})
 _TIME_SETTINGS = ("timezone", "datestyle", "intervalstyle")
@@ -72,6 +76,10 @@ def refuse_uncarried(steps: Sequence[StepSql]) -> None:
                 raise TransactionControlError(_PRINTS_ROWS, statement.offset)
         if step.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION and step.session.assigned:
             _refuse_alone(step, step.statements[0])
+    if found := other_encoding(step.statements for step in steps):
+        offset, encoding = found
+        shown = encoding or "a value that isn't known before it runs"
+        raise TransactionControlError(_OTHER_ENCODING.format(encoding=shown), offset)
     if len(steps) > 1:
         check = _Check()
         for number, step in enumerate(steps, 1):

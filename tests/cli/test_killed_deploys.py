@@ -156,16 +156,52 @@ def test_the_next_deploy_on_the_same_machine_takes_over_at_once(sql, killed, run
 
 
 @pytest.mark.skipif(not current_process(), reason="this system has no /proc")
-def test_history_commands_take_over_the_lock_too(sql, killed, run, folder: Path) -> None:
+def test_history_commands_take_over_the_lock_before_they_plan(sql, killed, run, folder: Path) -> None:
     (folder / "sql/3_wait.sql").unlink()
     (folder / "sql/1_t.down.sql").write_text("drop table t;")
     (folder / "sql/2_u.down.sql").write_text("drop table u;")
-    arguments = ("migrate", "rollback", "--local", "--yes", "--allow", "destructive", "--lock-timeout", "0")
-    done = run(*arguments)
-    assert "its process has ended" in done.stderr
-    again = run(*arguments)
-    assert again.returncode == 0, again.stderr
-    assert statuses(sql)[1] == "interrupted"
+    [lock] = sql("select holder, token, acquired_at::text as since from mosaic_deploy.lease")
+
+    def lock_again() -> None:
+        sql(
+            "insert into mosaic_deploy.lease (holder, token, acquired_at, expires_at) values "
+            f"('{lock['holder']}', '{lock['token']}', '{lock['since']}', now() + '1 minute')"
+        )
+        sql(
+            "update mosaic_deploy.deploys set status = 'running' where id = "
+            "(select id from mosaic_deploy.deploys where report ? 'lock_taken_over_by')"
+        )
+
+    for number, arguments in enumerate(
+        (
+            ("rollback", "--allow", "destructive"),
+            ("repair", "--applied", "2:1"),
+            ("repair", "--forget", "2"),
+            ("drift", "--accept"),
+        )
+    ):
+        if number:
+            lock_again()
+        if arguments[0] == "drift":
+            sql("create table by_hand (id int)")
+        if arguments[:2] == ("repair", "--forget"):
+            (folder / "sql/2_u.sql").rename(folder / "2_u.sql")
+        # No patience at all: what is waited for would be refused.
+        done = run("migrate", *arguments, "--local", "--yes", "--lock-timeout", "0")
+        assert done.returncode == 0, done.stderr
+        assert f"(pid {killed}): its process has ended" in done.stderr
+    assert statuses(sql) == ["done", "interrupted", "rollback", "repair", "repair", "drift"]
+
+
+def test_history_commands_plan_again_after_force_unlock(sql, killed, run, folder: Path) -> None:
+    (folder / "sql/3_wait.sql").unlink()
+    (folder / "sql/2_u.down.sql").write_text("drop table u;")
+    sql("update mosaic_deploy.deploys set report = report - 'process'")
+    sql("update mosaic_deploy.lease set expires_at = now() + '20 seconds'")
+    arguments = ("--yes", "--allow", "destructive", "--lock-timeout", "0", "--force-unlock")
+    done = run("migrate", "rollback", "--local", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert statuses(sql) == ["done", "interrupted", "rollback"]
 
 
 def test_a_lock_of_an_unkncurrent_process_is_waited_for(sql, killed, run) -> None:

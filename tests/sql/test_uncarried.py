@@ -57,8 +57,25 @@ REFUSED = [
     ("select set_config('search_path', current_setting('x'), false); «vacuum t;", "write the schemas in the names"),
     ("set search_path = a; «drop index concurrently cascade cascade;", "write the schemas in the names"),
     ("set search_path = a; «create index concurrently on t (b x.my_ops, c my_ops);", "write the schemas in the names"),
+    ("«set client_encoding = 'LATIN1'; insert into t values ('é');", "sets client_encoding to LATIN1"),
+    ("«set names 'win1252'; vacuum; comment on table t is '“';", "sets client_encoding to win1252"),
+    ("«select set_config('client_encoding', 'latin1', false); select 'é';", "sets client_encoding to latin1"),
+    ("«select set_config('client_encoding', name, false) from t; select 'é';", "to a value that isn't known"),
+    ("«do $$ begin perform set_config('client_encoding', 'EUC_JP', false); end $$; select 'é';", "to EUC_JP"),
+    ("«do $$ begin set client_encoding = latin1; end $$; select 'é';", "sets client_encoding to latin1"),
+    ("begin; «set local client_encoding = latin1; select 'é'; commit;", "sets client_encoding to latin1"),
+    ("select 'ü'; set client_encoding = utf8; «set client_encoding = latin2; select 'é';", "to latin2"),
+    ("«set client_encoding = latin1; create table t (\"naïve\" int);", "sets client_encoding to latin1"),
 ]  # fmt: skip
 ALLOWED = [
+    "set client_encoding = 'LATIN1'; insert into t values ('e'); -- é",
+    "insert into t values ('é'); set client_encoding = 'LATIN1'; select 1;",
+    "set client_encoding = 'UTF-8'; set names 'utf_8'; set client_encoding to Unicode; select 'é';",
+    "set client_encoding = 'SQL_ASCII'; select set_config('client_encoding', 'utf8', false); select 'é';",
+    "set names 'latin1'; select 1; reset client_encoding; select 'é';",
+    "set names 'latin1'; set client_encoding to default; select 'é';",
+    "set names 'latin1'; reset all; select 'é'; set names 'latin1'; discard all; select 'é';",
+    "begin; set local client_encoding = latin1; commit; select 'é';",
     "do $$ begin set standard_conforming_strings = on; perform set_config('standard_conforming_strings', 'on', true); "
     "raise notice '%', current_setting('standard_conforming_strings'); end $$;",
     "create function f() returns text language sql set standard_conforming_strings = on as "

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from mosaic_deploy.errors import Location
-from mosaic_deploy.live.database.failed_step import StepFailed
+from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
+from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
 from mosaic_deploy.source.migrations.files import ParsedFile, offset_location, statement_location
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
+from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
+from mosaic_deploy.sql.execution.step import Purpose, Step
 from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED
 from mosaic_deploy.sql.locate import locate_error
 from mosaic_deploy.sql.scripts.copy_batches import CopyBatch
@@ -16,6 +19,19 @@ from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, turn_on_hint
 
 _CLASSES_ABOUT_VALUES = ("22", "23")
 """Of SQLSTATEs: invalid data, and violated constraints."""
+
+NEW_ENUM_VALUE = "55P04"
+"""SQLSTATE: an enum value is used in the transaction that adds it."""
+_HINTS = {
+    ROWS_APPEARED: "run the same command again: the new plan asks for confirmation",
+    CHECK_FAILED: "correct the data, or the check in the file; then run the same command again",
+    LOCK_NOT_AVAILABLE: "run the same command again when the table is less busy, or raise database.lock_timeout",
+    TRANSACTION_TIMEOUT: (
+        "transaction_timeout of the role or the database ended it; split the migration, or raise that with ALTER DATABASE or "
+        "ALTER ROLE, then run the same command again"
+    ),
+}
+"""By SQLSTATE."""
 
 
 class FailureFacts(TypedDict):
@@ -72,11 +88,33 @@ def _failure_location(failure: StepFailed, parsed: ParsedFile, frames: Sequence[
     return statement_location(file, statement, offset or locate_in_sql_body(statement, failure.message))
 
 
-def correction_hint(failure: StepFailed, file: str) -> str:
-    """What to do about a failure that the file or the database's settings cause."""
+def correction_hint(failure: StepFailed, file: str, *, single_transaction: bool = False) -> str:
+    """What to do about a failure that the file, its data or the database's settings cause."""
     if failure.message == OFF_IN_DATABASE:
         return f"{turn_on_hint(failure.hint or '')}; then run the same command again"
-    return f"correct {file} and run the same command again"
+    if is_disk_full(failure.sqlstate, failure.message):
+        return DISK_FULL_HINT
+    if failure.sqlstate == NEW_ENUM_VALUE:
+        return f"{new_enum_value_hint(failure.step, file, single_transaction=single_transaction)}; then run the same command again"
+    return _HINTS.get(str(failure.sqlstate), f"correct {file} and run the same command again")
+
+
+def new_enum_value_hint(step: Step, file: str, *, single_transaction: bool = False) -> str:
+    """How to commit an added enum value before a function or composed SQL uses it. `single_transaction`: of all migrations."""
+    if step.purpose is not Purpose.APPLY:
+        name = "seed" if step.purpose is Purpose.SEED else "down migration"
+        return f"a {name} is one transaction, and PostgreSQL can't use an enum value in the one that adds it: add it in a migration"
+    if single_transaction:
+        return (
+            "PostgreSQL can't use an enum value in the transaction that adds it: deploy the migration that adds it before the "
+            f"one that uses it, or remove `transaction: all` from the manifest and write `COMMIT;` before the use in {file}"
+        )
+    where = (
+        "move the ALTER TYPE … ADD VALUE above BEGIN"
+        if step.sql.explicit
+        else "write `COMMIT;` below the ALTER TYPE … ADD VALUE"
+    )
+    return f"PostgreSQL can't use an enum value in the transaction that adds it: {where} in {file}"
 
 
 def _row_offset(failure: StepFailed, batch: CopyBatch) -> int:

@@ -12,9 +12,8 @@ from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.diff.schema import unmanaged_objects
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
-from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
 from mosaic_deploy.live.catalog.touched_digests import schema_reader
-from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
+from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown, may_commit_partially
 from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.change import ApplyMigration
@@ -31,10 +30,10 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, statement_location
-from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check, with_first
+from mosaic_deploy.sql.execution.empty_tables import with_empty_check, with_first
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED, DataCheck
+from mosaic_deploy.sql.guard.data_checks import DataCheck
 from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED
 from mosaic_deploy.sql.quote import index_name
 from mosaic_deploy.sql.session.temporary import unmentioned_temporary
@@ -45,10 +44,6 @@ _ALREADY_EXISTS = frozenset({"42P04", "42P06", "42P07", "42701", "42710", "42723
 """Duplicate database, schema, relation, column, object, function."""
 _NOTICES_DROPPED = (
     "this platform doesn't return PostgreSQL's notices, so they and the numbers of rows aren't shown"
-)
-_TRANSACTION_TIMEOUT_HINT = (
-    "transaction_timeout of the role or the database ended it; split the migration, or raise that with ALTER DATABASE or "
-    "ALTER ROLE, then run the same command again"
 )
 
 
@@ -106,6 +101,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
             steps_before=change.steps_done,
             first=not run.planned.live.snapshot.migrations,
             rolled_back=rolled_back,
+            single_transaction=runner.single_transaction,
         )
         if failure.too_large:
             error.hint = large_step_hint(
@@ -206,7 +202,13 @@ def _rolled_back_text(
 
 
 def _migration_failed(
-    failure: StepFailed, parsed: ParsedFile, *, steps_before: int, first: bool, rolled_back: str
+    failure: StepFailed,
+    parsed: ParsedFile,
+    *,
+    steps_before: int,
+    first: bool,
+    rolled_back: str,
+    single_transaction: bool,
 ) -> MigrationFailed:
     """`steps_before`: the steps that earlier runs committed. `first`: no migration was applied before, so existing
     objects come from elsewhere."""
@@ -224,17 +226,7 @@ def _migration_failed(
     may_be_partial = outside and failure.statement > 0 and may_commit_partially(step) and not failure.wrapped
     if may_be_partial:
         committed = "what it committed before the error is kept"
-    hint = correction_hint(failure, file.relative_path)
-    if failure.sqlstate == ROWS_APPEARED:
-        hint = "run the same command again: the new plan asks for confirmation"
-    if failure.sqlstate == CHECK_FAILED:
-        hint = "correct the data, or the check in the file; then run the same command again"
-    if failure.sqlstate == LOCK_NOT_AVAILABLE:
-        hint = "run the same command again when the table is less busy, or raise database.lock_timeout"
-    if failure.sqlstate == TRANSACTION_TIMEOUT:
-        hint = _TRANSACTION_TIMEOUT_HINT
-    if is_disk_full(failure.sqlstate, failure.message):
-        hint = DISK_FULL_HINT
+    hint = correction_hint(failure, file.relative_path, single_transaction=single_transaction)
     if failure.wrapped or (outside and failure.sqlstate == _ACTIVE_SQL_TRANSACTION):
         hint = _outside_transaction_hint(step)
     elif may_be_partial:

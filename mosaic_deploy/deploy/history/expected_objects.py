@@ -15,11 +15,13 @@ from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, sta
 from mosaic_deploy.sql.hazards import Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import identifier
+from mosaic_deploy.sql.session.temporary import created_temporary, dropped_temporary, mentions
 
 _RELATIONS = frozenset({"OBJECT_TABLE", "OBJECT_VIEW", "OBJECT_MATVIEW", "OBJECT_FOREIGN_TABLE"})
 _DROPS = re.compile(r"\b(drop|rename|set\s+schema)\b", re.IGNORECASE)
 _DYNAMIC = re.compile(r"\bexecute\b", re.IGNORECASE)
 _SEARCH_PATH = re.compile(r"search_path", re.IGNORECASE)
+_TEMPORARY = "pg_temp"
 Key = tuple[str, str]
 """Schema and name; `public` if the file names no schema."""
 
@@ -44,7 +46,9 @@ def expected_objects(files: Sequence[ParsedFile]) -> list[Expected]:
         certain = not _SEARCH_PATH.search(parsed.file.text)
         for step in parsed.steps:
             for statement in step.statements:
+                certain = certain and not _sets_path(statement)
                 expectation.follow(parsed.file, statement, certain=certain)
+            expectation.temporary.clear()
     return list(expectation.found.values())
 
 
@@ -69,9 +73,21 @@ def _missing_columns(each: Expected, live: ObjectFacts) -> Iterator[Problem]:
 class _Expectation:
     def __init__(self) -> None:
         self.found: dict[Key, Expected] = {}
+        self.temporary: set[str] = set()
+        """Names of the temporary objects of the step, which hide others."""
 
     def follow(self, file: MigrationFile, statement: Statement, *, certain: bool) -> None:
         """What the statement changes. Not `certain`: names without a schema may be in any."""
+        made = {name for name, _ in created_temporary(statement)}
+        if statement.kind == "ViewStmt" and any(mentions(statement, name) for name in self.temporary):
+            # PostgreSQL makes a view of a temporary table temporary.
+            made.add(statement.node["view"]["relname"])
+        self.temporary |= made
+        if not made or statement.kind == "DoStmt":
+            self._follow_lasting(file, statement, certain=certain)
+            self.temporary -= dropped_temporary(statement)
+
+    def _follow_lasting(self, file: MigrationFile, statement: Statement, *, certain: bool) -> None:
         node = statement.node
         match statement.kind:
             case "CreateStmt" | "CreateForeignTableStmt":
@@ -89,7 +105,7 @@ class _Expectation:
             case "RenameStmt":
                 self._rename(node)
             case "AlterObjectSchemaStmt" if node.get("objectType") in _RELATIONS:
-                self._move(_key(node["relation"]), (node["newschema"], node["relation"]["relname"]))
+                self._move(self._key(node["relation"]), (node["newschema"], node["relation"]["relname"]))
             case "DoStmt" | "CallStmt":
                 self._follow_code(statement.text)
 
@@ -103,7 +119,7 @@ class _Expectation:
         certain: bool,
         is_view: bool = False,
     ) -> None:
-        if relation.get("relpersistence") == "t" or not (certain or relation.get("schemaname")):
+        if not (certain or relation.get("schemaname")):
             return
         key = _key(relation)
         if key in self.found and node.get("if_not_exists"):
@@ -118,7 +134,7 @@ class _Expectation:
             file,
             statement,
             {each["colname"]: (file, statement) for each in elements if each},
-            {_key(each["RangeVar"]) for each in node.get("inhRelations", [])},
+            {self._key(each["RangeVar"]) for each in node.get("inhRelations", [])},
             is_view,
         )
 
@@ -129,7 +145,8 @@ class _Expectation:
             self._forget({key for key in self.found if key[0] in schemas}, cascade=cascade)
         elif node.get("removeType") in _RELATIONS:
             lists = (each["List"]["items"] for each in node["objects"])
-            names = [[part["String"]["sval"] for part in items][-2:] for items in lists]
+            named = ([part["String"]["sval"] for part in items][-2:] for items in lists)
+            names = [name for name in named if len(name) > 1 or name[0] not in self.temporary]
             self._forget(
                 {key for key in self.found for name in names if _matches(key, name)}, cascade=cascade
             )
@@ -144,7 +161,7 @@ class _Expectation:
 
     def _alter(self, file: MigrationFile, statement: Statement) -> None:
         node = statement.node
-        each = self.found.get(_key(node["relation"]))
+        each = self.found.get(self._key(node["relation"]))
         for item in node.get("cmds", []):
             command = item.get("AlterTableCmd", {})
             if command.get("behavior") == "DROP_CASCADE":
@@ -160,8 +177,10 @@ class _Expectation:
         relation = node.get("relation")
         if not relation:
             return
-        key = _key(relation)
+        key = self._key(relation)
         if node.get("renameType") in _RELATIONS:
+            if key[0] == _TEMPORARY:
+                self.temporary = self.temporary - {key[1]} | {node["newname"]}
             self._move(key, (key[0], node["newname"]))
         elif node.get("renameType") == "OBJECT_COLUMN" and (each := self.found.get(key)):
             place = each.columns.pop(node.get("subname", ""), None)
@@ -174,6 +193,11 @@ class _Expectation:
             each.shown = f"{new[0]}.{new[1]}"
             self.found[new] = each
 
+    def _key(self, relation: dict[str, Any]) -> Key:
+        """Of a relation that is used: a temporary one hides others of its name."""
+        is_hidden = "schemaname" not in relation and relation["relname"] in self.temporary
+        return (_TEMPORARY, relation["relname"]) if is_hidden else _key(relation)
+
     def _follow_code(self, text: str) -> None:
         """Code that drops or renames: what it names may be gone, and if it builds statements, anything."""
         if not _DROPS.search(text):
@@ -182,6 +206,11 @@ class _Expectation:
         for key, each in list(self.found.items()):
             if _DYNAMIC.search(text) or key[1] in words or not words.isdisjoint(each.columns):
                 del self.found[key]
+
+
+def _sets_path(statement: Statement) -> bool:
+    """Whether it is a SET search_path, SET SCHEMA among them, whose text doesn't have the setting's name."""
+    return statement.kind == "VariableSetStmt" and statement.node.get("name") == "search_path"
 
 
 def _key(relation: dict[str, Any]) -> Key:

@@ -167,9 +167,10 @@ def history_plan(
         environment=context.manifest.environment,
     )
     desired = Desired(context.manifest, folder, context.files)
+    facts = {"owner": context.ledger.owner, "lease": context.ledger.lease}
     return PreparedPlan(
         plan,
         desired,
-        LiveState(live, context.ledger.exists, ledger_facts={"owner": context.ledger.owner}),
+        LiveState(live, context.ledger.exists, ledger_facts=facts),
         tuple(parsed),
     )

@@ -11,6 +11,7 @@ from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.quote import identifier
+from mosaic_deploy.sql.session.temporary import is_temporary
 
 _MAX_NAMES = 5
 
@@ -86,9 +87,12 @@ def _created_tables(pending: Sequence[ParsedFile]) -> dict[str, list[str]]:
                 own_path = own_path or node.get("name") == "search_path"
             elif kind == "CreateStmt" and not node.get("if_not_exists"):
                 relation = node.get("relation", {})
-                temporary = relation.get("relpersistence") == "t"
                 name = _quoted(relation)
-                if not temporary and name not in dropped and (relation.get("schemaname") or not own_path):
+                if (
+                    not is_temporary(relation)
+                    and name not in dropped
+                    and (relation.get("schemaname") or not own_path)
+                ):
                     tables.append(name)
             elif kind == "DropStmt":
                 dropped |= set(_dropped_tables(node))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mosaic_deploy.deploy.applying.failure_facts import failure_facts
+from mosaic_deploy.deploy.applying.failure_facts import NEW_ENUM_VALUE, failure_facts, new_enum_value_hint
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.applying.sql_files import seed_step
@@ -156,7 +156,8 @@ def _run(
             raise NotRehearsed(f"{place} was stopped by a time limit: {failure.message}") from None
         if _ONLY_LIVE.get(str(failure.sqlstate), failure.message + "\0") in failure.message:
             raise NotRehearsed(f"{place} fails on the embedded platform: {failure.message}") from None
-        raise _failed(failure, by_version[failure.step.version], retry_command) from None
+        parsed = by_version[failure.step.version]
+        raise _failed(failure, parsed, retry_command, single_transaction=runner.single_transaction) from None
     except OutcomeUnknown as unknown:
         message = f"step {unknown.step.number} of {unknown.step.file} was sent, but its outcome is unknown"
         raise NotRehearsed(message) from None
@@ -217,9 +218,13 @@ def _notice_texts(reports: Sequence[StepReport]) -> Iterator[str]:
         yield from (f"{one.severity}: {one.message}" for one in report.notices)
 
 
-def _failed(failure: StepFailed, parsed: ParsedFile, retry_command: str) -> MigrationError:
+def _failed(
+    failure: StepFailed, parsed: ParsedFile, retry_command: str, *, single_transaction: bool
+) -> MigrationError:
     file = parsed.file.relative_path
     hint = f"correct {file}"
+    if failure.sqlstate == NEW_ENUM_VALUE:
+        hint = new_enum_value_hint(failure.step, file, single_transaction=single_transaction)
     if str(failure.sqlstate)[:2] in _ABOUT_ROWS:
         hint = (
             "a rehearsal has only the rows that migrations insert; if the statement can succeed with the live rows, go on with "

@@ -19,7 +19,7 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
-from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY
+from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, VALID_LEASE_QUERY
 from mosaic_deploy.live.ledger.tables import check_ledger_version
 from mosaic_deploy.model.migration_history import HistoryEntry
 from mosaic_deploy.model.snapshot import Migration
@@ -31,6 +31,7 @@ class MigrationHistory:
     """The migration rows in numeric order; empty without tracking tables (`exists`).
 
     `populated`: the database has tables, views or functions that no extension owns. `owner`: see OWNER_SETTING.
+    `lease`: who holds it.
     """
 
     entries: tuple[HistoryEntry, ...] = ()
@@ -38,6 +39,7 @@ class MigrationHistory:
     exists: bool = False
     populated: bool = False
     owner: object = None
+    lease: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def read_history(api: Api, project: str) -> MigrationHistory:
     """The whole migration history. Reads only. Raises TrackingTablesNewer, ApiError."""
     query = (
         f"SELECT pg_catalog.json_build_object('version', l.version, 'serial', l.serial, 'rows', ({_ROWS}), "
-        f"'populated', {_POPULATED}, 'owner', ({ledger.OWNER_QUERY}))::text AS ledger FROM mosaic_deploy.ledger l"
+        f"'populated', {_POPULATED}, 'owner', ({ledger.OWNER_QUERY}), 'lease', ({VALID_LEASE_QUERY}))::text AS ledger "
+        "FROM mosaic_deploy.ledger l"
     )
     try:
         found = api.sql(project, query)
@@ -177,6 +180,7 @@ def _parse_history(text: object) -> MigrationHistory:
             exists=True,
             populated=bool(facts["populated"]),
             owner=facts["owner"],
+            lease=facts["lease"],
         )
     except TrackingTablesNewer:
         raise

@@ -39,7 +39,13 @@ LEASE_HOLDER_QUERY = (
     "AND d.holder = l.holder AND d.started_at >= l.acquired_at ORDER BY d.serial DESC LIMIT 1)) "
     "FROM mosaic_deploy.lease l"
 )
-"""The lease as JSON: holder, its process if recorded, expiry, and seconds left."""
+"""The lease as JSON, also an expired one: holder, its process if recorded, expiry, and seconds left."""
+
+VALID_LEASE_QUERY = (
+    "SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
+    "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()"
+)
+"""The lease as JSON if a deploy holds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY
+from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY, VALID_LEASE_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.reports import sound_report
 from mosaic_deploy.live.ledger.rows import digest_query, named_sql
@@ -158,8 +158,7 @@ def ledger_query(
         "policy": f"(SELECT value FROM mosaic_deploy.settings WHERE name = {literal(POLICY_SETTING)})",
         "last": f"({DEPLOYS_QUERY} ORDER BY serial DESC LIMIT 1)",
         "commit": f"({_LIVE_COMMIT_QUERY})",
-        "lease": "(SELECT pg_catalog.json_build_object('holder', holder, 'expires_at', expires_at) "
-        "FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp())",
+        "lease": f"({VALID_LEASE_QUERY})",
         "process": f"(SELECT h.j->'process' FROM ({LEASE_HOLDER_QUERY}) AS h(j))",
         **({"schema": f"({COMPARISON_QUERY})"} if compare_schema else {}),
     }

@@ -1,6 +1,6 @@
 """`standard_conforming_strings` stays on: with it off, PostgreSQL reads other strings, and other statements, than were checked.
 
-A statement that turns it off is refused before anything runs (`sql/other_strings.py`). It can also be changed under a computed name, in
+A statement that turns it off is refused before anything runs (`sql/text_settings.py`). It can also be changed under a computed name, in
 pg_settings, or as the default of the database; so SQL that we send checks it while it runs.
 """
 

@@ -63,9 +63,14 @@ def created_temporary(statement: Statement) -> Iterator[tuple[str, bool]]:
         for part in _CREATED_AT[kind]:
             relation = relation.get(part, {})
         clause = node.get("into", {}) | node.get("intoClause", {})
-        if relation.get("relpersistence") == "t" or relation.get("schemaname") == _SCHEMA:
+        if is_temporary(relation):
             until_commit = "ONCOMMIT_DROP" in (node.get("oncommit"), clause.get("onCommit"))
             yield str(relation["relname"]), until_commit
+
+
+def is_temporary(relation: Tree) -> bool:
+    """Whether the name of a new relation makes it temporary: TEMP before it, or the schema pg_temp."""
+    return relation.get("relpersistence") == "t" or relation.get("schemaname") == _SCHEMA
 
 
 def dropped_temporary(statement: Statement) -> set[str]:

@@ -242,6 +242,16 @@ def test_baseline_refuses_what_is_not_there(site, database):
         "create table x (id int); do $$ begin execute 'drop table ' || 'x'; end $$;",
         "create table x (id int); do $$ begin drop table x; end $$;",
         "create temp table x (id int);",
+        "create table pg_temp.x (id int); create view pg_temp.y as select 1; create table pg_temp.z as select 1;",
+        "create temp table x (id int); create view y as table x;",
+        "create temp table x (id int); alter table x rename to y; alter table y add column other int;",
+        "create temp table a (id int) on commit drop; alter table a add column x int; alter table a rename to b;",
+        "create table pg_temp.a (id int); alter table a rename id to x; drop table a;",
+        "do $$ begin create temp table a (id int); end $$; alter table a add column x int;",
+        "begin; create temp table a (id int) on commit drop; alter table a add column x int; commit;",
+        "set search_path = pg_temp; create table x (id int);",
+        "set schema 'app'; create table x (id int);",
+        "select 1 as x into temp x; alter table x add column y int;",
         "set search_path = app; create table x (id int);",
         "create schema app; create table app.x (id int); drop schema app cascade;",
         "create table x (id int) partition by list (id); create table y partition of x default; drop table x;",
@@ -254,6 +264,19 @@ def test_baseline_doubts_only_what_is_certain(site, database, text):
     history(site, m0001_a="create table a (id int, other int);", m0002_x=text)
     sql(site, "alter table a add column other int")
     assert plan_baseline(site.api, known(site), "2").plan.notes == ()
+
+
+def test_baseline_still_looks_for_what_a_temporary_table_hides(site, database):
+    history(
+        site,
+        m0001_a="create table a (id int);",
+        m0002_x="create table x (id int);\ncreate temp table x (id int);\ndrop table x;",
+        m0003_y="create temp table a (id int);\ndrop table a;\nalter table a add column y int;",
+    )
+    with pytest.raises(HistoryImportRefused) as caught:
+        plan_baseline(site.api, known(site), "3")
+    places = {str(problem.location) for problem in caught.value.problems}
+    assert places == {"sql/0002_x.sql:1:1", "sql/0003_y.sql:3:1"}
 
 
 def test_import_from_flyway_by_checksum_and_name(site, database):

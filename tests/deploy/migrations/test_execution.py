@@ -94,6 +94,52 @@ def test_a_text_becomes_an_added_enum_value(site):
     assert len(site.sql("select m from c")) == 2
 
 
+_FILL = (
+    "create type mood as enum ('ok'); create table t (m mood); create function fill() returns void language plpgsql "
+    "as $$ begin insert into t values ('great'); end $$;"
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "way_out", "right"),
+    [
+        (
+            "alter type mood add value 'great';\nselect fill();",
+            "write `COMMIT;` below the ALTER TYPE … ADD VALUE in sql/2_u.sql",
+            "alter type mood add value 'great';\nCOMMIT;\nselect fill();",
+        ),
+        (
+            "begin; alter type mood add value 'great';\nselect fill(); commit;",
+            "move the ALTER TYPE … ADD VALUE above BEGIN in sql/2_u.sql",
+            "alter type mood add value 'great';\nbegin; select fill(); commit;",
+        ),
+        (
+            "alter type mood add value 'great';\ndo $$ begin execute 'insert into t values (''gr' || 'eat'')'; end $$;",
+            "write `COMMIT;` below the ALTER TYPE … ADD VALUE in sql/2_u.sql",
+            "alter type mood add value 'great';\nCOMMIT;\ndo $$ begin execute 'insert into t values (''gr' || 'eat'')'; end $$;",
+        ),
+    ],
+)
+def test_an_enum_value_used_behind_a_function_names_the_way_out(site, wrong, way_out, right):
+    history(site, m1_e=_FILL, m2_u=wrong)
+    error = site.fails().error
+    assert error.sqlstate == "55P04"
+    assert way_out in error.hint
+    site.write("sql/2_u.sql", right)
+    site.apply()
+    assert site.sql("select m::text as m from t") == [{"m": "great"}]
+
+
+def test_an_enum_value_of_the_same_transaction_in_a_seed_and_with_transaction_all(site):
+    added = "alter type mood add value 'great'; select fill();"
+    site.write("seed.sql", added)
+    history(site, {"seeds": ["seed.sql"]}, m1_e=_FILL)
+    assert "add it in a migration" in site.fails().error.hint
+    site.write("seed.sql", "select 1;")
+    history(site, {"seeds": ["seed.sql"], "transaction": "all"}, m1_e=_FILL, m2_u=added)
+    assert "remove `transaction: all` from the manifest" in site.fails().error.hint
+
+
 def test_a_read_only_transaction_writes_nothing(site):
     history(site, m1_t="begin read only; create table t (id int); commit;")
     assert "read-only transaction" in site.fails().error.message

@@ -195,7 +195,10 @@ def test_tables_that_exist_are_named_with_the_way_to_a_baseline(taken_over):
     site = taken_over
     site.sql('create table "Order" (id int)')
     site.sql("create table line (id int)")
-    site.write("db/1_init.sql", 'create table "Order" (id int);\ncreate temporary table line (id int);')
+    site.write(
+        "db/1_init.sql",
+        'create table "Order" (id int);\ncreate temporary table line (id int); create table pg_temp.spare (id int);',
+    )
     site.write(
         "db/2_line.sql",
         "drop table if exists x; create table line (id int); create table if not exists line (id int);",

@@ -26,9 +26,9 @@ from mosaic_deploy.sql.execution.transactions import outside_transaction_reason
 from mosaic_deploy.sql.guard.agreement import Agreement
 from mosaic_deploy.sql.guard.request import has_own_transactions
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
-from mosaic_deploy.sql.other_strings import changes_strings
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
 from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OTHER_STRINGS, STRINGS_QUERY, turn_on_hint
+from mosaic_deploy.sql.text_settings import changes_strings
 
 if TYPE_CHECKING:
     from mosaic_deploy.sql.hazards import StepWrites

@@ -21,6 +21,7 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
 )
+from mosaic_deploy.sql.session.temporary import is_temporary
 
 _HANDLES_ROWS = WRITE_KINDS | {
     FUNCTION_CALL,
@@ -129,9 +130,9 @@ class ExpectedWrites:
 def _only_handles_rows(effect: Effect) -> bool:
     if effect.kind in _HANDLES_ROWS:
         into = effect.node.get("intoClause", {}).get("rel")
-        return into is None or into.get("relpersistence") == "t"
+        return into is None or is_temporary(into)
     created = effect.node.get("relation") or effect.node.get("into", {}).get("rel") or {}
-    return effect.kind in ("CreateStmt", "CreateTableAsStmt") and created.get("relpersistence") == "t"
+    return effect.kind in ("CreateStmt", "CreateTableAsStmt") and is_temporary(created)
 
 
 def _set_columns(effect: Effect) -> frozenset[str]:

@@ -32,6 +32,7 @@ from mosaic_deploy.sql.hazards.syntax.trees import (
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.session.assignments import ALL_SETTINGS, node_assignments
 from mosaic_deploy.sql.session.state import SEARCH_PATH
+from mosaic_deploy.sql.session.temporary import is_temporary
 
 
 def update_scope(effect: Effect, scope: Scope) -> None:
@@ -47,7 +48,7 @@ def _create_relation(effect: Effect, scope: Scope, relation: Tree) -> None:
     scope.create(
         range_name(relation),
         certain=effect.certain and not if_not_exists and not effect.node.get("replace"),
-        temporary=relation.get("relpersistence") == "t",
+        temporary=is_temporary(relation),
         if_not_exists=if_not_exists and effect.certain,
     )
 

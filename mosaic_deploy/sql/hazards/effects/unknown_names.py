@@ -23,6 +23,7 @@ from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name,
 from mosaic_deploy.sql.hazards.syntax.references import column_references, table_references
 from mosaic_deploy.sql.hazards.syntax.trees import Effect
 from mosaic_deploy.sql.parse import Statement
+from mosaic_deploy.sql.session.temporary import is_temporary
 from mosaic_deploy.sql.tree import walk
 
 _SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"})
@@ -163,7 +164,7 @@ class NameCheck:
         name = range_name(relation)
         self._created.add(name.name)
         self._with_parts.add(name.name)
-        schema = "pg_temp" if relation.get("relpersistence") == "t" else name.schema or scope.schema
+        schema = "pg_temp" if is_temporary(relation) else name.schema or scope.schema
         key = ObjectKey(ObjectKind.RELATION, schema, name.name)
         self._columns[key] = _all_columns(effect) if effect.certain and effect.kind == "CreateStmt" else None
 

@@ -98,19 +98,18 @@ def _accept(screen: Screen, session: Session, consent: ConsentOptions, lease: Le
     def write(planned: PreparedPlan, wanted: ApplyOptions) -> Generator[Event, None, None]:
         return accept_drift(session.api, planned, wanted)
 
-    if nothing := _nothing_to_accept(session, make_plan().plan.drift):
-        consent = replace(consent, nothing_to_do=f"Nothing to accept: {nothing}.")
-    consent = replace(consent, question="Record the live schema as it is? Nothing in it is changed.")
+    consent = replace(
+        consent,
+        question="Record the live schema as it is? Nothing in it is changed.",
+        nothing_to_do=lambda plan: f"Nothing to accept: {_nothing_to_accept(session, plan.drift)}.",
+    )
     return write_with_consent(screen, session, make_plan, write, consent, lease)
 
 
 def _nothing_to_accept(session: Session, found: SchemaDrift | None) -> str:
-    """Why there is no drift to accept; empty if there is."""
-    if found is None or found.changes:
-        return ""
-    if found.state is SchemaState.UNCHANGED:
-        return "the schema is as the last deploy left it"
-    return session.scope.add_scope_to_text(found.message) or ""
+    """Why there is no drift to accept."""
+    message = session.scope.add_scope_to_text(found.message) if found else ""
+    return message or "the schema is as the last deploy left it"
 
 
 def _document(project: Project, found: SchemaDrift) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
 if TYPE_CHECKING:
     from mosaic_deploy.deploy import ApplyOptions, PreparedPlan
     from mosaic_deploy.model.event import Event
+    from mosaic_deploy.model.plan import Plan
 
 _QUESTION = "Roll back these migrations?"
 _DESTRUCTIVE_QUESTION = "Roll back anyway?"
@@ -78,7 +79,9 @@ def rollback(
         def write(planned: PreparedPlan, wanted: ApplyOptions) -> Generator[Event, None, None]:
             return roll_back(session.api, planned, wanted)
 
-        nothing_to_do = f"{_NOTHING_TO_ROLL_BACK}{f' after {to}' if to else ''}."
+        def nothing_to_do(_: Plan) -> str:
+            return f"{_NOTHING_TO_ROLL_BACK}{f' after {to}' if to else ''}."
+
         consent = ConsentOptions(yes, allow, _QUESTION, _DESTRUCTIVE_QUESTION, nothing_to_do)
         return write_with_consent(
             screen, session, make_plan, write, consent, LeaseOptions(lock_timeout, force_unlock)

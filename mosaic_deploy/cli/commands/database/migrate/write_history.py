@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overtaken, retry_when_overtaken
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mosaic_deploy.diff.gate import Consent
     from mosaic_deploy.model.event import Event
     from mosaic_deploy.model.manifest import Manifest
+    from mosaic_deploy.model.plan import Plan
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -62,13 +64,13 @@ class LeaseOptions:
 
 @dataclass(frozen=True, slots=True)
 class ConsentOptions:
-    """What was confirmed in advance, and the questions to ask; `nothing_to_do` is the message for an empty plan."""
+    """What was confirmed in advance, and the questions to ask; `nothing_to_do` returns the message for an empty plan."""
 
     yes: bool
     allow: tuple[str, ...] = ()
     question: str = "Write this to the migration history? No migration is run."
     destructive_question: str = "Continue anyway?"
-    nothing_to_do: str = "Nothing to record: the history is already up to date."
+    nothing_to_do: Callable[[Plan], str] = lambda _: "Nothing to record: the history is already up to date."
 
 
 def write_history(
@@ -101,11 +103,31 @@ def write_with_consent(
     Raises PolicyDenied, DestructiveUnconfirmed, ConfirmationRequired, Declined, and PlanStale if something changed
     while the question was open.
     """
+
+    def once(last: bool) -> int:
+        return _write_once(screen, session, make_plan, write, consent, lease, last=last)
+
+    return retry_when_overtaken(once)
+
+
+def _write_once(
+    screen: Screen,
+    session: Session,
+    make_plan: Callable[[], PreparedPlan],
+    write: Callable[[PreparedPlan, ApplyOptions], Generator[Event, None, None]],
+    consent: ConsentOptions,
+    lease: LeaseOptions,
+    *,
+    last: bool,
+) -> int:
+    """As `write_with_consent`. Raises OvertakenByDeploy unless it is the `last` attempt."""
+    from mosaic_deploy.diff.gate import Consent
+
     settings = SettingsFiles(session.manifest.file)
-    planned = make_plan()
+    planned = _plan_when_lease_free(screen, session, make_plan, lease)
     plan = planned.plan
     if plan.empty:
-        screen.nothing_to_do(plan, consent.nothing_to_do)
+        screen.nothing_to_do(plan, consent.nothing_to_do(plan))
         return 0
     screen.plan(plan, final=False)
     asked = require_plan_confirmation(
@@ -120,15 +142,23 @@ def write_with_consent(
     )
     if asked:
         settings.refuse_changed()
-        planned = make_plan()
+        planned = _plan_when_lease_free(screen, session, make_plan, lease)
         refuse_changed_plan(plan, planned.plan)
-    from mosaic_deploy.diff.gate import Consent
-
     given = Consent("answer" if asked else "yes", frozenset(consent.allow))
     options = replace(
         lease.apply_options(session.manifest, given), ask=ask_about_effects(screen, yes=consent.yes)
     )
-    return screen.apply(planned.plan, session.complete_events(write(planned, options)))
+    events = session.complete_events(write(planned, options))
+    return screen.apply(planned.plan, raise_if_overtaken(events, last=last))
+
+
+def _plan_when_lease_free(
+    screen: Screen, session: Session, make_plan: Callable[[], PreparedPlan], lease: LeaseOptions
+) -> PreparedPlan:
+    from mosaic_deploy.live.ledger.lease import WaitPolicy
+
+    wait_policy = WaitPolicy(lease.lock_timeout, lease.force_unlock, local_processes())
+    return plan_when_lease_free(screen, session.api, make_plan, wait_policy, holder())
 
 
 _VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)
