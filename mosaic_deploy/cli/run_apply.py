@@ -212,6 +212,6 @@ def _apply_events(
         on_running=screen.still_running,
         superseded=deploy_options.superseded,
         # What was reviewed in a saved plan is never extended.
-        ask=ask_about_effects(screen, yes=deploy_options.yes or deploy_options.saved_plan is not None),
+        ask=ask_about_effects(screen, asked=asked and deploy_options.saved_plan is None),
     )
     return session.complete_events(deploy.apply(session.api, planned, options))

@@ -60,7 +60,7 @@ class MigrationState(StrEnum):
     PARTIAL = "partial"
     """Some of its steps are committed."""
     FAILED = "failed"
-    """A step outside a transaction was rejected; the next apply starts it over."""
+    """A step outside a transaction was rejected; the next apply retries it."""
     UNKNOWN = "unknown"
     """A step was sent outside a transaction, and its result is unknown."""
 

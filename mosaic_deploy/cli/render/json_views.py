@@ -83,7 +83,7 @@ class DocumentView(ABC):
     def repairs(self, project: Project, lines: Sequence[MigrationStatus]) -> None:
         self.write_document(history_document(project, lines))
 
-    def plan_saved(self, path: str) -> None:  # noqa: B027 - not abstract: there is nothing to print
+    def plan_saved(self, path: str, command: str) -> None:  # noqa: B027 - not abstract: there is nothing to print
         """Nothing to print: the caller chose the path."""
 
     def created(self, path: Path) -> None:

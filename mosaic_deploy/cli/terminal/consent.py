@@ -93,12 +93,12 @@ def require_approvals(
             raise Declined("nothing was changed")
 
 
-def ask_about_effects(screen: Screen, *, yes: bool) -> AskAboutEffects | None:
-    """Asks about a step that did more than the plan says, during an apply. None if nobody can be asked, or `yes` was given.
+def ask_about_effects(screen: Screen, *, asked: bool) -> AskAboutEffects | None:
+    """Asks about a step that did more than the plan says, during an apply. None unless a person was `asked` about the plan.
 
     An interrupt of the question is a no.
     """
-    if yes or not is_interactive():
+    if not asked or not is_interactive():
         return None
 
     def ask(file: str, effects: Effects) -> bool:

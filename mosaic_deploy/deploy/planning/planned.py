@@ -180,7 +180,7 @@ class PreparedPlan:
         own, recorded = history_owner(self.desired.manifest), parse_owner(self.live.ledger_facts.get("owner"))
         if own and recorded and self.owner_pending:
             message = (
-                f"{recorded.named_beside(own)} applied these migrations from {recorded.folder}; `mosaic-deploy apply` records "
+                f"{recorded.named_beside(own)} applied these migrations from {recorded.folder}; an apply records "
                 f"them as those of {own.named_beside(recorded)}, and only it can change the history then"
             )
             yield Note("history_owner_changes", message, Severity.WARNING)
@@ -190,19 +190,21 @@ class PreparedPlan:
         if not self.plan.empty or self.plan.partial:
             return
         if self.policy_pending:
-            message = "this manifest's policy isn't recorded yet; `mosaic-deploy apply` records it"
+            message = "this manifest's policy isn't recorded yet; an apply records it"
             yield Note("policy_not_recorded", message, Severity.INFO)
         if self.live.schema and self.live.schema.state is SchemaState.NOT_RECORDED:
             message = (
                 "the database's schema isn't recorded yet, so changes that no deploy made can't be seen; "
-                "`mosaic-deploy apply` records it"
+                "an apply records it"
             )
             yield Note("schema_not_recorded", message, Severity.INFO)
         if self.record_pending:
-            message = "the last deploy was interrupted before it was recorded; `mosaic-deploy apply` records its result"
+            message = "the last deploy was interrupted before it was recorded; an apply records its result"
             yield Note("deploy_not_recorded", message, Severity.INFO)
         if (self.moved_seeds or any(self.ledger_cleanup().values())) and not self.plan.notes:
-            message = "the deployment history differs from the live files, which are right; `mosaic-deploy apply` corrects it"
+            message = (
+                "the deployment history differs from the live files, which are right; an apply corrects it"
+            )
             yield Note("history_not_current", message, Severity.INFO)
 
     @property

@@ -171,7 +171,8 @@ def step_actions(
         yield _repair("if it didn't", f"--not-applied {version}:{entry.attempt}")
     elif state is MigrationState.FAILED:
         step = -entry.attempt
-        yield NextAction(f"to retry step {step}", "mosaic-deploy apply")
+        corrected = f"once {file.file if file else row.file} or the data is corrected"
+        yield NextAction(f"to retry step {step}, {corrected}", "mosaic-deploy apply")
         yield _repair(f"if step {step} was run by hand", f"--applied {version}:{step}")
     elif state is MigrationState.PARTIAL and file and file.nothing_after(done):
         yield NextAction("to record it as applied: nothing of it is left to run", "mosaic-deploy apply")

@@ -15,21 +15,26 @@ _FOLDERS = (("static", "dir"), ("storage", "dir"), ("database", "migrations"))
 _PUBLISHED = ("static", "storage")
 
 
-def folder_problems(root: Path, tree: Node, source: SourceText) -> Iterator[Problem]:
-    """A Problem for every folder or seed of the tree that can't be used. Follows symlinks; opens no file."""
+def folder_problems(
+    root: Path, tree: Node, source: SourceText, *, missing: bool = False
+) -> Iterator[Problem]:
+    """A Problem for every folder or seed of the tree that can't be used. Follows symlinks; opens no file.
+
+    `missing`: one that doesn't exist yet is none.
+    """
     project = os.path.realpath(root)
     for section, name in _FOLDERS:
         node = _node_at(tree, section, name)
         if node is None or not isinstance(node.value, str) or "\0" in node.value:
             continue  # reported by the schema check
-        if found := _folder_mistake(project, section, node):
+        if found := _folder_mistake(project, section, node, missing=missing):
             message, hint = found
             location = source.location(node.line, node.column)
             yield Problem(message, location, field=node.field, hint=hint)
-    yield from _seed_problems(project, tree, source)
+    yield from _seed_problems(project, tree, source, missing=missing)
 
 
-def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Problem]:
+def _seed_problems(project: str, tree: Node, source: SourceText, *, missing: bool) -> Iterator[Problem]:
     """Problems of seeds, which are files or folders."""
     seeds = _node_at(tree, "database", "seeds")
     for node in seeds.value if seeds is not None and isinstance(seeds.value, list) else ():
@@ -41,7 +46,7 @@ def _seed_problems(project: str, tree: Node, source: SourceText) -> Iterator[Pro
         if not path.startswith(project.rstrip(os.sep) + os.sep):
             hint = "use a file or folder below the manifest; links are followed"
             yield Problem(f"{name} is outside the project folder", location, field=node.field, hint=hint)
-        elif not os.path.exists(path):  # noqa: PTH110
+        elif not missing and not os.path.exists(path):  # noqa: PTH110
             yield Problem(
                 f"no such file or folder: {name}",
                 location,
@@ -56,7 +61,7 @@ def migrations_folder(manifest: Manifest) -> str:
         return manifest.database.migrations
     raise MigrationsNotConfigured(
         f"{manifest.file.name} has no migrations folder",
-        hint="create a folder and add it: database: {migrations: migrations}",
+        hint="name one in it: database: {migrations: migrations}; `mosaic-deploy migrate new NAME` then creates the folder",
         location=manifest.locate("database"),
     )
 
@@ -66,7 +71,7 @@ def _node_at(tree: Node, section: str, name: str) -> Node | None:
     return fields.value.get(name) if fields is not None and isinstance(fields.value, dict) else None
 
 
-def _folder_mistake(project: str, section: str, node: Node) -> tuple[str, str] | None:
+def _folder_mistake(project: str, section: str, node: Node, *, missing: bool) -> tuple[str, str] | None:
     written = str(node.value)
     name = quoted(written) if node.variable is None else f"the value of {node.variable}"
     # os.path, because Path raises for symlink loops and for names that are too long.
@@ -87,6 +92,8 @@ def _folder_mistake(project: str, section: str, node: Node) -> tuple[str, str] |
         return None
     if os.path.exists(folder):  # noqa: PTH110
         return f"{name} is not a folder", "specify the folder that contains it"
+    if missing:
+        return None
     return f"no such folder: {name}", _suggestion(project, written) if node.variable is None else "create it"
 
 

@@ -37,28 +37,45 @@ ReadResult = tuple[Manifest, ManifestInvalid | None]
 
 
 def read_manifest(
-    path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
+    path: Path,
+    *,
+    environment: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    missing_folders: bool = False,
 ) -> Manifest:
     """The manifest at `path` (a file or its folder), merged with one environment's overrides.
 
+    `missing_folders`: its folders and seeds needn't exist yet.
     Variables come from `environ`, then from `.env` beside the manifest. Raises ManifestMissing, ManifestInvalid with
     every Problem in order of position, or SourceUnreadable. Works offline and writes nothing.
     """
-    manifest, invalid = try_read_manifest(path, environment=environment, environ=environ)
+    manifest, invalid = try_read_manifest(
+        path, environment=environment, environ=environ, missing_folders=missing_folders
+    )
     if invalid:
         raise invalid
     return manifest
 
 
 def try_read_manifest(
-    path: Path, *, environment: str | None = None, environ: Mapping[str, str] = os.environ
+    path: Path,
+    *,
+    environment: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+    missing_folders: bool = False,
 ) -> ReadResult:
     """Like `read_manifest`, but returns the valid file and SQL sections of an invalid manifest, with its error.
 
     Raises ManifestInvalid if none of it can be used.
     """
     file = find_manifest(path)
-    return _read(file, lambda: read_source_text(file, _display_path(file)), environment, environ)
+    return _read(
+        file,
+        lambda: read_source_text(file, _display_path(file)),
+        environment,
+        environ,
+        missing_folders=missing_folders,
+    )
 
 
 def read_manifest_text(
@@ -80,11 +97,17 @@ def try_read_manifest_text(
 
 
 def _read(
-    file: Path, read: Callable[[], SourceText], environment: str | None, environ: Mapping[str, str]
+    file: Path,
+    read: Callable[[], SourceText],
+    environment: str | None,
+    environ: Mapping[str, str],
+    *,
+    missing_folders: bool = False,
 ) -> ReadResult:
     display_path = _display_path(file)
     values, problems = parse_dotenv(file.parent, _display_path(file.parent / ".env"))
     reader = _ManifestReader(file, environment, {**values, **environ}, problems)
+    reader.missing_folders = missing_folders
     try:
         manifest = reader.manifest(read())
     except SourceTextError as error:
@@ -112,6 +135,8 @@ class _ManifestReader:
         self.variables = variables
         self.problems = problems
         self.schema = read_schema(SCHEMA)
+        self.missing_folders = False
+        """Whether folders and seeds needn't exist yet."""
         self.environments: tuple[str, ...] = ()
         self._read: tuple[Node, SourceText] | None = None
 
@@ -136,7 +161,7 @@ class _ManifestReader:
         self.check_schema(whole, chosen, source)
         invalid = {problem.field for problem in self.problems}
         more = (
-            *folder_problems(self.file.parent, chosen, source),
+            *folder_problems(self.file.parent, chosen, source, missing=self.missing_folders),
             *duration_problems(chosen, source),
             *check_problems(chosen, source),
         )

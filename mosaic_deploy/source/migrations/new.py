@@ -23,13 +23,14 @@ _TEMPLATE = """-- {title}
 def write_new_migration(
     folder: Path, folder_name: str, existing: Sequence[str], title: str, now: datetime
 ) -> Path:
-    """Creates the migration after `existing` (file names in order) and returns its path.
+    """Creates the migration after `existing` (file names in order), and its folder if needed. Returns its path.
 
     Raises UsageInvalid for a title without letters and digits, FileExists, WriteFailed.
     """
     name = f"{next_version(existing, now)}_{slugify(title)}.sql"
     path = folder / name
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(_TEMPLATE.format(title=" ".join(title.split())))
     except FileExistsError:

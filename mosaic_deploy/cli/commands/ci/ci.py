@@ -115,7 +115,7 @@ def plan(
             screen.plan(planned.plan, final=True)
             if saved:
                 command = f"mosaic-deploy ci apply {shlex.quote(saved)}"
-                screen.print_notice([f"Plan saved. To apply exactly this plan:  {command}"])
+                screen.plan_saved(saved, "" if planned.plan.denials else command)
     except MosaicError as error:
         for rest in blocked:
             screen.plan(rest, final=False)

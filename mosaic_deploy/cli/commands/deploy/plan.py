@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,5 +106,6 @@ def plan(
             )
     screen.plan(planned.plan, final=True)
     if out:
-        screen.plan_saved(out)
+        command = f"mosaic-deploy apply {shlex.quote(out)}"
+        screen.plan_saved(out, "" if planned.plan.denials else command)
     return 2 if detailed_exitcode and planned.needs_apply else 0

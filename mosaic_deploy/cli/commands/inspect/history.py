@@ -132,4 +132,4 @@ def _approval_text(approval: Mapping[str, Any] | None) -> str | None:
         return None
     approved = approval.get("approved") or []
     texts = [_BY.get(str(each["by"]), "{value}").format(value=each["value"]) for each in approved]
-    return ", ".join([_CONFIRMED.get(confirmed, confirmed), *texts])
+    return ", ".join([_CONFIRMED.get(confirmed, confirmed), *dict.fromkeys(texts)])

@@ -36,6 +36,7 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
     """
     session = target_options.open("if_there")
     from mosaic_deploy import deploy
+    from mosaic_deploy.cli.render.text.status import urls_left_out
 
     screen.address_notice(session.address_notice)
     with session, screen.hash_progress() as on_hashed:
@@ -45,13 +46,17 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         pending: Plan | MigrationError | None = None
         needs_apply = False
         actions: tuple[NextAction, ...] = _PARTIAL_ACTIONS if begun else ()
+        if urls_left_out(live):
+            actions = (*actions, _STORAGE_ACTION)
         if live.schema and live.schema.state is SchemaState.DRIFTED:
             actions = (*actions, _DRIFT_ACTION)
         try:
             if session.manifest.file.is_file():
                 planned = deploy.compare(session.api, desired, live)
                 pending, needs_apply = planned.plan, planned.needs_apply
-                if pending.empty and planned.checks_pending:
+                if not pending.empty:
+                    actions = (_PLAN_ACTION, *actions)
+                elif planned.checks_pending:
                     actions = (*actions, _CHECKS_ACTION)
         except MigrationError as error:
             session.complete_error(error)
@@ -69,6 +74,8 @@ _PARTIAL_ACTIONS = (
     _CONTINUE,
 )
 """For migrations that are applied in part."""
+_PLAN_ACTION = NextAction("see what is pending", "mosaic-deploy plan")
+_STORAGE_ACTION = NextAction("list all storage files", "mosaic-deploy storage ls")
 _DRIFT_ACTION = NextAction("see how the schema drifted", "mosaic-deploy migrate drift")
 _CHECKS_ACTION = NextAction("run the checks in verify", "mosaic-deploy apply")
 

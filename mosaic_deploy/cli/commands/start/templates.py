@@ -78,7 +78,7 @@ def _manifest_lines(found: DetectedFolders) -> Iterator[str]:
         "database",
         "migrations",
         found.migrations,
-        "numbered SQL files, applied once and in order; create one with `mosaic-deploy migrate new NAME`",
+        "numbered SQL files, applied once and in order; with this set, `mosaic-deploy migrate new NAME` creates one",
     )
     yield from _section("static", "dir", found.static, "the site's files: HTML, CSS, JavaScript, images")
     yield from _section(

@@ -101,7 +101,8 @@ def _steps_text(line: MigrationStatus, state: MigrationState, entry: HistoryEntr
         applied = "it was applied" if row.applied else f"step {row.steps_done} of {row.steps} was applied"
         return f"edited after {applied}"
     if state is MigrationState.FAILED:
-        return f"{step} failed; the next apply starts it over"
+        kept = {0: "", 1: "; step 1 is kept"}.get(row.steps_done, f"; steps 1 to {row.steps_done} are kept")
+        return f"{step} failed; the next apply retries step {abs(entry.attempt)}{kept}"
     if state is MigrationState.UNKNOWN:
         return f"{step} was started, but its outcome is unknown"
     return f"step {row.steps_done} of {line.steps or row.steps} applied"

@@ -94,7 +94,7 @@ def pending_line(plan: Plan) -> str:
     parts = [count_text(migrations, "migration")] if migrations else []
     if others:
         parts.append(count_text(others, "other change" if migrations else "change"))
-    return f"Pending: {', '.join(parts)}; `mosaic-deploy plan` shows what they do."
+    return f"Pending: {', '.join(parts)}."
 
 
 def _destroyed_text(plan: Plan) -> str:

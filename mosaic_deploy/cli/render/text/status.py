@@ -27,6 +27,11 @@ def status_lines(live: LiveState, width: int | None = None) -> Iterator[str]:
         yield from wrap(f"{label:<{_LABEL_WIDTH - 1}} {text}", width, _LABEL_WIDTH)
 
 
+def urls_left_out(live: LiveState) -> int:
+    """The number of storage files whose URLs the status doesn't list."""
+    return max(0, len(live.storage_files or {}) - _MAX_URLS)
+
+
 def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
     snapshot = live.snapshot
     project = snapshot.project
@@ -41,8 +46,8 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
     urls = sorted((name, url) for name, (_, url) in (live.storage_files or {}).items())
     for name, url in urls[:_MAX_URLS]:
         yield "", f"{name}  {url}"
-    if more := len(urls) - _MAX_URLS if len(urls) > _MAX_URLS else 0:
-        yield "", f"… and {more} more: `mosaic-deploy storage ls` lists all"
+    if more := urls_left_out(live):
+        yield "", f"… and {more} more"
     lease = live.ledger_facts.get("lease")
     interrupted = bool(lease and lease.get("ended"))
     if last := live.ledger_facts.get("last"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -126,8 +125,11 @@ class TextView:
 
         self._out(*repair_lines(lines))
 
-    def plan_saved(self, path: str) -> None:
-        self._err("Plan saved. To apply exactly this plan:", f"  mosaic-deploy apply {shlex.quote(path)}")
+    def plan_saved(self, path: str, command: str) -> None:
+        if command:
+            self._err("Plan saved. To apply exactly this plan:", f"  {command}")
+        else:
+            self._err(f"Plan saved for review in {path}; apply will refuse it.")
 
     def created(self, path: Path) -> None:
         self._out(str(path))

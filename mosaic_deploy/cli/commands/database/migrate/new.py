@@ -22,7 +22,7 @@ from mosaic_deploy.source.manifest.read import read_manifest
 def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
     """Create the next migration file. Prints its path; runs offline.
 
-    NAME describes the change in a few words. The number continues the style of the newest file.
+    NAME describes the change in a few words. The folder is created if it is missing. The number continues the style of the newest file.
 
     \b
     Example:
@@ -32,10 +32,13 @@ def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
     from mosaic_deploy.source.migrations.files import read_migrations
     from mosaic_deploy.source.migrations.new import write_new_migration
 
-    manifest = read_manifest(Path(path), environment=resolve_environment(path, environment))
+    environment = resolve_environment(path, environment)
+    manifest = read_manifest(Path(path), environment=environment, missing_folders=True)
     folder = migrations_folder(manifest)
-    existing = [file.migration.file for file in read_migrations(manifest.root, folder)]
-    made = write_new_migration(manifest.root / folder, folder, existing, name, datetime.now(UTC))
+    place = manifest.root / folder
+    files = read_migrations(manifest.root, folder) if place.exists() else ()
+    existing = [file.migration.file for file in files]
+    made = write_new_migration(place, folder, existing, name, datetime.now(UTC))
     screen.created(made)
 
 

@@ -146,7 +146,7 @@ def _write_once(
         refuse_changed_plan(plan, planned.plan)
     given = Consent("answer" if asked else "yes", frozenset(consent.allow))
     options = replace(
-        lease.apply_options(session.manifest, given), ask=ask_about_effects(screen, yes=consent.yes)
+        lease.apply_options(session.manifest, given), ask=ask_about_effects(screen, asked=asked)
     )
     events = session.complete_events(write(planned, options))
     return screen.apply(planned.plan, raise_if_overtaken(events, last=last))
