@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import reduce
 
 from mosaic_deploy.model.manifest import PolicySpec
@@ -31,6 +31,12 @@ def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicyS
         agents=max(one.agents, other.agents, key=_AGENTS_STRICTNESS.index),
         unmanaged=tuple(name for name in one.unmanaged if _covers(other, name)),
     )
+
+
+def changed_rules(one: PolicySpec | None, other: PolicySpec | None) -> list[str]:
+    """The names of the fields in which they differ. None is the default policy."""
+    one, other = one or DEFAULT_POLICY, other or DEFAULT_POLICY
+    return [each.name for each in fields(PolicySpec) if getattr(one, each.name) != getattr(other, each.name)]
 
 
 def loosened(before: PolicySpec, after: PolicySpec) -> str:

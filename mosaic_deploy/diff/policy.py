@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.policies import loosened
-from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP, drift_text
+from mosaic_deploy.diff.schema_drift import drift_text
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -27,6 +27,11 @@ from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.plan import Plan
+
+HELD_HINT = (
+    "the policy of the last deploy still holds; `mosaic-deploy apply` replaces it with the manifest's, "
+    "with your approval"
+)
 
 
 def apply_policy(
@@ -50,7 +55,15 @@ def apply_policy(
     changes = (LoosenPolicy(lost), *plan.changes) if lost else plan.changes
     rule = manifest.locate("policy.rehearsed") if policy.rehearsed == "required" else None
     return replace(
-        plan, changes=changes, hazards=hazards, denied=denied, to_confirm=to_confirm, rehearsal_rule=rule
+        plan,
+        changes=changes,
+        hazards=hazards,
+        denied=tuple(
+            replace(each, hint=HELD_HINT) if each.field in manifest.held_rules else each for each in denied
+        ),
+        to_confirm=to_confirm,
+        rehearsal_rule=rule,
+        held_rules=manifest.held_rules,
     )
 
 
@@ -61,10 +74,12 @@ def destructive_hazards(hazards: Sequence[Hazard]) -> tuple[Hazard, ...]:
 def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
     """Raises PolicyDenied if the policy denies the plan, or RehearsalRequired. No option overrides it."""
     if plan.rehearsal_rule and (reason := plan.unrehearsed):
+        held = "policy.rehearsed" in plan.held_rules
+        owner = "policy of the last deploy" if held else "manifest's policy"
         raise RehearsalRequired(
-            f"the manifest's policy requires a rehearsal of {subject}: {reason}",
-            location=plan.rehearsal_rule,
-            hint=_rehearsal_hint(plan),
+            f"the {owner} requires a rehearsal of {subject}: {reason}",
+            location=None if held else plan.rehearsal_rule,
+            hint=_HELD_OPTIONAL if held else _rehearsal_hint(plan),
             next_actions=_rehearsal_actions(plan),
         )
     if plan.denied:
@@ -75,7 +90,12 @@ def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
         )
 
 
+_HELD_OPTIONAL = "`rehearsed: optional` counts once an apply has recorded it, which a person approves"
+
+
 def _rehearsal_actions(plan: Plan) -> list[NextAction]:
+    if "policy.rehearsed" in plan.held_rules:
+        return [NextAction("to record the manifest's policy", "mosaic-deploy apply", needs_person=True)]
     names = [
         change.file.removesuffix(".sql") for change in plan.changes if isinstance(change, RollBackMigration)
     ]
@@ -90,12 +110,8 @@ def _rehearsal_hint(plan: Plan) -> str:
         return "write a migration that undoes it, and apply that"
     if not any(isinstance(change, ApplyMigration) for change in plan.changes):
         return "change the schema in a migration, and only rows in the seed"
-    if plan.rehearsal and plan.rehearsal.differences:
-        return (
-            f"the plan lists the differences: undo them in the database; or {HOW_TO_KEEP}; or list objects that an app creates "
-            "itself under policy.unmanaged; otherwise set policy.rehearsed to optional, which needs approval"
-        )
-    return "remove what prevents the rehearsal, or set policy.rehearsed to optional, which needs approval"
+    remedy = (plan.rehearsal and plan.rehearsal.remedy) or "remove what prevents the rehearsal"
+    return f"{remedy}; otherwise set policy.rehearsed to optional, which needs approval"
 
 
 _UNCONFIRMED: dict[str, type[MosaicError]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.schema import Unmanaged, schema_changes
@@ -11,6 +11,9 @@ from mosaic_deploy.model.plan import Note, Severity
 
 SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
 """The codes of the notes that the schema drifted, and that this couldn't be found out."""
+DRIFT_NEXT = "schema_drift_next"
+"""The code of the note about what to do with drift."""
+_ACCEPT = "`mosaic-deploy migrate drift --accept`"
 HOW_TO_KEEP = (
     "write a migration that makes them, and record it as applied without running it "
     "(`mosaic-deploy migrate repair --applied VERSION:STEP`, its last step)"
@@ -72,10 +75,28 @@ def drift_notes(drift: SchemaDrift | None) -> Iterator[Note]:
         return
     if drift.state is SchemaState.DRIFTED:
         yield Note(SCHEMA_DRIFT, f"schema drift: {drift_text(drift, _MAX_IN_NOTE)}", Severity.WARNING)
+        yield Note(DRIFT_NEXT, f"to record the drift as it is: {_ACCEPT}")
     else:
         serious = drift.state in (SchemaState.UNREADABLE, SchemaState.DAMAGED)
         severity = Severity.WARNING if serious else Severity.INFO
         yield Note(DRIFT_UNCHECKED, drift.message, severity)
+
+
+def drift_in_files(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """The notes of a plan after a rehearsal from recorded files that make the live schema with its drift."""
+    message = f"the recorded files already make what drifted; accept it: {_ACCEPT}"
+    return tuple(replace(note, message=message) if note.code == DRIFT_NEXT else note for note in notes)
+
+
+def how_to_keep(recorded: Sequence[str]) -> str:
+    """What to do with accepted drift so that later plans can be rehearsed. `recorded` are the files that were recorded since it
+    was last compared, without running them."""
+    if not recorded:
+        return HOW_TO_KEEP
+    names = (
+        f"{', '.join(recorded)} {'was' if len(recorded) == 1 else 'were'} recorded since then without running"
+    )
+    return f"{names}; if the files make all of these changes, nothing; otherwise {HOW_TO_KEEP}"
 
 
 _SIGNS = {"add": "+", "change": "~", "drop": "-"}

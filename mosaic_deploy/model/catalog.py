@@ -251,7 +251,7 @@ class Rehearsal:
     """A plan's migrations, run on a database that the live history makes and that holds no live rows.
 
     `not_rehearsed` says why that wasn't possible; then `differences` may be how the live schema differs from what the recorded
-    files make. `base` and `result` identify the schema before and after. `server` and `live_server` are versions of PostgreSQL.
+    files make, and `remedy` says what would make it possible, if that is known. `base` and `result` identify the schema before and after. `server` and `live_server` are versions of PostgreSQL.
     `remarks` are differences that may matter. `row_checks` compare new constraints with the live rows.
     `added`, `changed` and `destroyed` are the objects that differ between the two schemas, `sizes` those of live objects that
     are locked or destroyed. `unmade_checks` counts the migrations' own checks of data.
@@ -278,6 +278,7 @@ class Rehearsal:
     steps: tuple[StepTouches, ...] = ()
     objects: Mapping[Touched, Mapping[SchemaObject, str]] = field(default_factory=dict)
     """Of all that `steps` touch, the objects that exist before the plan, with the digests of their definitions."""
+    remedy: str = ""
 
     def size_of(self, item: SchemaObject) -> LiveSize | None:
         return next((size for size in self.sizes if size.object == item), None)

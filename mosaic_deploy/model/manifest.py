@@ -190,6 +190,8 @@ class Manifest:
     locations: Mapping[str, Location] = field(default_factory=dict, compare=False, repr=False)
     """The location of each field by dotted path (`verify.http[0].path`)."""
 
+    held_rules: frozenset[str] = frozenset()
+    """The fields of `policy` (`policy.rehearsed`) that hold from the last deploy and aren't the file's."""
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The text in the file of each field with a variable, by dotted path: shown instead of the value."""
 

@@ -90,6 +90,8 @@ class Plan:
     """What the pending migrations did in a rehearsal; None if none was made or wanted."""
     rehearsal_rule: Location | None = None
     """Where the manifest requires a rehearsal; None if it doesn't."""
+    held_rules: frozenset[str] = frozenset()
+    """As in Manifest."""
 
     @property
     def unrehearsed(self) -> str:

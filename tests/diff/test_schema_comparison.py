@@ -68,7 +68,13 @@ def test_a_comparison(name: str) -> None:
     assert message in found.message
     notes = [(note.code, note.message) for note in drift_notes(found)]
     if state is SchemaState.DRIFTED:
-        assert notes == [("schema_drift", f"schema drift: {text}")]
+        assert notes == [
+            ("schema_drift", f"schema drift: {text}"),
+            (
+                "schema_drift_next",
+                "to record the drift as it is: `mosaic-deploy migrate drift --accept`",
+            ),
+        ]
     elif state in (SchemaState.UNCHANGED, SchemaState.NOT_RECORDED):
         assert notes == []
     else:

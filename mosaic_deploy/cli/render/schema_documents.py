@@ -66,6 +66,7 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
         "checks_not_made": rehearsal.unmade_checks,
         "remarks": list(rehearsal.remarks),
         "not_rehearsed": rehearsal.not_rehearsed or None,
+        "remedy": rehearsal.remedy or None,
         "differences": [schema_change_document(each, bodies=False) for each in rehearsal.differences],
         "steps": [_step_document(each) for each in rehearsal.steps],
         "objects": [
@@ -131,6 +132,7 @@ def parse_rehearsal(document: Mapping[str, Any] | None, hazards: Sequence[Hazard
         document["not_rehearsed"] or "",
         tuple(map(_parse_change, document["differences"])),
         tuple(map(_parse_row_check, document["row_checks"])),
+        remedy=document["remedy"] or "",
         added=document["objects_added"],
         changed=document["objects_changed"],
         destroyed=tuple(map(_parse_object, document["objects_destroyed"])),

@@ -62,7 +62,7 @@ def rehearse_plan(
     except RehearsalFailed as error:
         if required:
             error.next_actions = ()
-            error.hint = f"correct {error.location.file if error.location else 'it'}; policy.rehearsed is required, so it isn't applied otherwise"
+            error.hint = f"{error.hint}; policy.rehearsed is required, so it isn't applied otherwise"
         raise
     except MosaicError as error:
         hint = f"; {error.hint}" if isinstance(error, PlatformFailed) else ""

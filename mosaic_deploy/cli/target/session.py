@@ -95,6 +95,10 @@ class Session:
         if show := options.on_blocked:
             options = replace(options, on_blocked=lambda rest: show(self._complete_texts(rest)))
         planned = deploy.plan(self.api, self.manifest, self.target, options)
+        return self.complete_texts(planned)
+
+    def complete_texts(self, planned: PreparedPlan) -> PreparedPlan:
+        """The plan with the suggested commands in its texts completed."""
         return replace(planned, plan=self._complete_texts(planned.plan))
 
     def rehearse(
@@ -108,13 +112,18 @@ class Session:
         """As `rehearse_plan`."""
         from mosaic_deploy.cli.target.rehearsal import rehearse_plan
 
-        return rehearse_plan(self, planned, wanted, always=always, command=command)
+        return self.complete_texts(rehearse_plan(self, planned, wanted, always=always, command=command))
 
     def _complete_texts(self, plan: Plan) -> Plan:
         complete = self.scope.add_scope_to_text
         notes = (replace(note, message=complete(note.message) or "") for note in plan.notes)
-        denied = (replace(one, message=complete(one.message) or "") for one in plan.denied)
-        return replace(plan, notes=tuple(notes), denied=tuple(denied))
+        denied = (
+            replace(one, message=complete(one.message) or "", hint=complete(one.hint)) for one in plan.denied
+        )
+        found = plan.rehearsal
+        if found and found.remedy:
+            found = replace(found, remedy=complete(found.remedy) or "")
+        return replace(plan, notes=tuple(notes), denied=tuple(denied), rehearsal=found)
 
     def scope_actions(self, actions: Iterable[NextAction]) -> tuple[NextAction, ...]:
         """`actions` with their commands completed, unless they repeat this run's command line."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, read_own_history
+from mosaic_deploy.deploy.history.repair import REPAIR
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.schema import Unmanaged
-from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP, of_managed_objects, schema_drift
+from mosaic_deploy.diff.schema_drift import how_to_keep, of_managed_objects, schema_drift
 from mosaic_deploy.errors import PlanStale
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.read import read_schema_comparison
@@ -19,6 +21,7 @@ from mosaic_deploy.model.catalog import SchemaDrift, SchemaState
 from mosaic_deploy.model.change import AcceptSchema
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
+from mosaic_deploy.model.migration_history import HistoryEntry
 from mosaic_deploy.model.plan import Note, Severity
 
 ACCEPT = "drift"
@@ -42,17 +45,35 @@ def plan_accept(api: Api, context: HistoryContext) -> PreparedPlan:
     drift = read_drift(api, context.project.id, context.manifest)
     accepts = drift.state is SchemaState.DRIFTED
     changes = [AcceptSchema(drift.digest, len(drift.changes))] if accepts else []
-    planned = history_plan(own, changes, _rehearsal_notes(context.manifest) if accepts else ())
+    planned = history_plan(own, changes, _rehearsal_notes(context, drift) if accepts else ())
     return replace(planned, plan=replace(planned.plan, drift=drift))
 
 
-def _rehearsal_notes(manifest: Manifest) -> Iterator[Note]:
+def recorded_since(entries: Iterable[HistoryEntry], drift: SchemaDrift) -> tuple[str, ...]:
+    """The files that `migrate repair` has recorded since the schema was: they may make what drifted."""
+    return tuple(
+        entry.migration.file
+        for entry in entries
+        if entry.origin == REPAIR and _is_since(entry.at, drift.recorded_at)
+    )
+
+
+def _is_since(at: str, since: str) -> bool:
+    try:
+        return datetime.fromisoformat(at) >= datetime.fromisoformat(since)
+    except ValueError:
+        # PostgreSQL has times that Python hasn't, such as infinity.
+        return False
+
+
+def _rehearsal_notes(context: HistoryContext, drift: SchemaDrift) -> Iterator[Note]:
     """What accepting means for later plans, and what else to do."""
-    policy = manifest.policy or PolicySpec()
+    policy = context.manifest.policy or PolicySpec()
     refused = " and policy.rehearsed refuses them" if policy.rehearsed == "required" else ""
+    keep = how_to_keep(recorded_since(context.ledger.entries, drift))
     message = (
-        f"until applied migrations make the same changes, later plans can't be rehearsed{refused}: "
-        f"{HOW_TO_KEEP}; objects that an app creates itself can be listed under policy.unmanaged instead"
+        f"until recorded migrations make the same changes, later plans can't be rehearsed{refused}: "
+        f"{keep}; objects that an app creates itself can be listed under policy.unmanaged instead"
     )
     yield Note("accepted_not_in_files", message, Severity.WARNING)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import Target
 from mosaic_deploy.diff.limits import refuse_over_quota
-from mosaic_deploy.diff.policies import recorded_policy, stricter_policy
+from mosaic_deploy.diff.policies import changed_rules, recorded_policy, stricter_policy
 from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.diff.schema_drift import of_managed_objects
 from mosaic_deploy.errors import NotFound
@@ -89,4 +89,9 @@ def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | 
 def with_recorded_policy(api: Api, project: str, manifest: Manifest) -> Manifest:
     """The manifest with what its own policy or that of the last deploy forbids: only an apply loosens a policy."""
     recorded = recorded_policy(read_policy_record(api, project), manifest_identity(manifest.file))
-    return replace(manifest, policy=stricter_policy(manifest.policy, recorded)) if recorded else manifest
+    if recorded is None:
+        return manifest
+    policy = stricter_policy(manifest.policy, recorded)
+    held = frozenset(f"policy.{name}" for name in changed_rules(manifest.policy, policy))
+    located = {path: place for path, place in manifest.locations.items() if path not in held}
+    return replace(manifest, policy=policy, held_rules=held, locations=located)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ LEASE_TOKEN = "rehearsal"  # noqa: S105 - it protects nothing
 _ALTERS_ROLES = frozenset({"AlterRoleStmt", "AlterRoleSetStmt"})
 _MOST_DIGESTS = 200
 """Prefixes of a long history that are looked for as a base."""
+TOLERATE_MISSING_ROWS = "for example with INSERT … SELECT … WHERE EXISTS (…)"
+"""How a file can run with and without the rows that it refers to."""
 MAX_SECONDS = 15 * 60.0
 """For building a base, which is done once."""
 
@@ -78,10 +81,19 @@ def _build(database: RehearsalDatabase, history: RecordedHistory, found: int | N
         for _ in Runner(database.api, database.project, SqlSession(LEASE_TOKEN, "base")).run(steps):
             continue
     except StepFailed as failure:
-        place = failure_facts(failure, by_version[failure.step.version])["location"]
-        raise NotRehearsed(f"{place}, as recorded, fails there: {failure.message}") from None
+        parsed_file = by_version[failure.step.version]
+        place = failure_facts(failure, parsed_file)["location"]
+        why = f"{place}, as recorded, fails on a database without live rows: {failure.message}"
+        raise NotRehearsed(why, remedy=_remedy(parsed_file.file.migration.file)) from None
     except OutcomeUnknown as unknown:
         raise NotRehearsed(f"the outcome of {unknown.step.file} there isn't known") from None
+
+
+def _remedy(file: str) -> str:
+    return (
+        f"make {file} run on a database without live rows ({TOLERATE_MISSING_ROWS}), "
+        f"then record it as it is now: `mosaic-deploy migrate repair --accept {shlex.quote(file)}`"
+    )
 
 
 def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedFile, ...]:

@@ -11,7 +11,7 @@ from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.applying.run import migration_session
 from mosaic_deploy.deploy.applying.sql_files import seed_step
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, refuse_role_changes
+from mosaic_deploy.deploy.rehearsal.base import LEASE_TOKEN, TOLERATE_MISSING_ROWS, refuse_role_changes
 from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
@@ -227,8 +227,8 @@ def _failed(
         hint = new_enum_value_hint(failure.step, file, single_transaction=single_transaction)
     if str(failure.sqlstate)[:2] in _ABOUT_ROWS:
         hint = (
-            "a rehearsal has only the rows that migrations insert; if the statement can succeed with the live rows, go on with "
-            f"--no-rehearse; otherwise correct {file}"
+            "a rehearsal has only the rows that migrations insert; if the statement succeeds with the live rows, make it "
+            f"tolerate missing ones, {TOLERATE_MISSING_ROWS}; otherwise correct {file}"
         )
     return RehearsalFailed(
         f"{failure.message} (in the rehearsal, which has no live rows; nothing live was changed)",
@@ -236,7 +236,8 @@ def _failed(
         hint=hint,
         next_actions=[
             NextAction(
-                "if it fails only without the live rows, go on without a rehearsal",
+                "if it fails only without the live rows, and you accept that later plans can't be rehearsed once it is "
+                "applied like this",
                 f"{retry_command} --no-rehearse",
                 needs_person=True,
             )

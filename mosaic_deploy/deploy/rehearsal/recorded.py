@@ -24,11 +24,15 @@ _NO_DATABASE = LiveDatabase((), "", "", "", "")
 
 
 class NotRehearsed(Exception):
-    """The plan can't be rehearsed, which says nothing about its files. The text says why; `differences` are from the live schema."""
+    """The plan can't be rehearsed, which says nothing about its files. The text says why; `differences` are from the live schema.
 
-    def __init__(self, why: str, differences: tuple[SchemaChange, ...] = ()) -> None:
+    `remedy` says what to do about it, if that is known.
+    """
+
+    def __init__(self, why: str, differences: tuple[SchemaChange, ...] = (), remedy: str = "") -> None:
         super().__init__(why)
         self.differences = differences
+        self.remedy = remedy
 
 
 @contextmanager

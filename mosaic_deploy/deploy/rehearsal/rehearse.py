@@ -29,6 +29,7 @@ from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
 from mosaic_deploy.deploy.rehearsal.writes import row_hazards
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.schema import unmanaged_objects
+from mosaic_deploy.diff.schema_drift import drift_in_files
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
@@ -70,7 +71,8 @@ def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -
     except RehearsalFailed:
         raise
     except NotRehearsed as error:
-        return with_rehearsal(planned, Rehearsal(not_rehearsed=str(error), differences=error.differences))
+        found = Rehearsal(not_rehearsed=str(error), differences=error.differences, remedy=error.remedy)
+        return with_rehearsal(planned, found)
     except MosaicError as error:
         return not_rehearsed(planned, error.message)
 
@@ -81,6 +83,8 @@ def with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal | None) -> Prepar
     What it saw and nobody has said needs the same approvals as what the rules found.
     """
     plan = replace(planned.plan, rehearsal=rehearsal)
+    if rehearsal and rehearsal.live_server and not rehearsal.not_rehearsed:
+        plan = replace(plan, notes=drift_in_files(plan.notes))
     if rehearsal and (more := tuple(row_hazards(planned, rehearsal))):
         plan = apply_policy(plan, tuple(worst_first((*plan.hazards, *more))), planned.desired.manifest)
     return replace(planned, plan=plan)

@@ -67,7 +67,7 @@ def test_a_baselined_file_that_needs_rows(rehearser, database):
     assert isinstance(write(site, plan_baseline(site.api, known(site), "11"), BASELINE)[-1], ApplyDone)
     site.write("sql/0012_note.sql", PENDING)
     why = rehearser.rehearsal().not_rehearsed
-    assert why == "0011_rows.sql:1:1, as recorded, fails there: division by zero"
+    assert why == "0011_rows.sql:1:1, as recorded, fails on a database without live rows: division by zero"
 
 
 HISTORY_TABLES = {

@@ -84,7 +84,7 @@ def test_a_recorded_file_that_fails_there(rehearser):
     site.apply()
     site.write("sql/3_next.sql", "ALTER TABLE orders ADD channel text;")
     why = rehearser.rehearsal().not_rehearsed
-    assert why.startswith("2_needs_rows.sql:1:13, as recorded, fails there:"), why
+    assert why.startswith("2_needs_rows.sql:1:13, as recorded, fails on a database without live rows:"), why
 
 
 def test_concurrently(rehearser):

@@ -17,6 +17,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.errors import Location, SourceUnreadable, SqlInvalid
 from mosaic_deploy.sql.parse import line_and_column
 
+_DRIFT_NOTE = "note: a change of the schema made here is schema drift: to keep it, put it into a migration"
 _MAX_ROWS = 10_000
 """At most this many rows of a --read-only query."""
 
@@ -88,6 +89,9 @@ def sql(
                 settings.refuse_changed()
             with locating_errors(text, text, name, is_file=is_file):
                 result = run_reviewed(screen, api, project.id, review, allow, settings.refuse_changed)
+            database = session.manifest.database
+            if lasting and database and database.migrations and review.writes and review.writes.alters:
+                screen.print_notice([_DRIFT_NOTE])
     if not lasting:
         screen.print_notice(["note: this has no lasting effect, because every call is a session of its own"])
     screen.sql_notices(result.notices or ())

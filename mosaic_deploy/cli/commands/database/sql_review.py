@@ -11,9 +11,8 @@ from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.terminal.consent import is_interactive, missing_approvals, require_approvals
 from mosaic_deploy.deploy.planning.hazards import find_hazards
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
-from mosaic_deploy.diff.policies import loosened
 from mosaic_deploy.diff.policy import apply_policy, refuse_denied
-from mosaic_deploy.errors import Location, PolicyDenied, SqlInvalid
+from mosaic_deploy.errors import Location, SqlInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
@@ -91,7 +90,7 @@ def review_sql(
 
     Raises PolicyDenied, and SqlInvalid for SQL that can't be reviewed.
     """
-    own, manifest = manifest, with_recorded_policy(api, project.id, manifest)
+    manifest = with_recorded_policy(api, project.id, manifest)
     try:
         statements = parse(text)
         _refuse_other_strings(statements)
@@ -108,12 +107,7 @@ def review_sql(
     unmeasured = () if measurable else _unmeasured_hazards(statements, text, name)
     hazards = (*_history_hazards(statements, text, name), *unmeasured, *found.hazards)
     plan = apply_policy(Plan(project, (), (), "", "", 0), hazards, manifest)
-    try:
-        refuse_denied(plan, "this SQL")
-    except PolicyDenied as error:
-        if loosened(manifest.policy or PolicySpec(), own.policy or PolicySpec()):
-            error.hint = "the policy of the last deploy still holds; `mosaic-deploy apply` replaces it, with your approval"
-        raise
+    refuse_denied(plan, "this SQL")
     return SqlReview(text, name, manifest.policy, plan, found.writes.get(name, {}).get(1), measurable)
 
 

@@ -52,7 +52,7 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
         yield from drift_lines(plan.drift)
     yield from plan_hazard_lines(plan)
     # The lines above say what that note says.
-    rehearsal = rehearsal_notes(plan.rehearsal) if plan.rehearsal else ()
+    rehearsal = rehearsal_notes(plan.rehearsal, plan.drift) if plan.rehearsal else ()
     shown = (note for note in plan.notes if note.code != SCHEMA_DRIFT)
     if notes := (*shown, *rehearsal, *_approval_notes(plan)):
         yield ""

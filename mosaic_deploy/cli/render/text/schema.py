@@ -9,7 +9,7 @@ from mosaic_deploy.cli.render.text.locks import lock_lines
 from mosaic_deploy.cli.render.text.row_checks import row_check_notes
 from mosaic_deploy.cli.render.text.table_writes import write_lines
 from mosaic_deploy.cli.visible_text import style
-from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
+from mosaic_deploy.diff.schema_drift import change_text
 from mosaic_deploy.model.catalog import (
     Rehearsal,
     RehearsedChange,
@@ -71,17 +71,13 @@ def rehearsed_reason(rehearsal: Rehearsal, address: str) -> str:
     return count_text(len(done.changes), "schema change") if done.changes else "no schema changes"
 
 
-def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
-    """How the plan was rehearsed, or why it wasn't."""
+def rehearsal_notes(rehearsal: Rehearsal, drift: SchemaDrift | None = None) -> Iterator[Note]:
+    """How the plan was rehearsed, or why it wasn't. Differences that are the `drift`, which is shown above, aren't repeated."""
     if rehearsal.not_rehearsed:
-        shown = [
-            f"{_SIGNS[each.action][0]} {each.summary}" for each in rehearsal.differences[:_MAX_DIFFERENCES]
-        ]
-        if more := len(rehearsal.differences) - len(shown):
-            shown.append(f"and {more} more")
-        severity = Severity.WARNING if shown else Severity.INFO
-        details = f": {'; '.join(shown)}. Undo them in the database; or {HOW_TO_KEEP}" if shown else ""
-        yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", severity)
+        severity = Severity.WARNING if rehearsal.remedy else Severity.INFO
+        remedy = f". {rehearsal.remedy[0].upper()}{rehearsal.remedy[1:]}" if rehearsal.remedy else ""
+        message = f"not rehearsed: {rehearsal.not_rehearsed}{_differences_text(rehearsal, drift)}{remedy}"
+        yield Note("not_rehearsed", message, severity)
         return
     seconds = sum(each.seconds for each in rehearsal.done)
     files = count_text(sum(len(each.addresses) for each in rehearsal.done), "file")
@@ -97,6 +93,17 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         yield Note("checks_not_made", f"{checks}, as it has no live rows")
     yield from (Note("rehearsal_differs", remark) for remark in rehearsal.remarks)
     yield from row_check_notes(rehearsal.row_checks)
+
+
+def _differences_text(rehearsal: Rehearsal, drift: SchemaDrift | None) -> str:
+    """`: + column books.sneaky integer; and 3 more`, or that they are the drift; "" without differences."""
+    found = [change_text(each) for each in rehearsal.differences]
+    if not found:
+        return ""
+    if drift and set(found) == {change_text(each) for each in drift.changes}:
+        return " because of the drift above"
+    more = [f"and {len(found) - _MAX_DIFFERENCES} more"] if len(found) > _MAX_DIFFERENCES else []
+    return f": {'; '.join([*found[:_MAX_DIFFERENCES], *more])}"
 
 
 def drift_lines(drift: SchemaDrift, *, whole: bool = False) -> Iterator[str]:

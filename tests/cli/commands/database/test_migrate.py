@@ -244,7 +244,7 @@ def test_a_failed_index_in_status(run, folder):
     (folder / "sql/2_i.sql").write_text("create index concurrently i on t (nope(id));")
     assert run("apply", "--local", "--yes").returncode == 1
     shown = run("migrate", "status", "--local").stdout
-    assert "step 1 of 1 failed; the next apply starts it over" in shown
+    assert "step 1 of 1 failed; the next apply retries step 1" in shown
     assert "  sql/2_i.sql:1:35: function nope(integer) does not exist" in shown
     document = json.loads(run("migrate", "status", "--local", "-o", "json").stdout)["migrations"][1]
     assert (document["state"], document["step_begun"]) == ("failed", 1)

@@ -20,7 +20,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
+from mosaic_deploy.diff.schema_drift import how_to_keep
 from mosaic_deploy.live.catalog.query import NOT_COMPARED
 from mosaic_deploy.model.catalog import SchemaDrift, SchemaState
 
@@ -76,7 +76,7 @@ def drift(
 
         project = folder_option.find_project(session)
         found = read_drift(session.api, project.id, session.manifest)
-        screen.result(_document(project, found), _lines(session, found))
+        screen.result(_document(project, found), _lines(session, project, found))
     return _exit_code(found) if exit_code else 0
 
 
@@ -121,11 +121,16 @@ def _document(project: Project, found: SchemaDrift) -> dict[str, Any]:
     }
 
 
-def _lines(session: Session, found: SchemaDrift) -> Iterator[str]:
+def _lines(session: Session, project: Project, found: SchemaDrift) -> Iterator[str]:
+    from mosaic_deploy.deploy.history.drift import recorded_since
+    from mosaic_deploy.live.ledger.history import read_history
+
     if found.changes:
+        recorded = recorded_since(read_history(session.api, project.id).entries, found)
+        keep = session.scope.add_scope_to_text(how_to_keep(recorded))
         yield from drift_lines(found, whole=True)
         yield f"  next: undo it in the database; or record the schema as it is:  {session.scope.command('migrate', 'drift', '--accept')}"
-        yield f"  to keep the changes and rehearse later plans: {HOW_TO_KEEP}"
+        yield f"  to keep the changes and rehearse later plans: {keep}"
     else:
         text = session.scope.add_scope_to_text(found.message) or "the schema is as the last deploy left it"
         yield f"{text[0].upper()}{text[1:]}."

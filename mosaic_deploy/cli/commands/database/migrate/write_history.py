@@ -158,7 +158,8 @@ def _plan_when_lease_free(
     from mosaic_deploy.live.ledger.lease import WaitPolicy
 
     wait_policy = WaitPolicy(lease.lock_timeout, lease.force_unlock, local_processes())
-    return plan_when_lease_free(screen, session.api, make_plan, wait_policy, holder())
+    planned = plan_when_lease_free(screen, session.api, make_plan, wait_policy, holder())
+    return session.complete_texts(planned)
 
 
 _VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)
