@@ -112,6 +112,21 @@ def test_a_person_in_a_terminal_is_asked_with_the_numbers(run, environment, pend
     assert approved == [{"value": "destructive", "effect": effect, "by": "answer"}]
 
 
+def test_a_person_who_approved_what_yes_does_not_cover_is_asked_again(
+    run, environment, pending: Path
+) -> None:
+    with (pending / "sql/2_more.sql").open("a") as text:
+        text.write("\ndrop table doomed;")
+    assert (
+        run("sql", "--local", "create table doomed (id int); insert into doomed values (1)").returncode == 0
+    )
+    answers = {"Apply anyway?": "y\n", QUESTION: "y\n"}
+    code, shown = in_terminal(environment, pending, "apply", "--local", "--yes", answers=answers)
+    assert code == 0, shown
+    assert kept(run) == 0
+    assert run("history", "--local").stdout.count("destructive by answer") == 1
+
+
 def test_nobody_is_asked_with_yes_or_under_a_denying_policy(environment, pending: Path) -> None:
     code, shown = in_terminal(environment, pending, "apply", "--local", "--yes", answers={})
     assert code == 1, shown

@@ -66,6 +66,47 @@ def test_an_accepted_change_is_rehearsed_again_once_a_migration_makes_it(rehears
     assert site.plan().plan.drift.changes == ()
 
 
+def test_a_file_that_needed_live_rows_is_made_to_run_without_them(rehearser):
+    site = rehearser.site
+    site.deploy_sql(f"{SHOP} CREATE TABLE gifts (order_id int REFERENCES orders);")
+    site.sql("INSERT INTO orders VALUES (1)")
+    site.write("sql/2_gift.sql", "INSERT INTO gifts VALUES (1);")
+    failed = rehearser.fails()
+    assert "INSERT … SELECT … WHERE EXISTS (…)" in str(failed.hint)
+    [without] = failed.next_actions
+    assert "later plans can't be rehearsed" in without.description
+    assert isinstance(site.run()[-1], ApplyDone)
+    site.manifest(database={"migrations": "sql"}, policy={"rehearsed": "required"})
+    site.write("sql/3_next.sql", "ALTER TABLE orders ADD channel text;")
+    denied = site.run(rehearser.plan())[-1]
+    assert isinstance(denied, ApplyFailed)
+    assert denied.error.code == "rehearsal_required"
+    assert "make 2_gift.sql run on a database without live rows" in str(denied.error.hint)
+    assert "`mosaic-deploy migrate repair --accept 2_gift.sql`" in str(denied.error.hint)
+    tolerant = "INSERT INTO gifts SELECT 1 WHERE EXISTS (SELECT FROM orders WHERE id = 1);"
+    site.write("sql/2_gift.sql", tolerant)
+    repair(site, accept=["2_gift.sql"])
+    assert rehearser.changes() == [["add column orders.channel text"]]
+    assert isinstance(site.run(rehearser.plan())[-1], ApplyDone)
+
+
+def test_drift_that_a_recorded_file_makes_is_only_to_be_accepted(rehearser):
+    site = rehearser.site
+    site.deploy_sql(SHOP)
+    site.sql(BY_HAND)
+    site.write("sql/2_kept.sql", f"{BY_HAND};")
+    repair(site, applied=[("2", 1)])
+    site.write("sql/3_next.sql", "ALTER TABLE orders ADD channel text;")
+    texts = [note.message for note in rehearser.plan().plan.notes if note.code == "schema_drift_next"]
+    assert texts == [
+        "the recorded files already make what drifted; accept it: `mosaic-deploy migrate drift --accept`"
+    ]
+    [note] = [
+        note for note in plan_accept(site.api, known(site)).plan.notes if note.code == "accepted_not_in_files"
+    ]
+    assert "2_kept.sql was recorded since then without running" in note.message
+
+
 APP_MADE = """CREATE TABLE cache_a (id serial PRIMARY KEY, at timestamptz DEFAULT now(), order_id int REFERENCES orders);
 CREATE INDEX ON cache_a (at); COMMENT ON TABLE cache_a IS 'x'; GRANT SELECT ON cache_a TO public;
 CREATE SCHEMA jobs; CREATE TYPE jobs.state AS ENUM ('new'); CREATE TABLE jobs.runs (id int, state jobs.state);

@@ -32,6 +32,13 @@ def columns(text: str) -> list[list[str]]:
     return [line.split()[:3] for line in table.splitlines() if ".sql" in line]
 
 
+def test_new_creates_the_folder(run, folder):
+    (folder / "mosaic.yaml").write_text(
+        "version: 1\nproject: {name: n}\ndatabase: {migrations: db/sql, seeds: [seeds]}\nstatic: {dir: www}\n"
+    )
+    assert run("migrate", "new", "first").stdout == "db/sql/0001_first.sql\n"
+
+
 def test_new_continues_the_numbering_style(run, folder):
     assert run("migrate", "new", "Add price & stock").stdout == "sql/2_add_price_stock.sql\n"
     text = (folder / "sql/2_add_price_stock.sql").read_text()

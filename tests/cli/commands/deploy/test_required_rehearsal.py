@@ -81,6 +81,10 @@ def test_a_saved_plan_is_compared_with_its_rehearsal(run, strict):
 
 def test_requiring_none_any_more_needs_approval(run, strict):
     manifest(strict, "optional")
+    back = refused(run, "migrate", "rollback", "--local", "--yes", "--allow", "destructive", env=ON)
+    assert "the policy of the last deploy requires a rehearsal" in back
+    assert "mosaic.yaml:" not in back
+    assert "next: to record the manifest's policy (your decision):  mosaic-deploy apply --local" in back
     shown = run("apply", "--local", "--yes", "--no-rehearse", env=ON)
     assert "policy_unconfirmed" in shown.stderr
     assert "rehearsed: required → optional" in shown.stderr
