@@ -105,12 +105,15 @@ class TouchWatch:
         words, everywhere = _words_of(step), {EVERYWHERE} if self.search_path is not None else set[Touched]()
         named = set(names.named(words))
         begun = named | (({*modes, *changed} - {EVERYWHERE} | everywhere) & self._groups.keys())
-        found = names.reached(begun, written | {*names.named(_words_of_blocks(step))}, modes.keys())
+        in_blocks = _words_of_blocks(step)
+        found = names.reached(begun, written | {*names.named(in_blocks)}, modes.keys())
         in_bodies = names.words_of_bodies(found)
-        composed = names.of_kinds(ROUTINE, TYPE) if _composes(step, in_bodies) else set[Touched]()
+        composed = names.of_kinds(ROUTINE, TYPE) if _COMPOSES in in_blocks | in_bodies else set[Touched]()
         touches = {one: modes.get(one, _NO_LOCK) for one in sorted(found | composed | everywhere)}
         unseen = {one for one in named if one.kind != RELATION or not modes}
         strong = {one for one, mode in touches.items() if mode == _CHANGES}
+        # With live rows, a block may change what it doesn't change here.
+        unseen |= everywhere if in_blocks or composed else set()
         changes = frozenset(strong | {*changed} | unseen | composed)
         return StepTouches(
             address, step.number, touches, changes & touches.keys(), frozenset(words | in_bodies)
@@ -234,11 +237,6 @@ def _words_of(step: Step) -> set[str]:
     """Also those of the settings that its session begins with, such as the search_path."""
     texts = (*(one.text for one in step.sql.statements), *step.sql.session.statements)
     return {word for text in texts for word in _words(text[:_MAX_TEXT])}
-
-
-def _composes(step: Step, in_bodies: Collection[str]) -> bool:
-    """Whether it may run SQL that it composes: in a block, or in a routine with these words."""
-    return _COMPOSES in in_bodies or _COMPOSES in _words_of_blocks(step)
 
 
 def _words_of_blocks(step: Step) -> set[str]:

@@ -99,7 +99,7 @@ def _query(kind: str) -> str:
     return f"""WITH named AS MATERIALIZED (SELECT r.kind, r.key, r.schema, r.name FROM pg_catalog.jsonb_to_recordset({{names}})
   AS r (kind pg_catalog.text, key pg_catalog.text, schema pg_catalog.text, name pg_catalog.text)),
 {ctes}{rows}
-part AS (SELECT '{kind} ' || ({key}) AS key, u.kind, u.name, u.parent, COALESCE(u.definition, '') AS definition
+part AS MATERIALIZED (SELECT '{kind} ' || ({key}) AS key, u.kind, u.name, u.parent, COALESCE(u.definition, '') AS definition
   FROM ({found}) AS u (kind, name, parent, place, definition)
   WHERE u.kind <> 'index' OR u.definition NOT LIKE '% INVALID'{more})
 SELECT part.* FROM part JOIN named r ON r.kind = '{kind}' AND part.key = r.kind || ' ' || r.key"""

@@ -132,7 +132,7 @@ def rehearsed_names(
     later: set[Touched] = set()
     found: dict[tuple[str, int], TouchedNames] = {}
     for step in reversed(steps):
-        again = later & (step.changes | {EVERYWHERE})
+        again = later & step.changes
         names = (
             _name(touched, rehearsal, lock, again=touched in again)
             for touched, lock in sorted(step.touches.items())
