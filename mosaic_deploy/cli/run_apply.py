@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overtaken, retry_when_overtaken
-from mosaic_deploy.cli.saved_plan import SavedPlan, without_stale_retry
+from mosaic_deploy.cli.saved_plan import SavedPlan, without_retry
 from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
@@ -17,6 +17,7 @@ from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import (
     CHANGED_MEANWHILE,
     SettingsFiles,
+    ask_about_effects,
     require_plan_confirmation,
 )
 from mosaic_deploy.diff.policy import refuse_denied
@@ -86,8 +87,9 @@ def plan_and_apply(
             settings.refuse_changed()
             shown = planned.plan
             planned, final = _make_plan(screen, session, deploy_options)
-            if planned.plan.consent_digest == shown.consent_digest:
-                planned = replace(planned, plan=replace(planned.plan, rehearsal=shown.rehearsal))
+            as_shown = _with_rehearsal(planned, shown)
+            if as_shown.plan.consent_digest == shown.consent_digest:
+                planned = as_shown
                 break
             planned = _rehearse(session, deploy_options, planned)
             last_plan[:] = [planned.plan]
@@ -103,7 +105,7 @@ def plan_and_apply(
             events = (
                 raise_if_overtaken(events, last=last)
                 if deploy_options.saved_plan is None
-                else without_stale_retry(events)
+                else without_retry(events)
             )
             return screen.apply(planned.plan, observe(events))
 
@@ -180,6 +182,14 @@ def _rehearse(session: Session, deploy_options: DeployOptions, planned: Prepared
     )
 
 
+def _with_rehearsal(planned: PreparedPlan, shown: Plan) -> PreparedPlan:
+    """With the rehearsal of the plan that was shown, if that was the same."""
+    from mosaic_deploy.deploy.rehearsal import with_rehearsal
+
+    same = shown.rehearsal and planned.plan.fingerprint == shown.fingerprint
+    return with_rehearsal(planned, shown.rehearsal) if same else planned
+
+
 def _apply_events(
     screen: Screen, session: Session, planned: PreparedPlan, deploy_options: DeployOptions, *, asked: bool
 ) -> Iterator[Event]:
@@ -201,5 +211,7 @@ def _apply_events(
         parallelism=deploy_options.plan_options.parallelism,
         on_running=screen.still_running,
         superseded=deploy_options.superseded,
+        # What was reviewed in a saved plan is never extended.
+        ask=ask_about_effects(screen, yes=deploy_options.yes or deploy_options.saved_plan is not None),
     )
     return session.complete_events(deploy.apply(session.api, planned, options))

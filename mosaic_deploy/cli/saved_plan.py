@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """The newest format of saved plans that this version reads."""
+_RUN_AGAIN = re.compile(r"\brun the same command again\b")
 _NEW_PLAN_HINT = "make a new plan, review it and apply that one"
 
 
@@ -140,9 +142,9 @@ class SavedPlan:
         if planned.plan.empty:
             return planned
         from mosaic_deploy.cli.render.schema_documents import parse_rehearsal
+        from mosaic_deploy.deploy.rehearsal import with_rehearsal
 
-        rehearsal = parse_rehearsal(self.document["rehearsal"], planned.plan.hazards)
-        return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
+        return with_rehearsal(planned, parse_rehearsal(self.document["rehearsal"], planned.plan.hazards))
 
     @property
     def compare_bytes(self) -> bool:
@@ -219,11 +221,19 @@ def _open_session(path: str, environment: str | None, saved: Mapping[str, Any], 
         raise
 
 
-def without_stale_retry(events: Iterator[Event]) -> Iterator[Event]:
-    """The events, with a stale plan marked as not retryable: the same command can't succeed."""
+def without_retry(events: Iterator[Event]) -> Iterator[Event]:
+    """The events, with hints that don't suggest the same command: it can't succeed once something has changed.
+
+    A stale plan is marked as not retryable.
+    """
     for event in events:
-        if isinstance(event, ApplyFailed) and isinstance(event.error, PlanStale):
-            event.error.hint, event.error.retryable = _NEW_PLAN_HINT, False
+        if isinstance(event, ApplyFailed):
+            error = event.error
+            error.hint = (
+                _RUN_AGAIN.sub("make the plan again and apply that", error.hint) if error.hint else None
+            )
+            if isinstance(error, PlanStale):
+                error.hint, error.retryable = _NEW_PLAN_HINT, False
         yield event
 
 

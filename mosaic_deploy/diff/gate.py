@@ -49,7 +49,7 @@ class Consent:
         needed = required_approvals(plan.changes, destructive_hazards(plan.hazards), plan.live_counts)
         approved = [(each, lenient and each.kind == DESTRUCTIVE) for each in needed]
         if self.confirmed == AGENT:
-            approved += [(each, lenient) for each in agent_approvals(plan.changes, plan.live_counts)]
+            approved += [(each, lenient) for each in _agent_approvals(plan)]
         in_advance = []
         if DESTRUCTIVE in self.allow and not any(each.kind == DESTRUCTIVE for each, _ in approved):
             effect = "whatever the SQL is measured to destroy"
@@ -70,6 +70,11 @@ class Consent:
         }
 
 
+def _agent_approvals(plan: Plan) -> tuple[Approval, ...]:
+    seen = plan.rehearsal.writes if plan.rehearsal else ()
+    return agent_approvals(plan.changes, plan.live_counts, seen)
+
+
 def _runs_sql(plan: Plan) -> bool:
     return any(isinstance(change, RunsSql) for change in plan.changes)
 
@@ -84,7 +89,7 @@ def needs_person(plan: Plan, policy: PolicySpec | None, actor: Actor) -> tuple[A
     destroying = destructive_hazards(plan.hazards) if rule == "confirm" else ()
     approvals = required_approvals(plan.changes, destroying, plan.live_counts)
     if actor.is_agent and rule != "allow":
-        approvals = (*approvals, *agent_approvals(plan.changes, plan.live_counts))
+        approvals = (*approvals, *_agent_approvals(plan))
     if actor.is_agent and (policy or PolicySpec()).agents == "proven" and (reason := plan.unproven):
         approvals = (Approval(PROOF, PROOF, f"{reason}, and policy.agents is proven"), *approvals)
     return tuple(approval for approval in approvals if approval.allow not in actor.allow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import reduce
@@ -28,6 +29,7 @@ def stricter_policy(one: PolicySpec | None, other: PolicySpec | None) -> PolicyS
         drift=max(one.drift, other.drift, key=_DRIFT_STRICTNESS.index),
         rehearsed=max(one.rehearsed, other.rehearsed, key=_REHEARSED_STRICTNESS.index),
         agents=max(one.agents, other.agents, key=_AGENTS_STRICTNESS.index),
+        unmanaged=tuple(name for name in one.unmanaged if _covers(other, name)),
     )
 
 
@@ -51,6 +53,18 @@ def _loosened(before: PolicySpec, after: PolicySpec) -> Iterator[str]:
         yield f"rehearsed: {before.rehearsed} → {after.rehearsed}"
     if _AGENTS_STRICTNESS.index(after.agents) < _AGENTS_STRICTNESS.index(before.agents):
         yield f"agents: {before.agents} → {after.agents}"
+    if more := [name for name in after.unmanaged if not _covers(before, name)]:
+        yield f"unmanaged: also {', '.join(more)}"
+
+
+def _covers(policy: PolicySpec, pattern: str) -> bool:
+    """Whether its `unmanaged` has the pattern, or one that surely includes all that it names."""
+    return any(_is_within(_with_schema(pattern), _with_schema(each)) for each in policy.unmanaged)
+
+
+def _is_within(pattern: str, wider: str) -> bool:
+    """`jobs.a_*` is within `jobs.*`: as a text, a pattern matches the wider one."""
+    return re.fullmatch(".*".join(map(re.escape, wider.split("*"))), pattern) is not None
 
 
 def _with_schema(table: str) -> str:
@@ -82,7 +96,10 @@ def record_with(record: object, manifest: str, policy: PolicySpec | None) -> dic
 
 def _as_record(policy: PolicySpec) -> dict[str, object]:
     """Without the fields of _LATER_FIELDS that are the default, as in records from before there were any."""
-    facts = {**asdict(policy), "protected_tables": list(policy.protected_tables)}
+    lists = {"protected_tables": list(policy.protected_tables), "unmanaged": list(policy.unmanaged)}
+    facts = {**asdict(policy), **lists}
+    if not policy.unmanaged:
+        del facts["unmanaged"]
     for name in _LATER_FIELDS:
         if facts[name] == getattr(DEFAULT_POLICY, name):
             del facts[name]
@@ -105,10 +122,15 @@ def _policies(record: object) -> Mapping[str, PolicySpec]:
 def _parse(value: object) -> PolicySpec | None:
     if not isinstance(value, Mapping) or value.get("destructive") not in _STRICTNESS:
         return None
-    tables, most = value.get("protected_tables"), value.get("max_deletes")
+    most = value.get("max_deletes")
     return PolicySpec(
         value["destructive"],
-        tuple(map(str, tables)) if isinstance(tables, list) else (),
+        _texts(value.get("protected_tables")),
         most if isinstance(most, int) else None,
         **{name: value[name] for name, values in _LATER_FIELDS.items() if value.get(name) in values},
+        unmanaged=_texts(value.get("unmanaged")),
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()

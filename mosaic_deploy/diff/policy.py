@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.diff.policies import loosened
-from mosaic_deploy.diff.schema_drift import drift_text
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP, drift_text
 from mosaic_deploy.errors import (
     CommitOlder,
     DestructiveUnconfirmed,
@@ -21,7 +22,7 @@ from mosaic_deploy.errors import (
     RehearsalRequired,
 )
 from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, POLICY, PROOF, PRUNE, Approval
-from mosaic_deploy.model.change import Delete, LoosenPolicy, RollBackMigration
+from mosaic_deploy.model.change import ApplyMigration, Delete, LoosenPolicy, RollBackMigration
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
@@ -64,6 +65,7 @@ def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
             f"the manifest's policy requires a rehearsal of {subject}: {reason}",
             location=plan.rehearsal_rule,
             hint=_rehearsal_hint(plan),
+            next_actions=_rehearsal_actions(plan),
         )
     if plan.denied:
         raise PolicyDenied(
@@ -73,13 +75,25 @@ def refuse_denied(plan: Plan, subject: str = "this plan") -> None:
         )
 
 
+def _rehearsal_actions(plan: Plan) -> list[NextAction]:
+    names = [
+        change.file.removesuffix(".sql") for change in plan.changes if isinstance(change, RollBackMigration)
+    ]
+    if not names:
+        return []
+    words = re.sub(r"[^a-z0-9]+", "_", names[0].lower()).strip("_")
+    return [NextAction("write it", f"mosaic-deploy migrate new undo_{words}")]
+
+
 def _rehearsal_hint(plan: Plan) -> str:
     if any(isinstance(change, RollBackMigration) for change in plan.changes):
         return "write a migration that undoes it, and apply that"
+    if not any(isinstance(change, ApplyMigration) for change in plan.changes):
+        return "change the schema in a migration, and only rows in the seed"
     if plan.rehearsal and plan.rehearsal.differences:
         return (
-            "the plan lists the differences: undo them in the database or bring the files in line; "
-            "otherwise set policy.rehearsed to optional, which needs approval"
+            f"the plan lists the differences: undo them in the database; or {HOW_TO_KEEP}; or list objects that an app creates "
+            "itself under policy.unmanaged; otherwise set policy.rehearsed to optional, which needs approval"
         )
     return "remove what prevents the rehearsal, or set policy.rehearsed to optional, which needs approval"
 
@@ -179,7 +193,8 @@ def _drift_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
     if manifest.policy and manifest.policy.drift == "deny" and plan.drift and plan.drift.changes:
         message = f"the schema drifted since the last deploy: {drift_text(plan.drift, _MAX_DRIFT)}"
         remedy = (
-            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or set policy.drift to "
+            "undo that in the database, or record it with `mosaic-deploy migrate drift --accept`, or list what an app creates "
+            "itself under policy.unmanaged, or set policy.drift to "
             f"warn{_environment_text(manifest)}"
         )
         yield Problem(message, manifest.locate("policy.drift"), "policy.drift", remedy)

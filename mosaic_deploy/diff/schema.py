@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
+from mosaic_deploy.model.migration_history import HISTORY_TABLES
 
 _KIND_ORDER = (
     "schema",
@@ -114,3 +116,90 @@ def _sort_key(change: SchemaChange) -> tuple[int, str, int, str]:
     item = change.object
     rank = _RANKS.get(item.kind, len(_RANKS))
     return (_RANKS["table"] if item.parent else rank, item.parent or item.name, rank, item.name)
+
+
+_SCHEMA = "schema "
+_NAME = re.compile(
+    r'((?:"(?:[^"]|"")*"|[^\s"(.]+)(?:\.(?:"(?:[^"]|"")*"|[^\s"(.]+))?)(?:\(.*\)| \(.*\))?', re.DOTALL
+)
+"""An SQL name; a routine's with its arguments, or a grant's with its columns."""
+_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """What `patterns` name: `cache_*` is in `public`, `jobs.*` is a schema with all that is in it, and `*` any characters.
+
+    What belongs to such an object counts as well: columns, indexes, sequences of columns, grants, comments.
+    """
+
+    patterns: tuple[str, ...] = ()
+
+    def includes(self, item: SchemaObject, definition: str) -> bool:
+        return any(map(self.includes_name, _owners(item, definition)))
+
+    def includes_name(self, name: str) -> bool:
+        """Whether it includes the relation, routine or type of this SQL name, or the schema, as `schema jobs`."""
+        if name.startswith(_SCHEMA):
+            schema, *_ = _parts(name.removeprefix(_SCHEMA))
+            return any(
+                _matches(each.partition(".")[0], schema) for each in self.patterns if each.endswith(".*")
+            )
+        parts = _parts(name)
+        found = parts if len(parts) == 2 else ["public", *parts]
+        return any(_matches(_with_schema(each), ".".join(found)) for each in self.patterns)
+
+    @property
+    def expression(self) -> str:
+        """A regular expression, for PostgreSQL, of the unquoted names with their schemas; "" without patterns."""
+        found = "|".join(_expression(_with_schema(each)) for each in self.patterns)
+        return f"^({found})$" if found else ""
+
+    def without(self, catalog: Catalog) -> Catalog:
+        """The objects that it doesn't include."""
+        if not self.patterns:
+            return catalog
+        return {item: text for item, text in catalog.items() if not self.includes(item, text)}
+
+
+def unmanaged_objects(patterns: Iterable[str]) -> Unmanaged:
+    """What these patterns name, and the history tables of other migration tools."""
+    return Unmanaged((*patterns, *(table.replace('"', "") for table in sorted(HISTORY_TABLES))))
+
+
+def _owners(item: SchemaObject, definition: str) -> Iterator[str]:
+    """The SQL names of what the object is, or is a part of; nothing for one outside of schemas, such as an extension."""
+    if item.kind == "schema":
+        yield f"{_SCHEMA}{item.name}"
+    elif item.kind == "comment" and not item.parent:
+        kind = next((each for each in _PARENTS if item.name.startswith(f"{each} ")), "")
+        if kind or item.name.startswith(_SCHEMA):
+            yield from _names(item.name.removeprefix(f"{kind} "))
+    elif item.parent:
+        yield from _names(item.parent)
+    elif item.kind in _PARENTS:
+        yield from _names(item.name)
+        yield from _names(_table(item, definition))
+
+
+def _names(text: str) -> Iterator[str]:
+    if text.startswith(_SCHEMA):
+        yield text
+    elif found := _NAME.fullmatch(text):
+        yield found[1]
+
+
+def _parts(name: str) -> list[str]:
+    return [quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(name)]
+
+
+def _with_schema(pattern: str) -> str:
+    return pattern if "." in pattern else f"public.{pattern}"
+
+
+def _matches(pattern: str, name: str) -> bool:
+    return re.fullmatch(_expression(pattern), name, re.DOTALL) is not None
+
+
+def _expression(pattern: str) -> str:
+    return ".*".join(map(re.escape, pattern.split("*")))

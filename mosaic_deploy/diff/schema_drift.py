@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from mosaic_deploy.diff.schema import schema_changes
-from mosaic_deploy.model.catalog import SchemaComparison, SchemaDrift, SchemaState
+from mosaic_deploy.diff.schema import Unmanaged, schema_changes
+from mosaic_deploy.model.catalog import SchemaChange, SchemaComparison, SchemaDrift, SchemaState
 from mosaic_deploy.model.plan import Note, Severity
 
 SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
 """The codes of the notes that the schema drifted, and that this couldn't be found out."""
+HOW_TO_KEEP = (
+    "write a migration that makes them, and record it as applied without running it "
+    "(`mosaic-deploy migrate repair --applied VERSION:STEP`, its last step)"
+)
+"""What to do with changes made by hand that are meant, so that the files make the live schema again."""
 _MAX_IN_NOTE = 10
+
+
+def of_managed_objects(found: SchemaComparison, unmanaged: Unmanaged) -> SchemaComparison:
+    """The comparison without the objects that the project doesn't manage."""
+    if found.state is not SchemaState.DRIFTED:
+        return found
+    before, after = unmanaged.without(found.before), unmanaged.without(found.after)
+    same = not (before or after or found.truncated)
+    return replace(found, state=SchemaState.UNCHANGED if same else found.state, before=before, after=after)
 
 
 def schema_drift(found: SchemaComparison | None, *, deploying: bool = False) -> SchemaDrift | None:
@@ -45,7 +60,7 @@ def _message(found: SchemaComparison, *, deploying: bool) -> str:
                 f"schema drift wasn't checked: PostgreSQL {recorded} recorded the schema, and this is {now}; "
                 "the next apply records it again"
             )
-        case SchemaState.UNREADABLE:
+        case SchemaState.UNREADABLE | SchemaState.DAMAGED:
             return f"schema drift wasn't checked: {found.reason}"
         case _:
             return ""
@@ -58,7 +73,8 @@ def drift_notes(drift: SchemaDrift | None) -> Iterator[Note]:
     if drift.state is SchemaState.DRIFTED:
         yield Note(SCHEMA_DRIFT, f"schema drift: {drift_text(drift, _MAX_IN_NOTE)}", Severity.WARNING)
     else:
-        severity = Severity.WARNING if drift.state is SchemaState.UNREADABLE else Severity.INFO
+        serious = drift.state in (SchemaState.UNREADABLE, SchemaState.DAMAGED)
+        severity = Severity.WARNING if serious else Severity.INFO
         yield Note(DRIFT_UNCHECKED, drift.message, severity)
 
 
@@ -67,7 +83,12 @@ _SIGNS = {"add": "+", "change": "~", "drop": "-"}
 
 def drift_text(drift: SchemaDrift, most: int) -> str:
     """`- table votes; + column books.sneaky integer; and 3 more`."""
-    shown = [f"{_SIGNS[each.action]} {each.summary}" for each in drift.changes[:most]]
+    shown = [change_text(each) for each in drift.changes[:most]]
     if more := len(drift.changes) - len(shown):
         shown.append(f"and {more} more")
     return "; ".join(shown)
+
+
+def change_text(change: SchemaChange) -> str:
+    """`+ column books.sneaky integer`."""
+    return f"{_SIGNS[change.action]} {change.summary}"

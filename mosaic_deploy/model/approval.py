@@ -22,6 +22,7 @@ from mosaic_deploy.model.change import (
     RunsSql,
     SetAuth,
 )
+from mosaic_deploy.model.effects import TableWrite
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.quantities import count_text
 
@@ -60,13 +61,16 @@ def required_approvals(
     )
 
 
-def agent_approvals(changes: Sequence[Change], live_counts: Mapping[str, int]) -> tuple[Approval, ...]:
+def agent_approvals(
+    changes: Sequence[Change], live_counts: Mapping[str, int], writes: Sequence[TableWrite] = ()
+) -> tuple[Approval, ...]:
     """What an agent needs approved besides: updating rows that are there, and deleting or replacing any live file, also one
     that this project deployed.
 
-    The values of `allow` are those of `mosaic-deploy mcp`, without a number: DESTRUCTIVE, PRUNE and OVERWRITE.
+    The values of `allow` are those of `mosaic-deploy mcp`, without a number: DESTRUCTIVE, PRUNE and OVERWRITE. `writes` are what a
+    rehearsal saw.
     """
-    return (*_updating(changes), *_replacing(changes), *_deleting(changes, live_counts))
+    return (*_updating(changes, writes), *_replacing(changes), *_deleting(changes, live_counts))
 
 
 def overwrite_count(changes: Sequence[Change]) -> int:
@@ -133,13 +137,19 @@ def _prune_reasons(
         yield f"{unmanaged} not deployed by this manifest, or changed since"
 
 
-def _updating(changes: Sequence[Change]) -> Iterator[Approval]:
+def _updating(changes: Sequence[Change], writes: Sequence[TableWrite]) -> Iterator[Approval]:
+    files = {
+        change.address: change.path if isinstance(change, RunSeed) else change.file
+        for change in changes
+        if isinstance(change, RunsSql)
+    }
     found = {
-        table: change.path if isinstance(change, RunSeed) else change.file
+        table: files[change.address]
         for change in changes
         if isinstance(change, RunsSql)
         for table in change.updates
     }
+    found.update((write.table, files[write.address]) for write in writes if write.address in files)
     if found:
         problems = tuple(Problem(f"updates rows of {table}", Location(file)) for table, file in found.items())
         yield Approval(DESTRUCTIVE, DESTRUCTIVE, f"updates rows of {', '.join(found)}", problems)

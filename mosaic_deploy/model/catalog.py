@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.effects import StepTouches, TableWrite, Touched
 from mosaic_deploy.model.hazard import Hazard, RowCheck
 from mosaic_deploy.model.quantities import amount_text, size_text
 
@@ -117,6 +117,8 @@ class SchemaState(StrEnum):
     """A deploy began to change the schema, and didn't record the result."""
     SERVER_CHANGED = "server_changed"
     """Another major version of PostgreSQL, which may write the same definitions otherwise."""
+    DAMAGED = "damaged"
+    """The record isn't one that a deploy has written, so it counts as none."""
     UNREADABLE = "unreadable"
     """The database rejected the comparison."""
 
@@ -143,7 +145,7 @@ class SchemaComparison:
     servers: tuple[int, int] = (0, 0)
     """The major version of PostgreSQL that recorded, and the one that runs now."""
     reason: str = ""
-    """Why it is UNREADABLE."""
+    """Why it is UNREADABLE or DAMAGED."""
     truncated: bool = False
     """Whether there are more differences than these."""
 
@@ -239,6 +241,9 @@ class RehearsedChange:
     """On live tables, in the order of the statements."""
     unseen: tuple[str, ...] = ()
     """`2_x.sql:3`: statements that run outside a transaction, and whose locks aren't known."""
+    writes: tuple[TableWrite, ...] = ()
+    unfired: tuple[str, ...] = ()
+    """`orders (count_orders)`: row triggers that didn't fire for lack of rows, and may write to other tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +286,11 @@ class Rehearsal:
     def addresses(self) -> frozenset[str]:
         """Of the changes that were rehearsed."""
         return frozenset(address for each in self.done for address in each.addresses)
+
+    @property
+    def writes(self) -> tuple[TableWrite, ...]:
+        """Of all changes."""
+        return tuple(write for each in self.done for write in each.writes)
 
     def of(self, address: str) -> RehearsedChange | None:
         """The result that ends with this change of the plan; None for one that is reported with a later one."""

@@ -48,7 +48,7 @@ class ApplyMigration:
     """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does.
 
     `destroys` are the live objects that it drops for good: `table old`, `column books.fax`. `updates` are the live tables of
-    which it updates rows: `public.orders (≈2 k rows)`.
+    which it updates rows: `public.orders (table has ≈2 k rows)`.
     """
 
     version: str
@@ -140,7 +140,10 @@ class RollBackMigration:
 
 @dataclass(frozen=True, slots=True)
 class RunSeed:
-    """Runs a seed file as one transaction. Each content, identified by `sha256`, runs once."""
+    """Runs a seed file as one transaction. Each content, identified by `sha256`, runs once.
+
+    `alters`: its statements may create, change or drop objects of the database, and not only rows.
+    """
 
     path: str
     sha256: str
@@ -149,6 +152,7 @@ class RunSeed:
     reason: str
     destroys: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
+    alters: bool = False
     kind: ClassVar[str] = "seed"
 
     @property

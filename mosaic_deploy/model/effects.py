@@ -37,6 +37,8 @@ class TableEffect:
     columns_dropped: tuple[str, ...] = ()
     types_changed: tuple[str, ...] = ()
     unprotected: bool = False
+    rows_kept: bool = False
+    """It has been `emptied` by a rewrite that keeps its rows, with other values perhaps."""
 
     @property
     def kinds(self) -> frozenset[EffectKind]:
@@ -60,7 +62,7 @@ class TableEffect:
         if self.dropped:
             yield "drops the table"
         if self.emptied:
-            yield "empties it or replaces all its rows"
+            yield "rewrites the table" if self.rows_kept else "empties it or replaces all its rows"
         if self.deleted:
             yield f"deletes {count_text(self.deleted, 'row')}"
         if self.updated:
@@ -125,7 +127,27 @@ def _parse_table(found: Mapping[str, object]) -> TableEffect:
         names("columns_dropped"),
         names("types_changed"),
         bool(found.get("unprotected")),
+        bool(found.get("rows_kept")),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TableWrite:
+    """Rows of a live `table` (`public.orders`) that step `step` (from 1) of the plan's change `address` wrote in the rehearsal
+    although no statement of the file says so: a trigger, view, rule, function or foreign key did.
+
+    `updates` and `deletes` were counted there. If both are false, the table was only locked for writing, because there were no rows:
+    then the step may update rows, and nothing says whether it deletes any. `shown` is the table's SQL name; `line` the statement's,
+    None if that isn't known.
+    """
+
+    table: str
+    shown: str
+    address: str
+    step: int
+    line: int | None = None
+    updates: bool = False
+    deletes: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

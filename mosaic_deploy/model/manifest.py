@@ -157,7 +157,8 @@ class PolicySpec:
     """Limits on what an apply may do. `destructive` is `allow`, `confirm` or `deny`; `max_deletes` None is no limit; `drift` is
     `warn` or `deny`; `rehearsed` is `optional` or `required`; `agents` is `any` or `proven`.
 
-    `protected_tables` are names as in the catalog: `orders` (in `public`) or `app.orders`.
+    `protected_tables` are names as in the catalog: `orders` (in `public`) or `app.orders`. `unmanaged` are patterns of such
+    names; see `diff.schema.Unmanaged`.
     """
 
     destructive: str = "confirm"
@@ -166,6 +167,7 @@ class PolicySpec:
     drift: str = "warn"
     rehearsed: str = "optional"
     agents: str = "any"
+    unmanaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,11 @@ class Manifest:
     def locate(self, path: str) -> Location:
         """The location of the field `path`, or the whole file if the field isn't set."""
         return self.locations.get(path) or Location(self.file.name)
+
+    @property
+    def unmanaged(self) -> tuple[str, ...]:
+        """The patterns of `policy.unmanaged`."""
+        return self.policy.unmanaged if self.policy else ()
 
     @property
     def root(self) -> Path:

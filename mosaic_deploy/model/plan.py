@@ -20,6 +20,7 @@ from mosaic_deploy.model.change import (
     Delete,
     LoosenPolicy,
     RollBackMigration,
+    RunSeed,
     RunsSql,
 )
 from mosaic_deploy.model.hazard import Hazard, worst_first
@@ -92,8 +93,25 @@ class Plan:
 
     @property
     def unrehearsed(self) -> str:
+        """Why not all that changes the schema was rehearsed: migrations, and seeds that may; empty if it was, or nothing does."""
+        if reason := self._unrehearsed_migrations:
+            return reason
+        found = self.rehearsal or Rehearsal()
+        if found.not_rehearsed and any(isinstance(each, RunSeed) and each.alters for each in self.changes):
+            return found.not_rehearsed
+        return next(
+            (
+                f"{each.path} may change the schema, and seeds that follow others can't be rehearsed"
+                for each in self.changes
+                if isinstance(each, RunSeed) and each.alters and each.address not in found.addresses
+            ),
+            "",
+        )
+
+    @property
+    def _unrehearsed_migrations(self) -> str:
         """Why the plan's migrations weren't rehearsed; empty if they were, or there are none."""
-        if any(isinstance(change, RollBackMigration) for change in self.changes):
+        if self._rolls_back:
             return "down migrations can't be rehearsed"
         pending = {change.address for change in self.changes if isinstance(change, ApplyMigration)}
         if not pending:
@@ -105,9 +123,14 @@ class Plan:
         )
 
     @property
+    def _rolls_back(self) -> bool:
+        return any(isinstance(change, RollBackMigration) for change in self.changes)
+
+    @property
     def denials(self) -> tuple[Problem, ...]:
         """Why the policy blocks the plan, also if it requires a rehearsal that wasn't possible."""
-        if self.rehearsal_rule and self.rehearsal and (reason := self.unrehearsed):
+        is_final = self.rehearsal is not None or not any(isinstance(c, ApplyMigration) for c in self.changes)
+        if self.rehearsal_rule and is_final and (reason := self.unrehearsed):
             return (
                 *self.denied,
                 Problem(f"not rehearsed: {reason}", self.rehearsal_rule, "policy.rehearsed"),
@@ -122,7 +145,7 @@ class Plan:
         failing = next((check for check in found.row_checks if not check.passes), None)
         if sql <= found.addresses and failing is None:
             return ""
-        if reason := self.unrehearsed:
+        if reason := self._unrehearsed_migrations:
             return f"runs migrations that weren't rehearsed ({reason})"
         if failing is None:
             return "runs seeds that weren't rehearsed"

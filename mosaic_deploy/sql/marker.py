@@ -6,6 +6,9 @@ MARKER = "mosaic-deploy:"
 SPLIT_MARKER = "'mosaic-', 'deploy:'"
 """MARKER in two parts, so a platform that echoes the query in its error doesn't seem to raise it."""
 
+RESEND = "resend"
+"""The code of a marked error: another transaction may have committed meanwhile, which this one can't see. Nothing was run."""
+
 
 def raise_with_facts_sql(facts: str) -> str:
     """PL/pgSQL that raises the JSON text of the SQL expression `facts`."""

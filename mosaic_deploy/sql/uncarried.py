@@ -24,6 +24,7 @@ from mosaic_deploy.sql.session.assignments import (
     Assignment,
     assignments,
     node_assignments,
+    setting_for_new_connections,
 )
 from mosaic_deploy.sql.session.leftovers import ADVISORY, session_objects, used_object
 from mosaic_deploy.sql.session.state import SEARCH_PATH
@@ -43,6 +44,8 @@ _TRANSACTION_DEFAULTS = {
 _UNKNOWN = "{name} is set to a value that isn't known before it runs, and a later step needs it; write SET {name} = …"
 _DEFAULTS = "{name} can't be set for later steps; write the mode at BEGIN"
 _LOCAL = "SET LOCAL {name} ends with this step, and a later step would run without it; write SET, or BEGIN … COMMIT"
+_SEED = "random numbers after {name} don't go on in a later step, which has its own session; set it in the step that uses them"
+_FOR_NEW = "{name} is set for new connections, and a later step may run in one; put this at the end of the file, or in one of its own"
 _TEMPORARY = (
     "uses temporary {name}, which an earlier step creates: each step has its own session, and this one could only reach "
     "another object of that name; create it in this step, or make it an ordinary table and drop it at the end"
@@ -150,6 +153,8 @@ class _Check:
     def __init__(self) -> None:
         self.unknown: dict[str, tuple[str, int]] = {}
         """Settings that can't be set again: the message, and the offset of the statement that sets them."""
+        self.for_new: dict[str, tuple[str, int]] = {}
+        """Settings of the role or the database, likewise."""
         self.temporary: set[str] = set()
         self.left: set[tuple[str, str]] = set()
         """(kind, name) of the prepared statements and cursors of earlier steps."""
@@ -158,7 +163,7 @@ class _Check:
         """The functions that the file creates."""
 
     def add(self, step: StepSql, *, last: bool) -> None:
-        for message, offset in self.unknown.values():
+        for message, offset in (*self.unknown.values(), *self.for_new.values()):
             raise TransactionControlError(message, offset)
         self._refuse_uses(step)
         for statement in step.statements:
@@ -209,6 +214,11 @@ class _Check:
             self.routines[list_name(statement.node["funcname"]).name] = statement
         for one in assignments(statement):
             self._assign(one, statement)
+        name = setting_for_new_connections(statement)
+        if name and not _WITHOUT_EFFECT.fullmatch(name):
+            self.for_new[name] = (_FOR_NEW.format(name=name), statement.offset)
+        if "setseed" in self._calls(statement):
+            self.unknown["setseed()"] = (_SEED.format(name="setseed()"), statement.offset)
         if statement.kind in ("VariableSetStmt", "InsertStmt"):
             return
         bodies = [
@@ -233,6 +243,9 @@ class _Check:
             self.unknown.clear()
         elif not one.local:
             self.unknown.pop(one.name, None)
+            self.for_new.pop(one.name, None)
+            if one.name == "seed":
+                self.unknown["seed"] = (_SEED.format(name="SET seed"), statement.offset)
             if one.computed and not one.sql and not _WITHOUT_EFFECT.fullmatch(one.name):
                 self.unknown[one.name] = (_UNKNOWN.format(name=one.name), statement.offset)
             default = _TRANSACTION_DEFAULTS.get(one.name)

@@ -1,4 +1,7 @@
-"""What a live trigger destroys isn't in the plan: every command stops at the guard, and offers the command that approves it."""
+"""What a live trigger destroys isn't in the plan: every command stops at the guard, and offers the command that approves it.
+
+A person in a terminal is asked right there.
+"""
 
 from __future__ import annotations
 
@@ -61,23 +64,67 @@ def test_ci_stops_and_its_offered_command_applies(run, pending: Path) -> None:
     assert run(*shlex.split(command)).returncode == 0
 
 
-def test_a_person_in_a_terminal_gets_the_numbers_and_the_command(environment, pending: Path) -> None:
-    terminal = Terminal(environment, pending, "apply", "--local")
+QUESTION = "Run it again, with exactly this allowed?"
+
+
+def in_terminal(
+    environment: dict[str, str], folder: Path, *arguments: str, answers: dict[str, str]
+) -> tuple[int, str]:
+    """The exit code and everything shown, without line breaks, after each question got its answer."""
+    terminal = Terminal(environment, folder, *arguments)
     try:
-        terminal.until("Apply these changes?")
-        terminal.type("y\n")
-        terminal.until("kept: deletes 3 rows")
-        terminal.until("mosaic-deploy apply --local --allow destructive")
-        assert terminal.end() == 1
+        for question, answer in answers.items():
+            terminal.until(question)
+            terminal.type(answer)
+        return terminal.end(), " ".join(terminal.shown.split())
     finally:
         terminal.close()
-    terminal = Terminal(environment, pending, "apply", "--local", "--allow", "destructive")
-    try:
-        terminal.until("Apply these changes?")
-        terminal.type("y\n")
-        assert terminal.end() == 0
-    finally:
-        terminal.close()
+
+
+def kept(run) -> int:
+    rows = json.loads(run("sql", "--local", "-o", "json", "SELECT count(*) FROM kept").stdout)["rows"]
+    return int(rows[0]["count"])
+
+
+def test_a_person_in_a_terminal_is_asked_with_the_numbers(run, environment, pending: Path) -> None:
+    apply = ("apply", "--local")
+    code, shown = in_terminal(
+        environment, pending, *apply, answers={"Apply these changes?": "y\n", QUESTION: "n\n"}
+    )
+    assert code == 1
+    assert "2_more.sql does more than the plan says, and was rolled back." in shown
+    assert "Measured in its transaction: kept: deletes 3 rows" in shown
+    assert "mosaic-deploy apply --local --allow destructive" in shown
+    assert kept(run) == 3
+    # The end of the input is a no as well.
+    code, shown = in_terminal(
+        environment, pending, *apply, answers={"Apply these changes?": "y\n", QUESTION: "\x04"}
+    )
+    assert (code, kept(run)) == (1, 3), shown
+    (pending / "sql/2_more.sql").write_text("insert into kept values (4), (5); insert into inbox values (1);")
+    answers = {"Apply these changes?": "y\n", QUESTION: "y\n"}
+    code, shown = in_terminal(environment, pending, *apply, answers=answers)
+    assert code == 0, shown
+    assert kept(run) == 0
+    history = json.loads(run("history", "--local", "-o", "json").stdout)["deploys"][0]
+    approved = history["approval"]["approved"]
+    effect = "2_more.sql: kept: deletes 5 rows, inserts 2 rows"
+    assert approved == [{"value": "destructive", "effect": effect, "by": "answer"}]
+
+
+def test_nobody_is_asked_with_yes_or_under_a_denying_policy(environment, pending: Path) -> None:
+    code, shown = in_terminal(environment, pending, "apply", "--local", "--yes", answers={})
+    assert code == 1, shown
+    assert MESSAGE in shown
+    assert QUESTION not in shown
+    with (pending / "mosaic.yaml").open("a") as manifest:
+        manifest.write("policy: {protected_tables: [kept]}\n")
+    code, shown = in_terminal(
+        environment, pending, "apply", "--local", answers={"Apply these changes?": "y\n"}
+    )
+    assert code == 1, shown
+    assert "policy.protected_tables forbids it for kept" in shown
+    assert QUESTION not in shown
 
 
 def test_a_seed_is_stopped_too(run, pending: Path) -> None:
@@ -90,3 +137,39 @@ def test_a_seed_is_stopped_too(run, pending: Path) -> None:
     assert "seed.sql does more than the plan says: kept: deletes 3 rows (rolled back)" in ended.stderr
     assert ended.stderr.rstrip().endswith("mosaic-deploy apply --local --yes --allow destructive")
     assert run("apply", "--local", "--yes", "--allow", "destructive").returncode == 0
+
+
+UNAPPROVED = "not approved: this destroys data (deletes rows of kept"
+
+
+def test_a_rehearsal_asks_before_the_apply(environment, pending: Path) -> None:
+    """The migration has inserted the rows, so the rehearsal has them, too. The plan is made again after the answer."""
+    terminal = Terminal(environment, pending, "apply", "--local", "--rehearse")
+    try:
+        terminal.until("This destroys data (deletes rows of kept")
+        terminal.type("y\n")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
+
+
+def test_a_saved_plan_has_what_its_rehearsal_saw(run, pending: Path) -> None:
+    assert run("plan", "--local", "--rehearse", "--out", "plan.json").returncode == 0
+    ended = run("apply", "plan.json")
+    assert ended.returncode == 1
+    assert UNAPPROVED in ended.stderr
+    assert ended.stderr.rstrip().endswith("mosaic-deploy apply plan.json --allow destructive")
+    assert run("apply", "plan.json", "--allow", "destructive").returncode == 0
+    (pending / "sql/3_count.sql").write_text(
+        "create table counts (n int); insert into counts values (1); insert into kept values (4);"
+    )
+    (pending / "sql/4_trigger.sql").write_text(
+        "create function counting() returns trigger language plpgsql as $$ begin update counts set n = n + 1; return new; end $$;"
+        "create trigger c before insert on kept for each row execute function counting();"
+    )
+    assert run("apply", "--local", "--yes").returncode == 0
+    (pending / "sql/5_row.sql").write_text("insert into kept values (5);")
+    shown = run("plan", "--local", "--rehearse", "--out", "plan.json")
+    assert "updates rows of counts (" in shown.stdout
+    ended = run("apply", "plan.json")
+    assert ended.returncode == 0, ended.stderr

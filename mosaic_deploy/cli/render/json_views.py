@@ -7,6 +7,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,9 @@ class DocumentView(ABC):
 
     def created(self, path: Path) -> None:
         self.write_document({"type": "created", "path": str(path)})
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def result(self, document: Mapping[str, Any], text: Iterable[str]) -> None:
         self.write_document(dict(document))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _SIGN = re.compile(r"^    ([+~-]) ", re.MULTILINE)
 _DIFF = {"+": "+", "-": "-", "~": "!"}
+_LINKED = re.compile(r"@|#|:(?=//)|\bwww(?=\.)|\b(?:GH|mailto|xmpp)(?=\\?[-:])", re.IGNORECASE)
+"""Where a mention, a reference or a bare address begins. An escape doesn't keep GitHub from making a link of it, but a comment
+inside it does."""
 _TRUNCATED = "… truncated; the job's log has the rest"
 
 
@@ -107,8 +110,9 @@ def _fenced(text: str, language: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """Plain text on one line: markup, mentions and links are escaped."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~@&-])", r"\\\1", " ".join(text.split()))
+    """Plain text on one line: no markup, and nothing that GitHub turns into a mention or a link."""
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|<>~@&-])", r"\\\1", " ".join(text.split()))
+    return _LINKED.sub(lambda found: f"{found[0]}<!-- -->", escaped)
 
 
 def _truncate(text: str, longest: int) -> str:

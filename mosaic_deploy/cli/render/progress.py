@@ -6,7 +6,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Protocol, Self, cast
 
@@ -55,6 +55,7 @@ class EventDisplay(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None: ...
     def show(self, event: Event | StillRunning) -> None: ...
+    def paused(self) -> AbstractContextManager[None]: ...
 
 
 def make_display(color: bool | None) -> EventDisplay:
@@ -82,6 +83,9 @@ class ProgressLines(AbstractContextManager["ProgressLines"]):
 
     def __exit__(self, *_: object) -> None:
         return None
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def show(self, event: Event | StillRunning) -> None:
         if isinstance(event, StillRunning):
@@ -146,6 +150,15 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def __exit__(self, *trace: object) -> None:
         self._progress.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draws nothing while a question is open."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def show(self, event: Event | StillRunning) -> None:
         if isinstance(event, StillRunning):

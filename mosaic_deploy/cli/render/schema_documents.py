@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from mosaic_deploy.model.catalog import (
@@ -14,7 +15,7 @@ from mosaic_deploy.model.catalog import (
     SchemaObject,
     TableLock,
 )
-from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.effects import StepTouches, TableWrite, Touched
 from mosaic_deploy.model.hazard import Hazard, RowCheck
 
 Document = dict[str, Any]
@@ -47,6 +48,8 @@ def rehearsal_document(rehearsal: Rehearsal | None) -> Document | None:
                 "seconds": round(each.seconds, 3),
                 "locks": [_lock_document(lock) for lock in each.locks],
                 "locks_not_seen": list(each.unseen),
+                "writes": [asdict(write) for write in each.writes],
+                "triggers_not_fired": list(each.unfired),
             }
             for each in rehearsal.done
         ],
@@ -115,6 +118,8 @@ def parse_rehearsal(document: Mapping[str, Any] | None, hazards: Sequence[Hazard
                 each["seconds"],
                 tuple(map(_parse_lock, each["locks"])),
                 tuple(each["locks_not_seen"]),
+                tuple(TableWrite(**write) for write in each["writes"]),
+                tuple(each["triggers_not_fired"]),
             )
             for each in document["done"]
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -36,6 +36,7 @@ class View(Protocol):
     def waiting(self, event: Waiting | Noted) -> None: ...
     def hash_progress(self, done: int, total: int) -> None: ...
     def still_running(self, event: StillRunning) -> None: ...
+    def paused(self) -> AbstractContextManager[None]: ...
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
     def validated(self, desired: Desired) -> None: ...
     def status(
@@ -66,14 +67,10 @@ class Screen:
         return self._view
 
     def _make_view(self) -> View:
-        if self.format == "json":
-            from mosaic_deploy.cli.render.json_views import JsonView
+        if self.format in ("json", "ndjson"):
+            from mosaic_deploy.cli.render.json_views import JsonView, NdjsonView
 
-            return JsonView()
-        if self.format == "ndjson":
-            from mosaic_deploy.cli.render.json_views import NdjsonView
-
-            return NdjsonView()
+            return JsonView() if self.format == "json" else NdjsonView()
         from mosaic_deploy.cli.render.text.view import TextView
 
         return TextView(self.color)
@@ -132,6 +129,10 @@ class Screen:
     def still_running(self, event: StillRunning) -> None:
         """SQL has been running for a while. Called by another thread, during `apply`."""
         self.view.still_running(event)
+
+    def paused(self) -> AbstractContextManager[None]:
+        """For a question during `apply`: meanwhile no progress is drawn."""
+        return self.view.paused()
 
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         return self.view.apply(plan, events)

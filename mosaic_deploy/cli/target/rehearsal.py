@@ -45,7 +45,7 @@ def rehearse_plan(
 
     chosen = _from_variable() if wanted is None else wanted
     required = planned.plan.rehearsal_rule is not None
-    if not rehearsal.has_pending_migrations(planned) or (chosen is False and not required):
+    if not rehearsal.has_anything_to_rehearse(planned) or (chosen is False and not required):
         return planned
     if chosen is False:
         by = f"{VARIABLE} is 0" if wanted is None else "--no-rehearse was given"

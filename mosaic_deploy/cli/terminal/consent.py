@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,11 @@ from mosaic_deploy.model.approval import Approval
 from mosaic_deploy.model.command_line import with_approvals, with_options
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.screen import Screen
+    from mosaic_deploy.deploy.applying.run import AskAboutEffects
+    from mosaic_deploy.model.effects import Effects
 
 
 def is_interactive() -> bool:
@@ -87,6 +93,37 @@ def require_approvals(
             raise Declined("nothing was changed")
 
 
+def ask_about_effects(screen: Screen, *, yes: bool) -> AskAboutEffects | None:
+    """Asks about a step that did more than the plan says, during an apply. None if nobody can be asked, or `yes` was given.
+
+    An interrupt of the question is a no.
+    """
+    if yes or not is_interactive():
+        return None
+
+    def ask(file: str, effects: Effects) -> bool:
+        with screen.paused():
+            heading = (
+                f"{file} does more than the plan says, and was rolled back. Measured in its transaction:"
+            )
+            screen.print_notice([heading, *(f"  {text}" for text in effects.texts)])
+            discard_input()
+            try:
+                return click.confirm("Run it again, with exactly this allowed?", default=False, err=True)
+            except click.Abort:
+                return False
+
+    return ask
+
+
+def discard_input() -> None:
+    """What was typed before a question is no answer to it."""
+    if os.name != "nt":
+        import termios
+
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
 CHANGED_MEANWHILE = (
     "Something changed while the question was open; nothing was applied. This is the plan now:"
 )
@@ -142,11 +179,11 @@ def refuse_unapproved(missing: Sequence[Approval], allow: Collection[str], comma
         return
     from mosaic_deploy.diff.policy import unconfirmed_error
 
-    numbers = " with the exact number" if any("=" in approval.allow for approval in missing) else ""
+    needed = " ".join(f"--allow {approval.allow}" for approval in missing)
     yes_note = "; --yes doesn't cover this" if "--yes" in command else ""
     raise unconfirmed_error(
         missing,
-        f"confirm in a terminal or pass --allow{numbers}{yes_note}",
+        f"confirm in a terminal or pass {needed}{yes_note}",
         approving_actions(command, *(approval.allow for approval in missing)),
         other_numbers,
     )

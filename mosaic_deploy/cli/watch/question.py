@@ -7,7 +7,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.terminal.consent import approval_text
+from mosaic_deploy.cli.terminal.consent import approval_text, discard_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ class OpenQuestion:
         self.digest = plan.approval_digest
         self._screen = screen
         self._text = " ".join(approval_text(approval, "") for approval in missing)
-        _discard_input()
+        discard_input()
         screen.plan(plan, final=False)
         self.show()
 
@@ -55,11 +55,3 @@ def _read_line() -> str | None:
     if not select.select([number], [], [], 0)[0]:
         return None
     return os.read(number, 4096).decode(errors="replace")
-
-
-def _discard_input() -> None:
-    """What was typed before the question is no answer to it."""
-    if os.name != "nt":
-        import termios
-
-        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

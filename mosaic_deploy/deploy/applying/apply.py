@@ -153,6 +153,7 @@ def _run_under_lease(
             options.consent,
             options.retry_command,
             options.apply_command or options.retry_command,
+            options.ask,
         )
         yield from _run_and_record(Run(api, planned, project, claim, heartbeat, *chosen), job)
 
@@ -262,7 +263,8 @@ def _steps(run: Run) -> Iterator[Event]:
 def _release(run: Run, status: str, report: dict[str, object]) -> None:
     """Best effort after a failure: a lease that isn't released expires."""
     try:
-        release_lease(run.api.with_timeout(_LEASE_TIMEOUT), run.claim, status, report)
+        full = {**report, **run.approval_report}
+        release_lease(run.api.with_timeout(_LEASE_TIMEOUT), run.claim, status, full)
     except MosaicError as error:
         if status in ("failed", "interrupted"):
             return

@@ -47,8 +47,10 @@ def apply_failed(
 
 
 def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction, ...]:
+    is_saved = options.apply_command not in ("", options.retry_command)
     if isinstance(error, PlanStale | SchemaChanged):
-        return (NextAction("make a new plan", options.retry_command),)
+        new = "make a new plan" if is_saved else "see the new plan, and apply it"
+        return (NextAction(new, options.retry_command),)
     if isinstance(error, LockHeld) and not options.force_unlock:
         force = NextAction(
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
@@ -57,5 +59,6 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
     to_correct = isinstance(error, ManifestInvalid | EffectsExceedConsent) or (
         isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
     )
-    again = "run it again, once that is corrected" if to_correct else "run it again"
+    again = "make the plan again" if is_saved else "run it again"
+    again += ", once that is corrected" if to_correct else ""
     return (NextAction(again, options.retry_command),)

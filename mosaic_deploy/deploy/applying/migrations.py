@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
-from mosaic_deploy.deploy.applying.run import Run, migration_session
-from mosaic_deploy.deploy.applying.stopped_step import stopped_error
+from mosaic_deploy.deploy.applying.run import Run, agreed_effects, migration_session
+from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
+from mosaic_deploy.diff.schema import unmanaged_objects
 from mosaic_deploy.errors import Location, MigrationFailed, NextAction
 from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
 from mosaic_deploy.live.catalog.touched_digests import schema_reader
@@ -33,10 +34,10 @@ from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, sta
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED, with_empty_check, with_first
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
-from mosaic_deploy.sql.guard.agreement import Agreement
 from mosaic_deploy.sql.guard.data_checks import CHECK_FAILED, DataCheck
 from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED
 from mosaic_deploy.sql.quote import index_name
+from mosaic_deploy.sql.session.temporary import unmentioned_temporary
 
 _ACTIVE_SQL_TRANSACTION = "25001"
 _CONSTRAINT_VIOLATION_CLASS = "23"
@@ -69,12 +70,15 @@ def apply_migrations(run: Run) -> Iterator[Event]:
         run_session(run),
         single_transaction=bool(database and database.single_transaction),
         on_running=run.on_running,
+        approve=approver(run),
     )
     try:
         for committed in runner.run(steps):
             run.heartbeat.check()
             if isinstance(committed, Waiting | Noted):
                 yield committed
+                # The time of a question isn't the step's.
+                began = time.monotonic() if isinstance(committed, Noted) else began
                 continue
             seconds, began = time.monotonic() - began, time.monotonic()
             for step in committed:
@@ -117,8 +121,11 @@ def run_session(run: Run) -> SqlSession:
     """The session of this run, with the manifest's timeouts."""
     manifest, claim = run.planned.desired.manifest, run.claim
     session = migration_session(manifest, claim.token, claim.deploy_id)
+    unmanaged = unmanaged_objects(manifest.unmanaged)
     return replace(
-        session, existing=run.existing(), schema=schema_reader(run.planned.plan.rehearsal, run.rehearsed())
+        session,
+        existing=run.existing(),
+        schema=schema_reader(run.planned.plan.rehearsal, run.rehearsed(), unmanaged.expression),
     )
 
 
@@ -135,19 +142,6 @@ def checked_step(
     tables = {table for one in found for table in one.empty_tables}
     first = next(one for one in found if one.empty_tables) if tables else None
     return with_empty_check(step, tables, _offset(file.text, first.location) if first else 0)
-
-
-def agreed_effects(run: Run, file: MigrationFile, number: int) -> Agreement:
-    """What the file's step `number` may do to what existed before the run: what the plan says, and what was approved."""
-    from mosaic_deploy.sql.hazards import StepWrites, agreement
-
-    writes = run.planned.writes.get(file.relative_path, {}).get(number, StepWrites())
-    hazards = [
-        one
-        for one in run.planned.plan.hazards
-        if one.step == number and one.location.file == file.relative_path
-    ]
-    return agreement(writes, hazards, anything=run.allows_destroying)
 
 
 def _offset(text: str, location: Location) -> int:
@@ -171,7 +165,7 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             step,
             source=None if recorded else step.source,
             sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
-            agreed=agreed_effects(run, parsed.file, step.number),
+            agreed=agreed_effects(run, parsed.file, step.number, change.address),
             touches=rehearsed.get((change.address, step.number), NOTHING_TOUCHED),
         )
 
@@ -195,6 +189,9 @@ def migration_steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step
                 steps=change.steps,
                 sql=step,
                 next_session=steps[number].session if number < len(steps) else None,
+                unmentioned=unmentioned_temporary(
+                    step.statements, [one for later in steps[number:] for one in later.statements]
+                ),
             )
 
 

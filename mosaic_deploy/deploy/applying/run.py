@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.gate import Consent
@@ -18,12 +19,17 @@ from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.change import Change
+from mosaic_deploy.model.effects import Effects
 from mosaic_deploy.model.event import StillRunning
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.model.snapshot import Project
+from mosaic_deploy.source.migrations.files import MigrationFile
 from mosaic_deploy.sql.execution.step import SqlSession
-from mosaic_deploy.sql.guard.agreement import Existing
+from mosaic_deploy.sql.guard.agreement import Agreement, Existing
 from mosaic_deploy.sql.guard.rehearsed import TouchedNames
+
+AskAboutEffects = Callable[[str, Effects], bool]
+"""Called with the step's file and what it did, which was rolled back. Whether it may run again and do that, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class ApplyOptions:
     """Whether another deploy follows at once, so that failing checks aren't waited for."""
     apply_command: str = ""
     """The command that applies after that, if it is another one, as for a saved plan."""
+    ask: AskAboutEffects | None = None
+    """Asks a person whether a step may do what it was measured to do beyond the plan; None if nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,10 @@ class Run:
     """As in ApplyOptions."""
     apply_command: str = ""
     """As in ApplyOptions, or the same as `retry_command`."""
+    ask: AskAboutEffects | None = None
+    """As in ApplyOptions."""
+    approved: list[str] = field(default_factory=list)
+    """The effects that a person approved while the run was going on."""
     _existing: list[Existing] = field(default_factory=list)
     _rehearsed: list[Mapping[tuple[str, int], TouchedNames]] = field(default_factory=list)
 
@@ -101,6 +113,13 @@ class Run:
         rule = (self.planned.desired.manifest.policy or PolicySpec()).destructive
         by_option = self.consent is not None and DESTRUCTIVE in self.consent.allow
         return rule == "allow" or (rule != "deny" and by_option)
+
+    @property
+    def approval_report(self) -> dict[str, object]:
+        """The `approval` of the run's report with what was approved since it began; nothing if nothing was."""
+        known: dict[str, Any] = dict(self.claim.approval or {})
+        given = [{"value": DESTRUCTIVE, "effect": each, "by": "answer"} for each in self.approved]
+        return {"approval": {**known, "approved": [*known.get("approved", ()), *given]}} if given else {}
 
     @property
     def created(self) -> bool:
@@ -138,3 +157,21 @@ def migration_session(manifest: Manifest, token: str, deploy_id: str) -> SqlSess
 def _timeout_text(seconds: float | None) -> str | None:
     """A timeout in PostgreSQL's format."""
     return None if seconds is None else f"{max(1, round(seconds * 1000))}ms"
+
+
+def agreed_effects(run: Run, file: MigrationFile, number: int, address: str = "") -> Agreement:
+    """What the file's step `number` may do to what existed before the run: what the plan says, and what was approved.
+
+    `address` is the change of the plan, for what its rehearsal saw. To a protected table, a step does only what its own statements
+    say.
+    """
+    from mosaic_deploy.sql.hazards import StepWrites, agreement
+
+    plan = run.planned.plan
+    writes = run.planned.writes.get(file.relative_path, {}).get(number, StepWrites())
+    hazards = [one for one in plan.hazards if one.step == number and one.location.file == file.relative_path]
+    seen = plan.rehearsal.writes if plan.rehearsal else ()
+    rehearsed = (one.table for one in seen if (one.address, one.step) == (address, number))
+    listed = {*writes.declared, *writes.follows, *rehearsed}
+    updates = {table for table in listed if not run.existing().protects(table)}
+    return agreement(writes, hazards, anything=run.allows_destroying, updates=updates)

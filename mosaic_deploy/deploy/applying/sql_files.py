@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
-from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step, run_session
-from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.applying.stopped_step import stopped_error
+from mosaic_deploy.deploy.applying.migrations import checked_step, run_session
+from mosaic_deploy.deploy.applying.run import Run, agreed_effects
+from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -36,7 +36,9 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
     if not file_steps:
         return
     by_version = {file_step.step.version: file_step for file_step in file_steps}
-    runner = Runner(run.api, run.project.id, run_session(run), on_running=run.on_running)
+    runner = Runner(
+        run.api, run.project.id, run_session(run), on_running=run.on_running, approve=approver(run)
+    )
     began = time.monotonic()
     yield ChangeStarted(file_steps[0].change)
     try:
@@ -44,6 +46,8 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
             run.heartbeat.check()
             if isinstance(done, Waiting | Noted):
                 yield done
+                # The time of a question isn't the step's.
+                began = time.monotonic() if isinstance(done, Noted) else began
                 continue
             seconds, began = time.monotonic() - began, time.monotonic()
             for step in done:
@@ -108,5 +112,5 @@ def _file_step(run: Run, change: RunSeed, parsed: ParsedFile) -> FileStep:
     step = seed_step(change, parsed, run.planned.desired.snapshot.manifest)
     checked = checked_step(step.sql, 1, parsed.file, run.planned.plan.hazards)
     touches = run.rehearsed().get((change.address, 1), NOTHING_TOUCHED)
-    agreed = agreed_effects(run, parsed.file, 1)
+    agreed = agreed_effects(run, parsed.file, 1, change.address)
     return FileStep(change, replace(step, sql=checked, agreed=agreed, touches=touches), parsed)

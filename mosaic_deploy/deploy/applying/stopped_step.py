@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.errors import (
@@ -18,10 +19,14 @@ from mosaic_deploy.live.catalog.touched_digests import changed_objects, schema_d
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
-from mosaic_deploy.model.effects import Effects
+from mosaic_deploy.model.effects import EffectKind, Effects
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.sql.guard.agreement import Agreement, agreed_to
+from mosaic_deploy.sql.quote import identifier
 
 _MAX_NAMED = 3
+_MAX_RECORDED = 300
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
 
@@ -72,12 +77,48 @@ def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str
         )
     texts = failure.effects.texts
     more = f"; and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
+    to_list = "" if _protected(run, failure.effects) else _listing_hint(run, failure.effects, file)
     return EffectsExceedConsent(
         f"{file} does more than the plan says: {'; '.join(texts[:_MAX_NAMED])}{more} ({rolled_back})",
         location=Location(file),
         problems=[Problem(text, Location(file)) for text in texts] if more else [],
-        hint=f"{_CAUSES}; {denied}" if denied else _CAUSES,
+        hint="; ".join(part for part in (_CAUSES, to_list or denied) if part),
         next_actions=actions,
+    )
+
+
+def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
+    """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again; None if
+    nobody can be asked, no answer would be enough, or the answer is no."""
+
+    def approve(failure: StepFailed) -> Agreement | None:
+        effects = failure.effects
+        if run.ask is None or not effects or run.allows_destroying or _denied_by_policy(run, effects):
+            return None
+        if not run.ask(failure.step.file, effects):
+            return None
+        run.approved.append(f"{failure.step.file}: {'; '.join(effects.texts)}"[:_MAX_RECORDED])
+        return agreed_to(effects, failure.step.agreed)
+
+    return approve
+
+
+def _listing_hint(run: Run, effects: Effects, file: str) -> str:
+    """How the plan gets to list what is only updates, which then needs no more than `--yes`; "" if anything is lost."""
+    if effects.objects or any(one.kinds != {EffectKind.UPDATED} for one in effects.tables):
+        return ""
+    names = ", ".join(_sql_name(one.table) for one in effects.tables)
+    comment = f"name what {file} updates in a comment in it: -- mosaic-updates: {names}"
+    rehearse = "" if run.planned.plan.rehearsal else "make the plan with a rehearsal, or "
+    return f"to have the plan list these updates, so that --yes agrees to them, {rehearse}{comment}"
+
+
+def _sql_name(table: str) -> str:
+    """`public.orders` as `orders`. A schema's name has a dot only in theory."""
+    schema, _, name = table.partition(".")
+    return ".".join(
+        part if _PLAIN_NAME.fullmatch(part) else identifier(part)
+        for part in ((name,) if schema == "public" else (schema, name))
     )
 
 
@@ -93,11 +134,14 @@ def _approve(run: Run) -> Iterator[NextAction]:
 def _denied_by_policy(run: Run, effects: Effects) -> str:
     """Why no option approves it; "" if one does."""
     policy = run.planned.desired.manifest.policy or PolicySpec()
-    existing = run.existing()
-    protected = [one.table.removeprefix("public.") for one in effects.tables if existing.protects(one.table)]
-    if protected:
+    if protected := _protected(run, effects):
         return f"policy.protected_tables forbids it for {_listed(protected)}, with any option"
     return "policy.destructive is deny, which no option overrides" if policy.destructive == "deny" else ""
+
+
+def _protected(run: Run, effects: Effects) -> list[str]:
+    existing = run.existing()
+    return [one.table.removeprefix("public.") for one in effects.tables if existing.protects(one.table)]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from mosaic_deploy.deploy.applying.apply import Job, run_job
 from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
 from mosaic_deploy.deploy.history.read import HistoryContext, history_plan, read_own_history
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.diff.schema_drift import schema_drift
+from mosaic_deploy.diff.schema import Unmanaged
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP, of_managed_objects, schema_drift
 from mosaic_deploy.errors import PlanStale
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.read import read_schema_comparison
@@ -17,14 +18,20 @@ from mosaic_deploy.live.ledger.schema_record import record_schema_sql
 from mosaic_deploy.model.catalog import SchemaDrift, SchemaState
 from mosaic_deploy.model.change import AcceptSchema
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
+from mosaic_deploy.model.manifest import Manifest, PolicySpec
+from mosaic_deploy.model.plan import Note, Severity
 
 ACCEPT = "drift"
 
 
-def read_drift(api: Api, project: str) -> SchemaDrift:
-    """How the live schema differs from the one that the last deploy recorded. One request; reads only."""
+def read_drift(api: Api, project: str, manifest: Manifest) -> SchemaDrift:
+    """How the live schema differs from the one that the last deploy recorded. One request; reads only.
+
+    Objects that `manifest` says the project doesn't manage aren't compared.
+    """
     compared = read_schema_comparison(api, project)
-    drift = schema_drift(compared.schema, deploying=compared.deploying)
+    found = of_managed_objects(compared.schema, Unmanaged(manifest.unmanaged))
+    drift = schema_drift(found, deploying=compared.deploying)
     assert drift is not None, "there is a comparison"
     return drift
 
@@ -32,11 +39,22 @@ def read_drift(api: Api, project: str) -> SchemaDrift:
 def plan_accept(api: Api, context: HistoryContext) -> PreparedPlan:
     """A plan that records the live schema as it is; empty without drift. Reads only. Raises as `read_own_history`."""
     own = read_own_history(api, context)
-    drift = read_drift(api, context.project.id)
+    drift = read_drift(api, context.project.id, context.manifest)
     accepts = drift.state is SchemaState.DRIFTED
     changes = [AcceptSchema(drift.digest, len(drift.changes))] if accepts else []
-    planned = history_plan(own, changes)
+    planned = history_plan(own, changes, _rehearsal_notes(context.manifest) if accepts else ())
     return replace(planned, plan=replace(planned.plan, drift=drift))
+
+
+def _rehearsal_notes(manifest: Manifest) -> Iterator[Note]:
+    """What accepting means for later plans, and what else to do."""
+    policy = manifest.policy or PolicySpec()
+    refused = " and policy.rehearsed refuses them" if policy.rehearsed == "required" else ""
+    message = (
+        f"until applied migrations make the same changes, later plans can't be rehearsed{refused}: "
+        f"{HOW_TO_KEEP}; objects that an app creates itself can be listed under policy.unmanaged instead"
+    )
+    yield Note("accepted_not_in_files", message, Severity.WARNING)
 
 
 def accept_drift(api: Api, planned: PreparedPlan, options: ApplyOptions) -> Generator[Event, None, None]:

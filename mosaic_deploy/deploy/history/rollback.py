@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.applying.apply import Job, run_job
-from mosaic_deploy.deploy.applying.migrations import agreed_effects, checked_step
-from mosaic_deploy.deploy.applying.run import ApplyOptions, Run
+from mosaic_deploy.deploy.applying.migrations import checked_step
+from mosaic_deploy.deploy.applying.run import ApplyOptions, Run, agreed_effects
 from mosaic_deploy.deploy.applying.schema_record import begin_schema_change, record_schema
 from mosaic_deploy.deploy.applying.sql_files import FileStep, run_file_steps
 from mosaic_deploy.deploy.history.read import (
@@ -44,6 +45,7 @@ from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import Purpose, Step
 
 ROLLBACK = "rollback"
+_NO_DOWN = "no down migration"
 _SECTION_HINT = (
     "a down section in the applied file would count as an edit: put `-- migrate:up` above its statements if it has no "
     "markers, `-- migrate:down` below, and record that with `mosaic-deploy migrate repair --accept {file}`"
@@ -74,7 +76,14 @@ def plan_rollback(
         except MigrationInvalid as invalid:
             problems += invalid.problems
     if problems:
-        raise RollbackRefused("can't roll back; nothing was changed", problems=problems, next_actions=actions)
+        files = [
+            PurePosixPath(each.location.file).name for each in problems if each.message.startswith(_NO_DOWN)
+        ]
+        named = shlex.quote(files[0]) if len(files) == 1 else "FILE"
+        hint = _SECTION_HINT.format(file=named) if files else None
+        raise RollbackRefused(
+            "can't roll back; nothing was changed", problems=problems, hint=hint, next_actions=actions
+        )
     changes = [
         RollBackMigration(
             e.migration.version,
@@ -166,8 +175,7 @@ def _down_migration(
     if not found:
         raise _RollbackImpossible(
             name,
-            f"no down migration; write {down_file_name(name)}",
-            _SECTION_HINT.format(file=shlex.quote(name)),
+            f"{_NO_DOWN}; write {down_file_name(name)}",
         )
     if len(found) > 1:
         raise _RollbackImpossible(

@@ -31,7 +31,8 @@ class Findings:
 
 
 def with_effects(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
-    """The plan whose changes say which live objects they destroy, and of which live tables they update rows.
+    """The plan whose changes say which live objects they destroy, of which live tables they update rows, and for seeds, whether
+    they alter the schema.
 
     `paths` are the files by version, or by seed path.
     """
@@ -43,9 +44,12 @@ def with_effects(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
         path = paths.get(key, "")
         updated: dict[str, str] = {}
         for writes in found.writes.get(path, {}).values():
-            updated.update(writes.updates)
+            updated.update({**dict.fromkeys(sorted(writes.follows), ""), **writes.declared, **writes.updates})
         updates = tuple(f"{table}{estimate}" for table, estimate in updated.items())
-        return replace(change, destroys=found.destroyed.get(path, ()), updates=updates)
+        known = replace(change, destroys=found.destroyed.get(path, ()), updates=updates)
+        if not isinstance(known, RunSeed):
+            return known
+        return replace(known, alters=any(writes.alters for writes in found.writes.get(path, {}).values()))
 
     return replace(plan, changes=tuple(add(change) for change in plan.changes))
 

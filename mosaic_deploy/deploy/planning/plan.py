@@ -93,7 +93,7 @@ def read_desired_and_live(
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
-    live = read_target(api, target, desired.snapshot)
+    live = read_target(api, target, desired.snapshot, manifest)
     verify_auth = options.compare_bytes is not None
     return desired, compare_unmanaged(
         api, live, desired.snapshot, options.parallelism, verify_auth=verify_auth

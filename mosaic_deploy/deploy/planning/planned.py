@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 
 CompareCommit = Callable[[str | None, bool], Sequence[Note]]
 _ABOUT_UNCOMMITTED = frozenset({"commit_dirty", "live_commit_dirty"})
-_UNRECORDED = frozenset({SchemaState.NOT_RECORDED, SchemaState.UNFINISHED, SchemaState.SERVER_CHANGED})
+_UNRECORDED = frozenset(
+    {SchemaState.NOT_RECORDED, SchemaState.UNFINISHED, SchemaState.SERVER_CHANGED, SchemaState.DAMAGED}
+)
 
 
 @dataclass(frozen=True, slots=True)

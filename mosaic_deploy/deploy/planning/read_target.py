@@ -9,6 +9,8 @@ from dataclasses import replace
 from mosaic_deploy.deploy.planning.planned import Target
 from mosaic_deploy.diff.limits import refuse_over_quota
 from mosaic_deploy.diff.policies import recorded_policy, stricter_policy
+from mosaic_deploy.diff.schema import Unmanaged
+from mosaic_deploy.diff.schema_drift import of_managed_objects
 from mosaic_deploy.errors import NotFound
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
@@ -29,8 +31,16 @@ _MIN_UNREAD_BYTES = 256 * 1024 * 1024
 """Hashing this takes about a second. Below that, the plan itself reports soon enough that files don't fit."""
 
 
-def read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
-    """Lists the projects and reads the selected one, concurrently if its ID is known."""
+def read_target(api: Api, target: Target, desired: Snapshot, manifest: Manifest) -> LiveState:
+    """Lists the projects and reads the selected one, concurrently if its ID is known. Its schema is compared without what
+    `manifest` says that the project doesn't manage."""
+    live = _read_target(api, target, desired)
+    if live.schema is None:
+        return live
+    return replace(live, schema=of_managed_objects(live.schema, Unmanaged(manifest.unmanaged)))
+
+
+def _read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
     if target.id is None:
         found = find_project(api, id=None, name=target.name, hint=target.hint)
         return replace(_read_live_project(api, found.project, target, desired), empty_projects=found.empty)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.schema_drift import change_text
+from mosaic_deploy.live.catalog.touched_digests import touched_of
+from mosaic_deploy.model.catalog import SchemaObject
+from mosaic_deploy.model.change import RunsSql
+from mosaic_deploy.model.effects import Touched
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
 from mosaic_deploy.model.manifest import Manifest
@@ -26,6 +31,7 @@ _SECTIONS = {
     if field.name not in ("file", "environment", "environments", "warnings", "locations")
 }
 """Fields of Manifest → sections of mosaic.yaml."""
+_COMMENT = "comment"
 _MAX_NAMES = 5
 """Maximum names listed per kind; the others are counted."""
 
@@ -38,7 +44,7 @@ def plan_inputs(planned: PreparedPlan) -> PlanInputs:
         "manifest": _manifest_digests(planned.desired.manifest),
         "desired": _desired_digests(desired),
         "live": _live_digests(live),
-        "drift": _drift_digest(planned.plan),
+        "drift": _drift_digests(planned.plan),
         "hazards": sorted(_hazard_text(hazard) for hazard in planned.plan.hazards),
     }
 
@@ -114,9 +120,10 @@ def _live_digest(kind: Kind, part: Any) -> str | None:
     return _digest(sorted(part)) if kind.part is Part.NAMES else _digest(part)
 
 
-def _drift_digest(plan: Plan) -> str | None:
-    """None without drift."""
-    return _digest(plan.drift.facts) if plan.drift and plan.drift.changes else None
+def _drift_digests(plan: Plan) -> PlanInputs:
+    """By object that has drifted, a short digest of the recorded and the live definition."""
+    facts = plan.drift.facts if plan.drift else {}
+    return {name: str(_digest(sides))[:_SHORT_DIGEST] for name, sides in facts.items()}
 
 
 def _hazard_text(hazard: Hazard) -> str:
@@ -186,8 +193,43 @@ def _live_changes(
         compared = kind == "extensions" or None not in (then["desired"][kind], now["desired"][kind])
         if compared and then["live"][kind] != now["live"][kind]:
             yield f"live: {BY_SELECTOR[kind].plural} changed without a deploy"
-    if then.get("drift") != now["drift"]:
-        yield "live: the database's schema changed without a deploy"
+    if found := list(_schema_differences(document, then["drift"], planned.plan)):
+        more = f"; and {len(found) - _MAX_NAMES} more" if len(found) > _MAX_NAMES else ""
+        yield f"live: the database's schema was changed: {'; '.join(found[:_MAX_NAMES])}{more}"
+
+
+def _schema_differences(document: Mapping[str, Any], then: PlanInputs, plan: Plan) -> Iterator[str]:
+    """What has drifted since, or has been undone, and the plan may depend on."""
+    depends = _depends_on_schema(document, plan)
+    saved = (document["drift"] or {"changes": []})["changes"]
+    before = [SchemaObject(each["kind"], each["name"], each["of"] or "") for each in saved]
+    undone = {str(item): item for item in before}
+    drifted = {str(change.object): change for change in (plan.drift.changes if plan.drift else ())}
+    for name, what in _differences(then, _drift_digests(plan)):
+        if what != "deleted" and depends(drifted[name].object):
+            yield change_text(drifted[name])
+        elif what == "deleted" and (name not in undone or depends(undone[name])):
+            yield f"{name} is as the last deploy left it again"
+
+
+def _depends_on_schema(document: Mapping[str, Any], plan: Plan) -> Callable[[SchemaObject], bool]:
+    """Whether what the plan does may depend on an object.
+
+    A plan without SQL depends on none. If all its SQL was rehearsed, it depends on what its steps touch, which they are compared
+    with, and on what belongs to no table, function or type, such as an extension. A comment changes nothing.
+    """
+    sql = {change.address for change in plan.changes if isinstance(change, RunsSql)}
+    rehearsal = document["rehearsal"] or {"done": [], "steps": []}
+    rehearsed = {address for each in rehearsal["done"] for address in each["addresses"]}
+    touched = {Touched(one["kind"], one["name"]) for step in rehearsal["steps"] for one in step["touches"]}
+
+    def depends(item: SchemaObject) -> bool:
+        if not sql or item.kind == _COMMENT:
+            return False
+        owners = set(touched_of(item))
+        return not (sql <= rehearsed and owners) or not owners.isdisjoint(touched)
+
+    return depends
 
 
 def _other_deploy_text(document: Mapping[str, Any], serial: int, planned: PreparedPlan) -> str:

@@ -4,6 +4,11 @@ The database starts as the live history makes it, and holds no live rows. May im
 runs the same steps as an apply. Begin with `rehearse.py`.
 """
 
-from mosaic_deploy.deploy.rehearsal.rehearse import has_pending_migrations, not_rehearsed, rehearse
+from mosaic_deploy.deploy.rehearsal.rehearse import (
+    has_anything_to_rehearse,
+    not_rehearsed,
+    rehearse,
+    with_rehearsal,
+)
 
-__all__ = ["has_pending_migrations", "not_rehearsed", "rehearse"]
+__all__ = ["has_anything_to_rehearse", "not_rehearsed", "rehearse", "with_rehearsal"]

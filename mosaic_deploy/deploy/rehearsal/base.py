@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
-from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
+from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, time_limit
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.clones import RehearsalDatabase, hold_lease, open_rehearsal
@@ -26,6 +27,8 @@ LEASE_TOKEN = "rehearsal"  # noqa: S105 - it protects nothing
 _ALTERS_ROLES = frozenset({"AlterRoleStmt", "AlterRoleSetStmt"})
 _MOST_DIGESTS = 200
 """Prefixes of a long history that are looked for as a base."""
+MAX_SECONDS = 15 * 60.0
+"""For building a base, which is done once."""
 
 
 def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
@@ -39,7 +42,9 @@ def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
     if database.base == digests[-1]:
         return database
     try:
-        _build(database, history, digests.index(database.base) if database.base else None)
+        with time_limit(MAX_SECONDS, "running the recorded files") as deadline:
+            limited = replace(database, api=database.api.until(deadline))
+            _build(limited, history, digests.index(database.base) if database.base else None)
     except BaseException:
         drop(database)
         raise

@@ -20,25 +20,25 @@ class FollowedSchema:
     read_schema: Callable[[], Catalog]
     read_relations: Callable[[], Relations]
     now: Catalog = field(init=False)
-    _relations_now: Relations = field(init=False)
+    relations_now: Relations = field(init=False)
 
     def __post_init__(self) -> None:
-        self.now, self._relations_now = self.base, self.relations
+        self.now, self.relations_now = self.base, self.relations
 
     def advance(self) -> tuple[SchemaChange, ...]:
         """Reads the schema, and returns what changed since the last time."""
-        before, names_before = self.now, self._relations_now
+        before, names_before = self.now, self.relations_now
         self.now = self.read_schema()
         changes = schema_changes(before, self.now)
         if not changes:
             return ()
         if may_be_renamed(changes):
-            self._relations_now = self.read_relations()
-        renames = find_renames(names_before.names, self._relations_now.names)
+            self.relations_now = self.read_relations()
+        renames = find_renames(names_before.names, self.relations_now.names)
         return changes_with_renames(before, self.now, renames)
 
     @property
     def net(self) -> tuple[SchemaChange, ...]:
         """What changed since the base."""
-        renames = find_renames(self.relations.names, self._relations_now.names)
+        renames = find_renames(self.relations.names, self.relations_now.names)
         return changes_with_renames(self.base, self.now, renames)

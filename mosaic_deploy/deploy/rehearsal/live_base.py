@@ -10,9 +10,9 @@ from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_extensions
-from mosaic_deploy.deploy.rehearsal.other_tools import belongs_to_history_table, copy_history_tables
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
-from mosaic_deploy.diff.schema import schema_changes
+from mosaic_deploy.deploy.rehearsal.unmanaged import copy_tables, managed
+from mosaic_deploy.diff.schema import schema_changes, unmanaged_objects
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
@@ -37,22 +37,26 @@ class MatchedBase:
     search_path: str | None
 
 
+_REBUILT = "the apply that runs its CREATE INDEX again drops it and builds it again"
+
+
 def match_live(
     database: RehearsalDatabase,
     history: RecordedHistory,
     planned: PreparedPlan,
     reading: Future[Catalog] | None,
 ) -> MatchedBase:
-    """The base with the extensions and the other tools' tables that are live, and the plan's new extensions.
+    """The base with the extensions and the unmanaged tables that are live, and the plan's new extensions.
 
     `reading` is the live schema; None if there is no live database. Raises NotRehearsed, with the differences.
     """
     read_schema = partial(_read_schema, database, history.database.owner)
     base = read_schema()
     live = reading.result() if reading else base
-    if copy_history_tables(database, base, live):
+    unmanaged = unmanaged_objects(planned.desired.manifest.unmanaged)
+    if copy_tables(database, base, live, unmanaged):
         base = read_schema()
-    differences = [each for each in schema_changes(base, live) if not belongs_to_history_table(each)]
+    differences = schema_changes(managed(base, unmanaged), managed(live, unmanaged))
     extensions = [each for each in differences if each.object.kind == "extension"]
     unfinished = [each for each in differences if _is_invalid_index(each)]
     if serious := tuple(each for each in differences if each not in (*extensions, *unfinished)):
@@ -60,7 +64,10 @@ def match_live(
     _require_search_path(database, history.database.search_path)
     remarks = (
         *match_extensions(database, extensions),
-        *(f"the live database has {each.object}, which is invalid" for each in unfinished),
+        *(
+            f"the live database has {each.object}, which a failed build left invalid; {_REBUILT}"
+            for each in unfinished
+        ),
     )
     new = [each.name for each in planned.plan.changes if isinstance(each, EnableExtension)]
     create_extensions(database, new)

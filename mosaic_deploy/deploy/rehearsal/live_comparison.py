@@ -27,14 +27,15 @@ def compare_with_live(
     planned: PreparedPlan,
     net: Sequence[SchemaChange],
     statements: Sequence[WatchedStatement],
+    written: Sequence[SchemaObject] = (),
 ) -> Rehearsal:
-    """The rehearsal with its parts about the live database. One read-only request to it; none if nothing is locked or destroyed.
+    """The rehearsal with its parts about the live database. One read-only request to it; none if nothing is locked, written or destroyed.
 
-    If that fails, sizes aren't known; nothing is raised.
+    `written` are tables whose size is also wanted. If that fails, sizes aren't known; nothing is raised.
     """
     destroyed = tuple(each.object for each in net if each.counts_as == "drop")
     locked = dict.fromkeys(table for each in statements for table in _harmed(each))
-    wanted = [each for each in dict.fromkeys((*destroyed, *locked)) if each.kind in _SIZED]
+    wanted = [each for each in dict.fromkeys((*destroyed, *written, *locked)) if each.kind in _SIZED]
     sizes = _read(live, project, wanted[:_MOST_SIZES]) if project and wanted else ()
     by_object = {size.object: size for size in sizes}
     files = [*_files(planned, statements)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.errors import Location
@@ -88,6 +88,21 @@ class LockWatch:
     statements: list[WatchedStatement] = field(default_factory=list)
     _files: dict[str, str | None] = field(default_factory=dict, init=False)
     """By OID, the current file of what was rewritten; None if a statement outside a transaction may have rewritten it."""
+    _names: dict[tuple[str, int], Relations] = field(default_factory=dict, init=False)
+    """The relations as they were before a step outside a transaction, by its version and number."""
+    _latest: Relations | None = field(default=None, init=False)
+
+    def note_names(self, waiting: Sequence[Step], read: Callable[[], Relations]) -> None:
+        """To be called before the first of the `waiting` steps runs: earlier ones may have renamed what it names.
+
+        Statements whose locks are documented, one after another, rename nothing.
+        """
+        outside = waiting and waiting[0].sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+        if not outside or documented_locks(waiting[0].sql.statements[0]) is None:
+            self._latest = None
+            return
+        self._latest = self._latest or read()
+        self._names[waiting[0].version, waiting[0].number] = self._latest
 
     def read(
         self,
@@ -188,10 +203,15 @@ class LockWatch:
         if known is None or (path and path.computed):
             return None
         schemas = (path.values if path else None) or _DEFAULT_SCHEMAS
+        names = self._names.get((step.version, step.number), self.relations)
         taken: dict[SchemaObject, int] = {}
         for lock in known:
-            oid = self.relations.named(lock.name, [lock.schema] if lock.schema else schemas)
-            if oid and (table := self.relations.table_of(oid)):
+            oid = names.named(lock.name, [lock.schema] if lock.schema else schemas)
+            if oid is None and not statement.node.get("missing_ok"):
+                return None
+            # A table that is live, also under another name, or the one of an index that is new.
+            oid = names.owner_of(oid) if oid else ""
+            if table := self.relations.table_of(oid):
                 taken[table] = LOCK_MODES.index(lock.mode) + 1
                 if lock.rewrites:
                     self._files[oid] = None

@@ -16,6 +16,12 @@ from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
+from mosaic_deploy.deploy.rehearsal.writes import (
+    SeenStep,
+    stated_tables,
+    table_writes,
+    unfired_triggers,
+)
 from mosaic_deploy.errors import MigrationError, NextAction, RehearsalFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed
@@ -28,6 +34,7 @@ from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.guard.rehearsed import SchemaReader
+from mosaic_deploy.sql.hazards import StepWrites
 from mosaic_deploy.sql.parse import Statement
 
 _MAX_CATALOGS = 40
@@ -69,7 +76,7 @@ def run_pending(
     single = bool(manifest.database and manifest.database.single_transaction)
     session = migration_session(manifest, LEASE_TOKEN, "rehearsal")
     session = replace(session, watched_oid=watch.relations.last_oid, schema=SchemaReader(observes=True))
-    done = []
+    done: list[RehearsedChange] = []
     migrations, seeds = _migrations(planned), _seeds(planned)
     refuse_role_changes(step for each in (*migrations, *seeds) for step in each.steps)
     if (size := sum(each.parsed.file.size for each in (*migrations, *seeds))) > MAX_BYTES:
@@ -78,9 +85,10 @@ def run_pending(
         is_seed = isinstance(group[0].change, RunSeed)
         runner = Runner(database.api, database.project, session, single_transaction=single and not is_seed)
         began = time.monotonic()
-        _run(runner, group, retry_command)
+        _run(runner, group, watch, schema, retry_command)
         seconds = time.monotonic() - began
-        done.append(_result(runner, group, schema.advance(), seconds, watch))
+        result = _result(runner, group, schema.advance(), seconds, watch)
+        done.append(_with_writes(result, runner, group, planned, schema))
         ran = [(each.change.address, step) for each in group for step in each.steps]
         touched.read(ran, runner.reports.relations, schema.now)
     return tuple(done)
@@ -129,11 +137,17 @@ def _groups(migrations: Sequence[_Pending], *, single_transaction: bool) -> Iter
         yield migrations[first : first + size]
 
 
-def _run(runner: Runner, group: Sequence[_Pending], retry_command: str) -> None:
+def _run(
+    runner: Runner, group: Sequence[_Pending], watch: LockWatch, schema: FollowedSchema, retry_command: str
+) -> None:
     by_version = {each.parsed.file.migration.version: each.parsed for each in group}
+    steps = [step for each in group for step in each.steps]
     try:
-        for _ in runner.run([step for each in group for step in each.steps]):
-            continue
+        watch.note_names(steps, schema.read_relations)
+        for committed in runner.run(steps):
+            if isinstance(committed, tuple):
+                del steps[: len(committed)]
+                watch.note_names(steps, schema.read_relations)
     except StepFailed as failure:
         place = failure_facts(failure, by_version[failure.step.version])["location"]
         if failure.too_large:
@@ -167,6 +181,34 @@ def _result(
             runner.reports.locks,
             together=runner.single_transaction,
         ),
+    )
+
+
+def _with_writes(
+    result: RehearsedChange,
+    runner: Runner,
+    group: Sequence[_Pending],
+    planned: PreparedPlan,
+    schema: FollowedSchema,
+) -> RehearsedChange:
+    """With the rows that the files write without saying so, and the triggers that may."""
+    writes, unfired = [], []
+    for each in group:
+        path = each.parsed.file.relative_path
+        for step in each.steps:
+            seen = SeenStep(
+                each.change.address,
+                each.parsed,
+                step,
+                runner.reports.locks.get((step.version, step.number), ()),
+            )
+            names = (schema.relations, schema.relations_now)
+            found, without_rows = table_writes(seen, names, stated_tables(planned, path, step.number))
+            writes += found
+            if not planned.writes.get(path, {}).get(step.number, StepWrites()).declared:
+                unfired += without_rows
+    return replace(
+        result, writes=tuple(writes), unfired=unfired_triggers(runner.api, runner.project, unfired)
     )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.errors import ApiError
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.clones import LiveDatabase, read_live_database
 from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
@@ -26,6 +29,23 @@ class NotRehearsed(Exception):
     def __init__(self, why: str, differences: tuple[SchemaChange, ...] = ()) -> None:
         super().__init__(why)
         self.differences = differences
+
+
+@contextmanager
+def time_limit(seconds: float, what: str) -> Iterator[float]:
+    """The value of `time.monotonic()` at which it is over. Then an ApiError of the block becomes NotRehearsed.
+
+    PostgreSQL has no limit for an endless loop, and a plan mustn't wait for one.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        yield deadline
+    except ApiError:
+        if time.monotonic() < deadline:
+            raise
+        raise NotRehearsed(
+            f"{what} took longer than {seconds / 60:g} minutes and was stopped; to plan without a rehearsal: --no-rehearse"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,27 +17,46 @@ from mosaic_deploy.deploy.rehearsal.live_base import MatchedBase, match_live
 from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.pending import run_pending, unmade_checks
-from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, read_recorded
+from mosaic_deploy.deploy.rehearsal.recorded import (
+    NotRehearsed,
+    RecordedHistory,
+    live_project,
+    read_recorded,
+    time_limit,
+)
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
+from mosaic_deploy.deploy.rehearsal.writes import row_hazards
+from mosaic_deploy.diff.policy import apply_policy
+from mosaic_deploy.diff.schema import unmanaged_objects
 from mosaic_deploy.errors import MosaicError, RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.relations import read_relations
-from mosaic_deploy.model.catalog import Catalog, Rehearsal
-from mosaic_deploy.model.change import ApplyMigration
-from mosaic_deploy.model.hazard import RowCheck
+from mosaic_deploy.model.catalog import Catalog, Rehearsal, RehearsedChange, SchemaObject
+from mosaic_deploy.model.change import ApplyMigration, RunSeed
+from mosaic_deploy.model.hazard import RowCheck, worst_first
+
+MAX_SECONDS = 5 * 60.0
+"""For a rehearsal, without building its base. Only a loop, a wait or many rows of the files themselves can take that long."""
 
 
-def has_pending_migrations(planned: PreparedPlan) -> bool:
-    """Whether there is anything to rehearse."""
-    return any(isinstance(change, ApplyMigration) for change in planned.plan.changes)
+def has_anything_to_rehearse(planned: PreparedPlan) -> bool:
+    """Whether the plan has migrations, or if the policy requires a rehearsal, seeds that may change the schema.
+
+    Seeds that follow others aren't rehearsed: they may need rows of those.
+    """
+    with_seeds = planned.plan.rehearsal_rule is not None and not planned.live.snapshot.seeds
+    return any(
+        isinstance(change, ApplyMigration) or (with_seeds and isinstance(change, RunSeed) and change.alters)
+        for change in planned.plan.changes
+    )
 
 
 def not_rehearsed(planned: PreparedPlan, why: str) -> PreparedPlan:
     """The plan that says why it wasn't rehearsed."""
-    return _with_rehearsal(planned, Rehearsal(not_rehearsed=why))
+    return with_rehearsal(planned, Rehearsal(not_rehearsed=why))
 
 
 def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> PreparedPlan:
@@ -47,17 +66,24 @@ def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -
     rejects, and nothing else.
     """
     try:
-        return _with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
+        return with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
     except RehearsalFailed:
         raise
     except NotRehearsed as error:
-        return _with_rehearsal(planned, Rehearsal(not_rehearsed=str(error), differences=error.differences))
+        return with_rehearsal(planned, Rehearsal(not_rehearsed=str(error), differences=error.differences))
     except MosaicError as error:
         return not_rehearsed(planned, error.message)
 
 
-def _with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal) -> PreparedPlan:
-    return replace(planned, plan=replace(planned.plan, rehearsal=rehearsal))
+def with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal | None) -> PreparedPlan:
+    """The plan, which has no rehearsal yet, with this one: it may have been made before, for the same plan.
+
+    What it saw and nobody has said needs the same approvals as what the rules found.
+    """
+    plan = replace(planned.plan, rehearsal=rehearsal)
+    if rehearsal and (more := tuple(row_hazards(planned, rehearsal))):
+        plan = apply_policy(plan, tuple(worst_first((*plan.hazards, *more))), planned.desired.manifest)
+    return replace(planned, plan=plan)
 
 
 def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> Rehearsal:
@@ -65,7 +91,8 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_catalog, live, project) if project else None
         history = read_recorded(live, planned)
-        with _open(stage, history) as database:
+        with _open(stage, history) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
+            database = replace(unlimited, api=unlimited.api.until(deadline))
             matched = match_live(database, history, planned, reading)
             found = Rehearsal(
                 server=database.server,
@@ -90,20 +117,31 @@ def _run(
     read_names = partial(read_relations, database.api, database.project)
     relations = read_names()
     schema = FollowedSchema(matched.schema, relations, matched.read_schema, read_names)
-    watch, touched = LockWatch(relations), TouchWatch(matched.schema, matched.search_path)
+    watch = LockWatch(relations)
+    touched = TouchWatch(
+        matched.schema, matched.search_path, unmanaged_objects(planned.desired.manifest.unmanaged)
+    )
     constraints = read_constraints(database) if project else None
     done = run_pending(database, planned, schema, watch, touched, retry_command)
     checks: tuple[RowCheck, ...] = ()
     if constraints and may_restrict(done):
         checks = check_rows(live, project, planned, constraints, read_constraints(database), done)
+    written = [SchemaObject("table", write.shown) for each in done for write in each.writes]
+    compared = compare_with_live(found, live, project, planned, schema.net, watch.statements, written)
     return replace(
-        compare_with_live(found, live, project, planned, schema.net, watch.statements),
-        done=done,
+        compared,
+        done=tuple(_without_empty(each, compared) for each in done),
         row_checks=checks,
         result=_digest(schema.now),
         steps=tuple(touched.steps),
         objects=touched.objects,
     )
+
+
+def _without_empty(done: RehearsedChange, found: Rehearsal) -> RehearsedChange:
+    """Without what it writes to tables that surely hold no rows: there is nothing to update or delete."""
+    sizes = [(write, found.size_of(SchemaObject("table", write.shown))) for write in done.writes]
+    return replace(done, writes=tuple(write for write, size in sizes if size is None or not size.empty))
 
 
 @contextmanager

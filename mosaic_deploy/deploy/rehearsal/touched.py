@@ -24,6 +24,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase, ascii_uppercase
 
+from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.live.catalog.touched_digests import (
     EVERYWHERE,
     LOCKS,
@@ -60,12 +61,13 @@ Groups = Mapping[Touched, Mapping[SchemaObject, str]]
 class TouchWatch:
     """Follows the steps of a rehearsal that began with the schema `base`.
 
-    `search_path` is what the role or the database sets for new live sessions. None if there is no live database: then nothing is known of what the new
-    one has that may act on any statement.
+    `search_path` is what the role or the database sets for new live sessions. None if there is no live database: then nothing
+    is known of what the new one has that may act on any statement. What is `unmanaged` isn't compared, so it isn't touched.
     """
 
     base: Catalog
     search_path: str | None
+    unmanaged: Unmanaged = field(default_factory=Unmanaged)
     steps: list[StepTouches] = field(default_factory=list)
     _now: Groups = field(default_factory=dict, init=False)
     _groups: dict[Touched, dict[SchemaObject, str]] = field(default_factory=dict, init=False)
@@ -136,7 +138,8 @@ class TouchWatch:
             self._groups.setdefault(touched, {}).update(objects)
 
     def _grouped(self, catalog: Catalog) -> Groups:
-        return group_by_touched({**catalog, **search_path_setting(self.search_path or "")})
+        setting = search_path_setting(self.search_path or "")
+        return group_by_touched({**self.unmanaged.without(catalog), **setting})
 
 
 class _Names:

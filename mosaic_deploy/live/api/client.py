@@ -61,6 +61,7 @@ class Api:
         self.key = key
         self._timeout = timeout
         self._sql_timeout = sql_timeout
+        self._deadline = float("inf")
         self._sleep = sleep or time.sleep
         self.rate_limiter = RateLimiter(sleep=sleep)
         self._directory = Directory(self.url, self._read_listing)
@@ -99,6 +100,12 @@ class Api:
         other._shares_transport = not own_connections or self._transport.is_injected
         if not other._shares_transport:
             other._transport = Transport(loopback=is_loopback(self.url), traffic=self.traffic)
+        return other
+
+    def until(self, deadline: float) -> Api:
+        """This API, whose operations fail at `deadline`, a value of `time.monotonic()`. It shares this API's connections."""
+        other = self.for_database(self._database)
+        other._deadline = deadline
         return other
 
     def with_notices(self, on_notices: Callable[[responses.Notices], None]) -> Api:
@@ -249,7 +256,7 @@ class Api:
         self, operation: Operation, url: str, body: object, object_hook: ObjectHook | None
     ) -> tuple[httpx.Response, Any]:
         """The response and its content. Sent again as `Attempts` decides."""
-        attempts = Attempts(operation, lambda: self.rate_limiter.cancelled)
+        attempts = Attempts(operation, lambda: self.rate_limiter.cancelled, self._deadline)
         while True:
             try:
                 response = self._send_rate_limited(operation, url, body)
@@ -276,19 +283,18 @@ class Api:
         return response
 
     def _report_to_rate_limiter(self, response: httpx.Response, began: float) -> None:
-        if is_rate_limited(response):
-            # A longer wait fails the run, so nothing waits for it.
-            wait = responses.retry_after(response.headers)
-            self.rate_limiter.record_rate_limited(began, wait if wait <= MAX_RETRY_AFTER else 0.0)
-        else:
-            self.rate_limiter.record_success()
+        if not is_rate_limited(response):
+            return self.rate_limiter.record_success()
+        # A longer wait fails the run, so nothing waits for it.
+        wait = responses.retry_after(response.headers)
+        return self.rate_limiter.record_rate_limited(began, wait if wait <= MAX_RETRY_AFTER else 0.0)
 
     def _send(self, operation: Operation, url: str, body: object) -> httpx.Response:
         if operation.fenced:
             self.before_change()
-        timeout = self._sql_timeout if operation.is_sql else self._timeout
-        headers = {"X-API-Key": self.key.reveal()}
-        if self._database:
-            headers["Mosaic-Database"] = self._database
+        left = max(0.001, self._deadline - time.monotonic())
+        timeout = min(left, self._sql_timeout if operation.is_sql else self._timeout)
+        database = {"Mosaic-Database": self._database} if self._database else {}
+        headers = {"X-API-Key": self.key.reveal(), **database}
         response = self._transport.request(operation.method, url, timeout=timeout, headers=headers, json=body)
         return self.key.redact(response)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections.abc import Callable
 
 import httpx
@@ -37,12 +39,15 @@ def is_rate_limited(response: httpx.Response) -> bool:
 class Attempts:
     """Decides after each attempt of a request whether to send it again, and after how many seconds.
 
-    After a lost or unreadable response only idempotent operations are sent again. A rate-limited file counts against
-    MAX_RATE_LIMIT_WAIT instead of MAX_ATTEMPTS.
+    After a lost or unreadable response only idempotent operations are sent again, and nothing after `deadline`, a value of
+    `time.monotonic()`. A rate-limited file counts against MAX_RATE_LIMIT_WAIT instead of MAX_ATTEMPTS.
     """
 
-    def __init__(self, operation: Operation, cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, operation: Operation, cancelled: Callable[[], bool], deadline: float = math.inf
+    ) -> None:
         self._operation = operation
+        self._deadline = deadline
         self._cancelled = cancelled
         self._made = self._rate_limited = 0
         self._waited = 0.0
@@ -77,7 +82,7 @@ class Attempts:
 
     @property
     def _exhausted(self) -> bool:
-        return self._made >= MAX_ATTEMPTS or self._is_cancelled
+        return self._made >= MAX_ATTEMPTS or self._is_cancelled or time.monotonic() >= self._deadline
 
     def _should_retry(self, response: httpx.Response, payload: object) -> bool:
         if response.status_code == 429:

@@ -117,14 +117,14 @@ class Transport:
     ) -> httpx.Response:
         """Sends one request and returns the response, whatever its status. `timeout` is seconds without progress.
 
-        With `bounded`, the whole body must arrive in that time, and may have 64 MiB: a page may never end.
+        With `bounded`, the whole body must arrive in that time, and may have 64 MiB unpacked: a page may never end.
         """
         with (
             self._translated_errors(method, url),
             self._stream(method, url, timeout, headers, json, content) as response,
         ):
             if bounded:
-                response.stream = _Bounded(response.stream, timeout)
+                return _read_bounded(response, timeout)
             response.read()
             return response
 
@@ -215,24 +215,27 @@ class Transport:
             raise translate_error(error, method, url, proxy) from error
 
 
-class _Bounded(httpx.SyncByteStream):
-    """A body that must end within `seconds` and _MAX_BOUNDED_BYTES. Raises ResponseInvalid."""
+def _read_bounded(response: httpx.Response, seconds: float) -> httpx.Response:
+    """The response with its body, which must end within `seconds` and, unpacked, _MAX_BOUNDED_BYTES.
 
-    def __init__(self, stream: object, seconds: float) -> None:
-        assert isinstance(stream, httpx.SyncByteStream)
-        self._stream = stream
-        self._seconds = seconds
-
-    def __iter__(self) -> Iterator[bytes]:
-        size, until = 0, time.monotonic() + self._seconds
-        for chunk in self._stream:
-            size += len(chunk)
-            if size > _MAX_BOUNDED_BYTES or time.monotonic() > until:
-                raise errors.ResponseInvalid(f"the response didn't end; {size_text(size)} of it were read")
-            yield chunk
-
-    def close(self) -> None:
-        self._stream.close()
+    Raises ResponseInvalid.
+    """
+    coding = response.headers.get("Content-Encoding", "")
+    if "," in coding:
+        # Each one multiplies by up to a thousand, before any of it can be counted.
+        raise errors.ResponseInvalid(f"the response is packed more than once (Content-Encoding: {coding})")
+    chunks, size, until = [], 0, time.monotonic() + seconds
+    for chunk in response.iter_bytes():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MAX_BOUNDED_BYTES:
+            raise errors.ResponseInvalid(f"the response is larger than {size_text(_MAX_BOUNDED_BYTES)}")
+        if time.monotonic() > until:
+            raise errors.ResponseInvalid(f"the response didn't end; {size_text(size)} of it were read")
+    read = httpx.Response(response.status_code, content=b"".join(chunks), request=response.request)
+    # Only now: with Content-Encoding it would unpack the body again.
+    read.headers = response.headers
+    return read
 
 
 class _Route(NamedTuple):

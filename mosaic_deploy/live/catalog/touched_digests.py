@@ -48,7 +48,7 @@ _INHERITS = re.compile(rf"(?:UNLOGGED )?(?:PARTITION OF|INHERITS) ({_NAME}(?:, {
 _PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
-def _touched_of(item: SchemaObject, definition: str = "") -> Iterator[Touched]:
+def touched_of(item: SchemaObject, definition: str = "") -> Iterator[Touched]:
     """What is touched with this object; nothing for objects that aren't compared.
 
     Several if a grant doesn't say what its object is, if the definition is one of a foreign key, or of a table that inherits.
@@ -99,11 +99,11 @@ def group_by_touched(catalog: Catalog) -> Mapping[Touched, Mapping[SchemaObject,
         if item.kind == "grant":
             grants.append((item, definition))
         elif not (item.kind == "index" and definition.endswith(" INVALID")):
-            for touched in _touched_of(item, definition):
+            for touched in touched_of(item, definition):
                 inherits = item.kind in _TABLES and touched.name != item.name
                 found.setdefault(touched, {})[item] = "" if inherits else definition
     for item, definition in grants:
-        for touched in _touched_of(item):
+        for touched in touched_of(item):
             if touched in found or touched.kind in (SCHEMA, DATABASE):
                 found.setdefault(touched, {})[item] = definition
     return found
@@ -170,8 +170,10 @@ def _name(touched: Touched, rehearsal: Rehearsal, lock: str, *, again: bool) -> 
     return TouchedName(touched.kind, touched.name, schema, name, objects_digest(objects), lock, again)
 
 
-def schema_reader(rehearsal: Rehearsal | None, names: Mapping[tuple[str, int], TouchedNames]) -> SchemaReader:
-    """How a run reads what the steps of its rehearsal touch; nothing if they touch nothing."""
+def schema_reader(
+    rehearsal: Rehearsal | None, names: Mapping[tuple[str, int], TouchedNames], unmanaged: str
+) -> SchemaReader:
+    """How a run reads what the steps of its rehearsal touch; nothing if they touch nothing. `unmanaged` as in SchemaReader."""
     if not names or rehearsal is None:
         return NOTHING_READ
     every = {one.key: one for each in names.values() for one in each.names if one.kind == RELATION}
@@ -183,6 +185,7 @@ def schema_reader(rehearsal: Rehearsal | None, names: Mapping[tuple[str, int], T
         CATALOG_SETTINGS,
         watched,
         ("public", *schemas),
+        unmanaged,
         records=len(names) > 1,
     )
 

@@ -49,14 +49,23 @@ class Relations:
 
     def table_of(self, oid: str) -> SchemaObject | None:
         """The relation that users know: of an index or a TOAST table, its table."""
+        relation = self.found.get(self.owner_of(oid))
+        return relation.shown if relation else None
+
+    def owner_of(self, oid: str) -> str:
+        """The OID of the table of an index or a TOAST table; of any other relation its own."""
         while (relation := self.found.get(oid)) and relation.of:
             oid = relation.of
-        return relation.shown if relation else None
+        return oid
 
     def named(self, name: str, schemas: Collection[str]) -> str | None:
         """The OID of the relation of this name in the first of the schemas that has one."""
         by_schema = {one.schema: oid for oid, one in self.found.items() if one.name == name}
         return next((by_schema[schema] for schema in schemas if schema in by_schema), None)
+
+    def all_named(self, name: str, schema: str | None) -> Iterator[str]:
+        """The OIDs of the relations of this name, in the schema or, if that is None, in any."""
+        return (oid for oid, one in self.found.items() if one.name == name and schema in (None, one.schema))
 
     @property
     def names(self) -> Iterator[tuple[str, SchemaObject]]:

@@ -34,7 +34,7 @@ from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.model.event import Noted, StillRunning, Waiting
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.sql.execution.batch import compile_batch
-from mosaic_deploy.sql.execution.failure import LEASE_LOST, RESEND, STEP_APPLIED, Failure, parse_failure
+from mosaic_deploy.sql.execution.failure import LEASE_LOST, STEP_APPLIED, Failure, parse_failure
 from mosaic_deploy.sql.execution.outside_transaction import is_wrapped
 from mosaic_deploy.sql.execution.plain import (
     compile_plain,
@@ -44,8 +44,9 @@ from mosaic_deploy.sql.execution.plain import (
 from mosaic_deploy.sql.execution.rewrite import executable_form, first_not_executable
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED
+from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement
 from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
+from mosaic_deploy.sql.marker import RESEND
 
 MAX_STEPS_PER_CALL = 100
 MAX_TEXT_PER_CALL = 512 * 1024
@@ -72,6 +73,8 @@ class Runner:
     sleep: Callable[[float], None] = time.sleep
     on_running: Callable[[StillRunning], None] | None = None
     """Called by another thread, every few seconds during a long request."""
+    approve: Callable[[StepFailed], Agreement | None] = lambda _: None
+    """Called with a step that did more than was agreed to, and was rolled back: what it may do when it runs again, or None."""
     commits_in_block: bool = field(default=True, init=False)
     multi_statement: bool = field(default=True, init=False)
     """Becomes false if the endpoint accepts only one statement per request."""
@@ -99,6 +102,11 @@ class Runner:
             if done:
                 yield done
                 attempt = 1
+            if failed and failed.effects and (agreed := self.approve(failed)):
+                yield Noted(Note("effects_approved", f"approved: {'; '.join(failed.effects.texts)}"))
+                self.reports.take_unclaimed()
+                key, failed = step_key(failed.step), None
+                waiting = [replace(one, agreed=agreed) if step_key(one) == key else one for one in waiting]
             if failed and (attempt == MAX_LOCK_ATTEMPTS or not may_get_lock_later(failed)):
                 failed.notices = self.reports.take_unclaimed()
                 raise failed

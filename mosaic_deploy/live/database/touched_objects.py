@@ -44,6 +44,31 @@ _REACHED_RELATIONS = (
 )
 """Relations that share rows with relation `c`, or to which a foreign key cascades. From a partition it goes up to its
 parents, but not down to its siblings."""
+_SEQUENCES = (
+    "(SELECT pg_catalog.json_object_agg(COALESCE(o.attname, ''), pg_catalog.json_build_array(CASE "
+    "WHEN NOT pg_catalog.has_sequence_privilege(q.seqrelid, 'SELECT,USAGE') OR EXISTS (SELECT FROM pg_catalog.pg_locks k "
+    "WHERE k.relation = q.seqrelid AND k.granted AND k.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', "
+    "'AccessExclusiveLock')) THEN pg_catalog.sign(q.seqincrement) * 9223372036854775807::numeric "
+    "ELSE pg_catalog.pg_sequence_last_value(q.seqrelid) END, q.seqincrement)) "
+    "FROM pg_catalog.pg_sequence q LEFT JOIN (pg_catalog.pg_depend d JOIN pg_catalog.pg_attribute o "
+    "ON o.attrelid = d.refobjid AND o.attnum = d.refobjsubid) ON d.objid = q.seqrelid AND d.refobjid = c.oid "
+    "AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i') "
+    "AND d.refclassid = d.classid WHERE q.seqrelid = c.oid OR d.refobjid IS NOT NULL)"
+)
+"""How far relation `c` is, if it is a sequence, and those of its columns; a value that can't be read counts as the last one.
+It waits for no lock."""
+_KEY_UPDATES = (
+    "(WITH RECURSIVE k(oid, changed, columns) AS ("
+    "SELECT f.conrelid, f.conkey, f.confkey FROM pg_catalog.pg_constraint f "
+    "WHERE f.confrelid = c.oid AND f.contype = 'f' AND f.confupdtype IN ('c', 'n', 'd') UNION "
+    "SELECT f.conrelid, f.conkey, k.columns FROM k JOIN pg_catalog.pg_constraint f ON f.confrelid = k.oid AND f.contype = 'f' "
+    "AND f.confupdtype IN ('c', 'n', 'd') AND f.confkey && k.changed) "
+    "SELECT pg_catalog.json_object_agg(u.name, u.columns) FROM (SELECT n.nspname || '.' || t.relname AS name, "
+    "pg_catalog.json_agg(DISTINCT a.attname) AS columns FROM k JOIN pg_catalog.pg_class t ON t.oid = k.oid "
+    "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace "
+    "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.columns) GROUP BY 1) u)"
+)
+"""A JSON object: the tables whose rows change when columns of relation `c` do, through foreign keys, and which columns."""
 _RELATIONS = (
     "SELECT a.k, a.n, a.p, s.nspname AS schema, c.relname AS name, "
     "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + ROW_ESTIMATE.format("l") + ") "
@@ -58,12 +83,14 @@ _RELATIONS = (
     "'keys', (SELECT pg_catalog.json_agg(conname) FROM pg_catalog.pg_constraint "
     "WHERE conrelid = c.oid AND contype = 'p'), 'options', c.reloptions, 'relkind', c.relkind, "
     "'populated', c.relispopulated, 'row_security', c.relrowsecurity, "
+    "'sequences', " + _SEQUENCES + ", "
     "'policies', (SELECT pg_catalog.json_agg(polname) FROM pg_catalog.pg_policy WHERE polrelid = c.oid), "
     "'checks', (SELECT pg_catalog.json_agg(pg_catalog.pg_get_constraintdef(k.oid)) FROM pg_catalog.pg_constraint k "
     "WHERE k.conrelid = c.oid AND k.contype = 'c' AND k.convalidated), "
     "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", HOLDS_NO_ROWS) + ", "
     "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
     "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
+    "'key_updates', " + _KEY_UPDATES + ", "
     "'typed', "
     + _TABLE_NAMES.format(
         "pg_catalog.pg_attribute y",
@@ -173,6 +200,7 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         not_null_columns=frozenset(more.get("required") or ()),
         shares_rows_with=frozenset(more.get("holds") or ()),
         cascades=frozenset(more.get("cascades") or ()),
+        key_updates={name: frozenset(columns) for name, columns in (more.get("key_updates") or {}).items()},
         tables_with_row_type=frozenset(more.get("typed") or ()),
         relation_kind=more.get("relkind") or "",
         populated=more.get("populated") is not False,
@@ -185,6 +213,10 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
                 *(one["table"] for one in dependents if one["empty"] and one["table"]),
             )
         ),
+        last_values={
+            name: (None if last is None else int(last), int(increment))
+            for name, (last, increment) in (more.get("sequences") or {}).items()
+        },
         dependents=tuple(Dependent(one["kind"], one["name"], one["table"]) for one in dependents),
     )
     return ObjectRef(ObjectKind(item["k"]), item["n"], item["p"]), fact

@@ -9,6 +9,7 @@ settings because a plan must be read in one query from older layouts too, where 
   parent, the definition that was expected (null if none), and the live one. What still has that live definition when the
   deploy records is expected as before; what the deploy changed is expected as it left it.
 - **Digests only save time.** If they differ, the objects decide.
+- **Rows that aren't well-formed count as none.** The database's own role can write them; that must stop no plan.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ digest AS MATERIALIZED (SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.co
   AS value FROM live)"""
 
 
+_RECORD_ROW = f"""(SELECT s.deploy_id, s.updated_at, CASE WHEN pg_catalog.jsonb_typeof(s.value) = 'object'
+    AND pg_catalog.jsonb_typeof(s.value->'digest') = 'string' AND pg_catalog.jsonb_typeof(s.value->'kept') = 'array'
+    AND s.value->>'server' ~ '^[0-9]{{1,4}}$' THEN s.value ELSE '{{"kept": [], "server": 0, "damaged": true}}' END AS value
+  FROM mosaic_deploy.settings s WHERE s.name = {literal(RECORD)}) r"""
+"""The row RECORD as `r`; its value is another one, with `damaged`, if it isn't well-formed."""
+_OBJECTS = f"""(SELECT CASE pg_catalog.jsonb_typeof(s.value) WHEN 'array' THEN s.value END
+  FROM mosaic_deploy.settings s WHERE s.name = {literal(OBJECTS)})"""
+"""Null if they aren't well-formed."""
+
+
 def _listed(array: str, *columns: str) -> str:
     """The JSON arrays in `array` as rows of kind, name, parent and `columns`."""
     named = [
@@ -47,10 +58,9 @@ def _listed(array: str, *columns: str) -> str:
 def _differences(kept: str) -> str:
     """Rows of kind, name, parent, `expected`, `definition` and `place` of objects that differ; null is no object."""
     expected = "CASE WHEN k.is_kept THEN k.expected ELSE o.definition END"
-    objects = f"SELECT s.value FROM mosaic_deploy.settings s WHERE s.name = {literal(OBJECTS)}"
     return (
         f"SELECT kind, name, parent, {expected} AS expected, l.definition, l.place FROM live l "
-        f"FULL JOIN ({_listed(f'({objects})', 'definition')}) o USING (kind, name, parent) "
+        f"FULL JOIN ({_listed(_OBJECTS, 'definition')}) o USING (kind, name, parent) "
         f"FULL JOIN (SELECT *, true AS is_kept FROM ({_listed(kept, 'expected')}) e) k USING (kind, name, parent) "
         f"WHERE {expected} IS DISTINCT FROM l.definition"
     )
@@ -62,17 +72,16 @@ def _still_kept(kept: str) -> str:
         "SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(k.kind, k.name, k.parent, k.expected, k.definition)"
         f"), '[]') FROM ({_listed(kept, 'expected', 'definition')}) k "
         "LEFT JOIN live l ON (l.kind, l.name, l.parent) = (k.kind, k.name, k.parent) "
-        "WHERE l.definition IS NOT DISTINCT FROM k.definition"
+        "WHERE l.definition IS NOT DISTINCT FROM k.definition AND k.kind IS NOT NULL"
     )
 
 
 def _kept_too(drifted: Sequence[tuple[str, str, str]], kept: str) -> str:
     """What is added to the JSON array `kept`: these objects, expected as they were recorded before."""
-    objects = f"SELECT s.value FROM mosaic_deploy.settings s WHERE s.name = {literal(OBJECTS)}"
     return (
         "SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.kind, d.name, d.parent, o.definition, l.definition)"
         f"), '[]') FROM ({_listed(f'({json_literal(drifted)}::jsonb)')}) d LEFT JOIN live l USING (kind, name, parent) "
-        f"LEFT JOIN ({_listed(f'({objects})', 'definition')}) o USING (kind, name, parent) "
+        f"LEFT JOIN ({_listed(_OBJECTS, 'definition')}) o USING (kind, name, parent) "
         "WHERE o.definition IS DISTINCT FROM l.definition AND (d.kind, d.name, d.parent) NOT IN "
         f"(SELECT k.kind, k.name, k.parent FROM ({_listed(kept)}) k)"
     )
@@ -80,17 +89,23 @@ def _kept_too(drifted: Sequence[tuple[str, str, str]], kept: str) -> str:
 
 _COMPARABLE = f"r.value->>'open' IS NULL AND (r.value->>'server')::integer = {_SERVER}"
 _EQUAL = "digest.value = r.value->>'digest' AND r.value->'kept' = '[]'"
+_KEPT = "r.value->'kept'"
 
 COMPARISON_QUERY = f"""SELECT pg_catalog.json_build_object('deploy', r.deploy_id, 'at', r.updated_at, 'open', r.value->>'open',
-  'servers', pg_catalog.json_build_array(r.value->'server', {_SERVER}),
+  'damaged', r.value->'damaged', 'servers', pg_catalog.json_build_array(r.value->'server', {_SERVER}),
   'live', CASE WHEN {_COMPARABLE} THEN (WITH {_LIVE} SELECT pg_catalog.json_build_object('digest', digest.value, 'objects',
-    CASE WHEN {_EQUAL} THEN '[]' ELSE (
+    CASE WHEN {_EQUAL} THEN '[]' WHEN {_OBJECTS} IS NOT NULL THEN (
       SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(kind, name, parent, expected, definition)
         ORDER BY parent, place, kind, name), '[]')
-      FROM (SELECT * FROM ({_differences("r.value->'kept'")}) d ORDER BY parent <> '', kind, name LIMIT {_MAX_DIFFERENCES + 1}) d)
+      FROM (SELECT * FROM ({_differences(_KEPT)}) d ORDER BY parent <> '', kind, name LIMIT {_MAX_DIFFERENCES + 1}) d)
     END) FROM digest) END) AS found
-FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)}"""
+FROM {_RECORD_ROW}"""
 """One row with one column, for `parse_comparison`; no row if nothing is recorded. Reads only."""
+
+_DAMAGED = (
+    "something else than a deploy has written the recorded schema, so it counts as none; the next apply records the "
+    "schema as it is then"
+)
 
 
 def begin_schema_change_sql(token: str, deploy_id: str, *, read: bool = True) -> str:
@@ -99,15 +114,14 @@ def begin_schema_change_sql(token: str, deploy_id: str, *, read: bool = True) ->
     To be sent before each change of the schema. May be sent twice, and late: it does nothing once this deploy has recorded.
     Without `read` it doesn't look at the schema, and keeps the list as it is. Returns `held` and `written`.
     """
-    kept = f"""CASE WHEN NOT ({_COMPARABLE}) THEN ({_still_kept("r.value->'kept'")}) WHEN {_EQUAL} THEN '[]'
+    kept = f"""CASE WHEN NOT ({_COMPARABLE}) THEN ({_still_kept(_KEPT)}) WHEN {_EQUAL} OR {_OBJECTS} IS NULL THEN '[]'
     ELSE (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(kind, name, parent, expected, definition))
-      FROM ({_differences("r.value->'kept'")}) d) END"""
+      FROM ({_differences(_KEPT)}) d) END"""
     return f"""WITH {lease_held_cte(token)}, {f"{_LIVE}," if read else ""}
-kept AS MATERIALIZED (SELECT COALESCE({kept if read else "r.value->'kept'"}, '[]') AS list
-  FROM held, mosaic_deploy.settings r{", digest" if read else ""}
-  WHERE r.name = {literal(RECORD)} AND r.deploy_id <> {literal(deploy_id)}),
+kept AS MATERIALIZED (SELECT r.value, COALESCE({kept if read else _KEPT}, '[]') AS list
+  FROM held, {_RECORD_ROW}{", digest" if read else ""} WHERE r.deploy_id <> {literal(deploy_id)}),
 written AS (UPDATE mosaic_deploy.settings s
-  SET value = s.value || pg_catalog.jsonb_build_object('open', {literal(deploy_id)}::text, 'kept', kept.list)
+  SET value = kept.value || pg_catalog.jsonb_build_object('open', {literal(deploy_id)}::text, 'kept', kept.list)
   FROM kept WHERE s.name = {literal(RECORD)} AND s.deploy_id <> {literal(deploy_id)} RETURNING 1)
 SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"""
 
@@ -128,7 +142,7 @@ def record_schema_sql(
     existed when it began is forgotten: the next run doesn't continue it, even if this one fails later. `drifted` are kind, name and
     parent of what somebody else has changed since the run began: it stays drift.
     """
-    previous = f"(SELECT r.value->'kept' FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"
+    previous = f"(SELECT {_KEPT} FROM {_RECORD_ROW})"
     kept = "'[]'::jsonb" if accepted is not None else f"({_still_kept(previous)})"
     if drifted:
         kept = f"({kept} || ({_kept_too(drifted, kept)}))"
@@ -172,6 +186,8 @@ def _comparison(facts: Mapping[str, Any]) -> SchemaComparison:
         open_by=opened,
         servers=(recorded, now),
     )
+    if facts.get("damaged") or (live and live["objects"] is None):
+        return replace(common, state=SchemaState.DAMAGED, reason=_DAMAGED)
     if live is None:
         return common
     listed = [(SchemaObject(*map(str, each[:3])), each[3], each[4]) for each in live["objects"]]

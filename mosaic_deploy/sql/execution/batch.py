@@ -15,7 +15,6 @@ from typing import NamedTuple
 from mosaic_deploy.sql.execution.failure import (
     HANDLER_VARIABLES,
     LEASE_LOST,
-    RESEND,
     refuse_off_strings_sql,
     reraise_handler_sql,
 )
@@ -40,16 +39,16 @@ from mosaic_deploy.sql.execution.report import REPORT_VARIABLES, count_rows_sql,
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard import locks
 from mosaic_deploy.sql.guard.measure import (
-    MEASURE,
     NOTE_END,
     VARIABLES,
     begin_measure_sql,
     compare_sql,
     existing_variable,
+    measure_sql,
 )
 from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
 from mosaic_deploy.sql.guard.schema_check import SchemaCheck, observe_sql, schema_check
-from mosaic_deploy.sql.marker import raise_with_facts_sql
+from mosaic_deploy.sql.marker import RESEND, raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
 from mosaic_deploy.sql.session.leftovers import leftovers
 from mosaic_deploy.sql.session.strings import REFUSE_OFF
@@ -72,7 +71,7 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
     carried = _CHECK_CARRIED if any(step.next_session is not None for step in steps) else ""
     settings = _SET_SESSION if any(step.sql.session.statements for step in steps) else ""
     leave = _LEAVE_SESSION if any(leftovers(step.sql.statements) for step in steps) else ""
-    measure = f"{MEASURE}{_COMPARE}" if measured else ""
+    measure = f"{measure_sql(alone=commit or len(steps) == 1)}{_COMPARE}" if measured else ""
     compared = SchemaCheck()
     if any(step.touches for step in steps):
         compared = schema_check(
@@ -205,7 +204,11 @@ def _next_session(step: Step) -> dict[str, list[str]]:
     """What the settings are compared with at the end of a step that isn't the file's last."""
     if step.next_session is None:
         return {}
-    return {"next": list(step.next_session.statements), "compared": compared_settings(step)}
+    return {
+        "next": list(step.next_session.statements),
+        "compared": compared_settings(step),
+        "unmentioned": list(step.unmentioned),
+    }
 
 
 # A loop over data instead of code per step: PL/pgSQL keeps a plan for every statement in the code, and each DDL
@@ -273,12 +276,13 @@ _CHECK_CONSTRAINTS = f"""    step := 0;
     {CHECK_CONSTRAINTS_SQL};
     {_RERAISE}    END;
 """
+_CARRIED = check_carried_sql(
+    *(f"one OPERATOR(pg_catalog.->) '{key}'" for key in ("compared", "next", "unmentioned"))
+)
 _CHECK_CARRIED = f"""    step := 0;
     IF one OPERATOR(pg_catalog.->) 'next' IS NOT NULL THEN
     BEGIN
-    {check_carried_sql("one OPERATOR(pg_catalog.->) 'compared'", "one OPERATOR(pg_catalog.->) 'next'")}    {
-    _RERAISE
-}    END;
+    {_CARRIED}    {_RERAISE}    END;
     END IF;
 """
 # The WAL is written in order, so the last step's commit makes the earlier ones durable too: one disk flush per call

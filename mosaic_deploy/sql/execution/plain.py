@@ -27,13 +27,13 @@ from mosaic_deploy.sql.execution.transactions import not_executable_reason, sets
 from mosaic_deploy.sql.guard import locks
 from mosaic_deploy.sql.guard.measure import (
     KEEP_STATE,
-    MEASURE,
     NOTE_END,
     VARIABLES,
     begin_measure_sql,
     compare_sql,
     existing_variable,
     load_state_sql,
+    measure_sql,
 )
 from mosaic_deploy.sql.guard.rewrites import AFTER_REWRITE, BEFORE_REWRITE, rewriting
 from mosaic_deploy.sql.guard.schema_check import SchemaCheck, observe_sql, schema_check
@@ -81,7 +81,7 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         for number in range(1, lead + 1):
             _add_modes(compiled, step, number, split_modes(step.sql.statements[number - 1])[0])
         guard = guard_sql(step, session) if step is steps[0] else ""
-        held, compared = _held_state(step, session), _compared(step, session)
+        held, compared = _held_state(step, session, alone=len(steps) == 1), _compared(step, session)
         compiled.add(
             _do_block(
                 f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{guard}{compared.before}{held.begin}{BEGIN_SESSION}{KEEP_OWN}{held.keep}END\n",
@@ -144,7 +144,7 @@ class _HeldState:
     measure: str = ""
 
 
-def _held_state(step: Step, session: SqlSession) -> _HeldState:
+def _held_state(step: Step, session: SqlSession, *, alone: bool) -> _HeldState:
     if not session.existing:
         return _HeldState()
     which = step.facts_sql
@@ -155,7 +155,7 @@ def _held_state(step: Step, session: SqlSession) -> _HeldState:
         begin_measure_sql(which, agreed),
         KEEP_STATE,
         load_state_sql(which),
-        f"{MEASURE}{compare_sql(agreed, which)}    {report}\n",
+        f"{measure_sql(alone=alone)}{compare_sql(agreed, which)}    {report}\n",
     )
 
 

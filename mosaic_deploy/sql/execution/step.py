@@ -45,6 +45,8 @@ class Step:
     """A seed file's size in bytes."""
     next_session: SessionState | None = None
     """The settings that the file's next step starts with; None for its last step."""
+    unmentioned: tuple[str, ...] = ()
+    """Temporary objects of its statements whose names occur in no later step."""
     manifest: str = ""
     """The manifest whose seed it is."""
     agreed: Agreement = NOTHING_AGREED

@@ -51,7 +51,7 @@ def agreed_to(effects: Effects, before: Agreement) -> Agreement:
     tables = dict(before.tables)
     for one in effects.tables:
         tables[one.table] = "".join(sorted({*tables.get(one.table, ""), *one.kinds}))
-    most = {one.table: one.deleted + one.updated for one in effects.tables}
+    most = {**before.most, **{one.table: one.deleted + one.updated for one in effects.tables}}
     return Agreement(tables, (*before.objects, *map(object_key, effects.objects)), before.anything, most)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -46,7 +46,8 @@ class LocksHeld:
     """What a transaction holds after a statement of a step (from 1), by OID; `statement` is 0 when the step begins.
 
     `began` and `ended` are the statement's times, in seconds since 1970. The last one of a step is `last`: it is as of the step's
-    end.
+    end. When the step begins and ends, `rows` are the rows inserted, updated and deleted by then in the call, and `writing` the tables
+    that are locked for writing rows.
     """
 
     version: str
@@ -56,9 +57,13 @@ class LocksHeld:
     began: float
     ended: float
     last: bool
+    rows: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    writing: frozenset[str] = frozenset()
 
 
-VARIABLES = "held pg_catalog.jsonb; watched pg_catalog.jsonb; "
+VARIABLES = (
+    "held pg_catalog.jsonb; watched pg_catalog.jsonb; written pg_catalog.jsonb; writing pg_catalog.jsonb; "
+)
 _KEPT = "mosaic_deploy.watched"
 LOAD = f"    watched := NULLIF(pg_catalog.current_setting('{_KEPT}', true), '')::pg_catalog.jsonb;\n"
 """Reads the variables between the statements of one transaction. If the migration resets them, more is reported than changed."""
@@ -80,30 +85,48 @@ def _read_sql(last_oid: int, *, all_scans: bool = False) -> str:
 
     `all_scans`: also of those that this transaction has scanned and not locked.
     """
-
-    def from_before(oid: str) -> str:
-        return (
-            f"{oid} OPERATOR(pg_catalog.>=) '{_FIRST_USER_OID}'::pg_catalog.oid "
-            f"AND {oid} OPERATOR(pg_catalog.<=) '{last_oid}'::pg_catalog.oid"
-        )
-
     scanned = (
         "\n      UNION ALL SELECT s.oid, 0 FROM pg_catalog.pg_class s WHERE "
-        f"pg_catalog.pg_stat_get_xact_numscans(s.oid) OPERATOR(pg_catalog.>) 0 AND {from_before('s.oid')}"
+        f"pg_catalog.pg_stat_get_xact_numscans(s.oid) OPERATOR(pg_catalog.>) 0 AND {_from_before('s.oid', last_oid)}"
     )
     return f"""    SELECT pg_catalog.jsonb_object_agg(h.oid::pg_catalog.text, pg_catalog.jsonb_build_array(h.rank,
         c.relfilenode::pg_catalog.text, pg_catalog.pg_stat_get_xact_numscans(h.oid))) INTO held
       FROM (SELECT u.oid, pg_catalog.max(u.rank) AS rank FROM (
         SELECT l.relation AS oid, {_RANK} AS rank FROM pg_catalog.pg_locks l
         WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) 'relation'
-        AND l.granted AND {from_before("l.relation")}{scanned if all_scans else ""}) u GROUP BY u.oid) h
+        AND l.granted AND {_from_before("l.relation", last_oid)}{scanned if all_scans else ""}) u GROUP BY u.oid) h
       LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) h.oid;
 """
 
 
-def _report_sql(which: str, statement: str, last: str) -> str:
+def _from_before(oid: str, last_oid: int) -> str:
+    return (
+        f"{oid} OPERATOR(pg_catalog.>=) '{_FIRST_USER_OID}'::pg_catalog.oid "
+        f"AND {oid} OPERATOR(pg_catalog.<=) '{last_oid}'::pg_catalog.oid"
+    )
+
+
+def _read_rows_sql(last_oid: int) -> str:
+    """PL/pgSQL that sets `written`, by OID the rows inserted, updated and deleted, and `writing`, the OIDs locked for writing rows."""
+    counts = ", ".join(
+        f"pg_catalog.pg_stat_get_xact_tuples_{verb}(c.oid)" for verb in ("inserted", "updated", "deleted")
+    )
+    return f"""    SELECT pg_catalog.jsonb_object_agg(w.oid::pg_catalog.text, w.counts) INTO written
+      FROM (SELECT c.oid, ARRAY[{counts}] AS counts FROM pg_catalog.pg_class c
+        WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND {_from_before("c.oid", last_oid)}) w
+      WHERE 0 OPERATOR(pg_catalog.<) ANY (w.counts);
+    SELECT pg_catalog.jsonb_agg(l.relation::pg_catalog.text) INTO writing FROM pg_catalog.pg_locks l
+      WHERE l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AND l.locktype OPERATOR(pg_catalog.=) 'relation'
+      AND l.granted AND l.mode OPERATOR(pg_catalog.=) 'RowExclusiveLock' AND {_from_before("l.relation", last_oid)};
+"""
+
+
+_ROWS = "'rows', written, 'writing', writing, "
+
+
+def _report_sql(which: str, statement: str, last: str, more: str = "") -> str:
     return f"""    RAISE INFO USING MESSAGE = pg_catalog.concat({SPLIT_MARKER}, pg_catalog.json_build_object({which},
-      'statement', {statement}, 'locks', held, 'began', watched OPERATOR(pg_catalog.->) 'at', 'ended', {_NOW},
+      'statement', {statement}, {more}'locks', held, 'began', watched OPERATOR(pg_catalog.->) 'at', 'ended', {_NOW},
       'last', {last})::pg_catalog.text);
 """
 
@@ -114,7 +137,8 @@ def begin_watch_sql(which: str, last_oid: int) -> str:
     `last_oid` is the largest OID from before the rehearsal. The counters of scans add up over the transactions of a
     connection, so a step begins with what they are.
     """
-    return f"    watched := NULL;\n{_read_sql(last_oid, all_scans=True)}{_report_sql(which, '0', 'false')}{_NOTE}"
+    read = f"{_read_sql(last_oid, all_scans=True)}{_read_rows_sql(last_oid)}"
+    return f"    watched := NULL;\n{read}{_report_sql(which, '0', 'false', _ROWS)}{_NOTE}"
 
 
 def watch_sql(which: str, statement: str, last_oid: int) -> str:
@@ -124,7 +148,8 @@ def watch_sql(which: str, statement: str, last_oid: int) -> str:
 
 def end_watch_sql(which: str, statement: str, last_oid: int) -> str:
     """PL/pgSQL after a step's last statement."""
-    return f"{_read_sql(last_oid)}{_report_sql(which, statement, 'true')}"
+    read = f"{_read_sql(last_oid)}{_read_rows_sql(last_oid)}"
+    return f"{read}{_report_sql(which, statement, 'true', _ROWS)}"
 
 
 @lru_cache(maxsize=4)
@@ -170,6 +195,8 @@ def parse_locks(message: str) -> LocksHeld | None:
             float(facts["began"] or facts["ended"]),
             float(facts["ended"]),
             bool(facts["last"]),
+            {str(oid): (int(i), int(u), int(d)) for oid, (i, u, d) in (facts.get("rows") or {}).items()},
+            frozenset(map(str, facts.get("writing") or ())),
         )
     except (ValueError, KeyError, AttributeError, TypeError):
         return None

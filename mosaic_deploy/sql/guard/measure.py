@@ -1,6 +1,6 @@
 """PL/pgSQL that measures a step's effects and compares them with the agreement, before the step is recorded and committed.
 
-Per step: BEGIN_MEASURE, the statements, MEASURE, and a comparison. All of it reads the catalog as this transaction sees it, and
+Per step: `begin_measure_sql`, the statements, `measure_sql`, and a comparison. All of it reads the catalog as this transaction sees it, and
 PostgreSQL's own counters of rows, which add up over the transactions of one DO block. So both are compared with what they
 were when the step began.
 
@@ -10,6 +10,8 @@ were when the step began.
 - **Emptied**: a table has another file than before, or its counters went back, which only TRUNCATE does. A statement of
   the file that may rewrite its table (ALTER TABLE, CLUSTER) is meant, so the file that it leaves is expected. A TRUNCATE after
   that could use the same file; so the rows are counted after the rewrite, and again at the end.
+- **Rows kept**: a table that has another file for an unknown reason, but more rows than were inserted, was rewritten, not emptied.
+  That needs the same consent, as the values may be others, and is only said otherwise.
 - **Cursors** WITH HOLD would run their query at COMMIT, so they are closed first.
 - **Dropped**: tables, columns and objects that are gone. Objects are looked for only if the transaction dropped any.
 - **Unprotected**: neither a protected table nor a parent of it has a protected name any more. A rename of its schema touches no
@@ -30,7 +32,7 @@ UNTIL = "effects.until"
 VARIABLES = (
     "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; touched pg_catalog.jsonb; "
     "tables_now pg_catalog.jsonb; emptied pg_catalog.jsonb; rewritten pg_catalog.jsonb; effects pg_catalog.jsonb; "
-    "excess pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8; "
+    "excess pg_catalog.jsonb; kept pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8; "
     "gone pg_catalog.jsonb;\n"
 )
 
@@ -109,14 +111,15 @@ _LOSES_PROTECTION = f"""(o.value IS NOT NULL AND {_PROTECTED.format(names="t.val
 _EFFECTS = f"""(
     SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('oid', key, 'table', names ->> 0,
         'names', names, 'inserted', NULLIF(GREATEST(i, 0), 0), 'updated', NULLIF(GREATEST(u, 0), 0),
-        'deleted', NULLIF(GREATEST(d, 0), 0), 'emptied', NULLIF(is_emptied, false), 'dropped', NULLIF(now IS NULL, false),
+        'deleted', NULLIF(GREATEST(d, 0), 0), 'emptied', NULLIF(is_emptied, false),
+        'rows_kept', CASE WHEN is_emptied AND NOT is_truncated AND kept ? key THEN true END, 'dropped', NULLIF(now IS NULL, false),
         'columns_dropped', lost, 'types_changed', retyped, 'unprotected', NULLIF(loses_protection, false),
         'kinds', pg_catalog.concat(CASE WHEN d > 0 THEN 'd' END, CASE WHEN u > 0 THEN 'u' END, CASE WHEN is_emptied THEN 't' END,
           CASE WHEN now IS NULL THEN 'x' END, CASE WHEN lost IS NOT NULL THEN 'c' END,
           CASE WHEN retyped IS NOT NULL THEN 'y' END, CASE WHEN loses_protection THEN 'p' END))) ORDER BY names ->> 0)
     FROM (
       SELECT t.key, t.value AS names, o.value AS now, r.i, r.u, r.d, s.loses_protection,
-        w.value ->> 'file' <> (o.value ->> 'file') OR emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_emptied,
+        w.value ->> 'file' <> (o.value ->> 'file') OR s.is_truncated AS is_emptied, s.is_truncated,
         CASE WHEN o.value IS NOT NULL THEN (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
           WHERE NOT o.value -> 'columns' ? a.key AND a.key::pg_catalog.int4 <= {_COLUMNS_BEFORE}) END AS lost,
         (SELECT pg_catalog.jsonb_agg(a.value -> 0) FROM pg_catalog.jsonb_each(w.value -> 'columns') a
@@ -128,9 +131,20 @@ _EFFECTS = f"""(
       LATERAL (SELECT (c.value ->> 0)::pg_catalog.int8 - (b.value ->> 0)::pg_catalog.int8 AS i,
         (c.value ->> 1)::pg_catalog.int8 - (b.value ->> 1)::pg_catalog.int8 AS u,
         (c.value ->> 2)::pg_catalog.int8 - (b.value ->> 2)::pg_catalog.int8 AS d) r,
-      LATERAL (SELECT {_LOSES_PROTECTION} AS loses_protection) s
+      LATERAL (SELECT {_LOSES_PROTECTION} AS loses_protection,
+        emptied ? t.key OR r.i < 0 OR r.u < 0 OR r.d < 0 AS is_truncated) s
       WHERE s.loses_protection OR o.value IS NULL OR o.value <> w.value OR emptied ? t.key OR r.i <> 0 OR r.u <> 0 OR r.d <> 0) found)"""
-MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
+
+
+def measure_sql(*, alone: bool) -> str:
+    """PL/pgSQL after a step's statements, with the connection's own role. It sets the variable `effects`.
+
+    `alone`: the transaction began with the step. Otherwise TRUNCATE also forgets what was inserted in it before, so all that was
+    inserted since the counters were last reset counts against the rows that a rewrite may have kept.
+    """
+    before = "(counted -> target ->> 0)::pg_catalog.int8" if alone else "0"
+    inserted = f"(counting -> target ->> 0)::pg_catalog.int8 - {before}"
+    return f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     FOR target, target_rows IN SELECT k, v::pg_catalog.int8 FROM pg_catalog.jsonb_each_text(rewritten) r(k, v) LOOP
       EXECUTE pg_catalog.format('SELECT count(*) - pg_catalog.pg_stat_get_xact_tuples_inserted(%1$s)'
         ' + pg_catalog.pg_stat_get_xact_tuples_deleted(%1$s) - %2$s FROM ONLY %3$s', target, target_rows,
@@ -140,6 +154,12 @@ MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     touched := {_TOUCHED};
     counting := {_counters_of("touched")};
     tables_now := {_tables_of("touched")};
+    kept := '{{}}';
+    FOR target IN SELECT t.key FROM pg_catalog.jsonb_each(tables_now) t
+        WHERE t.value ->> 'file' <> (tables -> t.key ->> 'file') AND pg_catalog.has_table_privilege(t.key::pg_catalog.oid, 'SELECT') LOOP
+      EXECUTE pg_catalog.format('SELECT count(*) - (%s) FROM ONLY %s', {inserted}, target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
+      IF target_rows > 0 THEN kept := kept || pg_catalog.jsonb_build_object(target, 1); END IF;
+    END LOOP;
     effects := pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('tables', {_EFFECTS},
       'objects', CASE WHEN drops <> {_DROPS} THEN (
         SELECT pg_catalog.jsonb_agg(g.name ORDER BY g.name) FROM ({OBJECTS_GONE}) g) END));
@@ -147,7 +167,6 @@ MEASURE = f"""{_OWN_PATH}    EXECUTE 'CLOSE ALL';
     tables := tables || tables_now;
     counted := counted || counting;
 """
-"""PL/pgSQL after a step's statements, with the connection's own role. It sets the variable `effects`."""
 
 
 def compare_sql(agreed: str, which: str) -> str:

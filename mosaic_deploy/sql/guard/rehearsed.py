@@ -66,6 +66,7 @@ class SchemaReader:
     """How a run reads definitions: a query by kind, with `{names}` in it, one of what `{words}` mean in the schemas of `{path}`,
     and the settings that they need.
 
+    `unmanaged` is a regular expression of PostgreSQL for the names, `public.cache_1`, of what isn't compared; "" for nothing.
     `watched` are the relations that any step of the run touches; `schemas` the SQL names of those that exist before it. If it
     `records`, each step notes what it left. Without queries, nothing is compared; if it `observes`, each step reports what it locked.
     """
@@ -75,6 +76,7 @@ class SchemaReader:
     settings: Sequence[tuple[str, str]] = ()
     watched: Sequence[TouchedName] = ()
     schemas: Sequence[str] = ()
+    unmanaged: str = ""
     records: bool = False
     observes: bool = False
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from mosaic_deploy.sql.guard.agreement import Agreement, Existing
 from mosaic_deploy.sql.guard.measure import (
-    MEASURE,
     STATE,
     VARIABLES,
     begin_measure_sql,
     compare_sql,
     existing_variable,
+    measure_sql,
     read_state_sql,
 )
 from mosaic_deploy.sql.parse import Statement
@@ -45,7 +45,7 @@ def measured_request(query: str, existing: Existing, agreed: Agreement) -> str:
     declared = f"DECLARE\n{existing_variable(existing)}  {VARIABLES}"
     agreed_sql = f"({json_literal(agreed.as_json())}::pg_catalog.jsonb)"
     # It comes again, so that other deferred triggers, and those that they fire, come first and are measured too.
-    measured = f"{_COME_AGAIN}{read_state_sql('NEW.state')}{MEASURE}{compare_sql(agreed_sql, _WHICH)}"
+    measured = f"{_COME_AGAIN}{read_state_sql('NEW.state')}{measure_sql(alone=True)}{compare_sql(agreed_sql, _WHICH)}"
     name = f"mosaic_measure_{secrets.token_hex(8)}"
     body = f"{declared}BEGIN\n{measured}    RETURN NULL;\nEND"
     begin = f"""{declared}  path pg_catalog.text;

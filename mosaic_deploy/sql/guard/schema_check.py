@@ -19,7 +19,7 @@ from mosaic_deploy.sql.guard.rehearsed import (
     STRONG_MODES,
     SchemaReader,
 )
-from mosaic_deploy.sql.marker import SPLIT_MARKER, raise_with_facts_sql
+from mosaic_deploy.sql.marker import RESEND, SPLIT_MARKER, raise_with_facts_sql
 from mosaic_deploy.sql.quote import json_literal, literal
 
 SCHEMA_CHANGED = "schema_changed"
@@ -27,7 +27,8 @@ LEFT = "schema.left"
 """The row of the settings table with what the steps of a run left, until its SQL is done."""
 _VARIABLES = (
     "rehearsed pg_catalog.jsonb; names_wanted pg_catalog.jsonb; schema_now pg_catalog.jsonb; schema_left pg_catalog.jsonb; "
-    "schema_changes pg_catalog.jsonb; lock_text pg_catalog.text; words pg_catalog.text[]; search_schemas pg_catalog.name[];\n"
+    "schema_changes pg_catalog.jsonb; lock_text pg_catalog.text; words pg_catalog.text[]; search_schemas pg_catalog.name[]; "
+    "waited pg_catalog.bool;\n"
 )
 _COLUMNS = ", ".join(
     f"{name} pg_catalog.{kind}"
@@ -55,6 +56,18 @@ _LOCK_TEXTS = f"""SELECT pg_catalog.format('LOCK TABLE ONLY %I.%I IN %s MODE', r
         ORDER BY r.key COLLATE "C\""""
 """In one order, so that two runs can't wait for each other."""
 
+_LOCK = """IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.=) 'read committed' THEN
+          EXECUTE lock_text;
+        ELSE
+          BEGIN
+            EXECUTE pg_catalog.concat(lock_text, ' NOWAIT');
+          EXCEPTION WHEN lock_not_available THEN
+            EXECUTE lock_text;
+            waited := true;
+          END;
+        END IF;"""
+"""Above READ COMMITTED, a transaction still sees what was there before it waited. So it gives up, and the step is sent again."""
+
 
 def _set(settings: Sequence[tuple[str, str]]) -> str:
     return "".join(
@@ -80,7 +93,7 @@ def _read_now(reader: SchemaReader) -> str:
             pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.kind, d.name, d.parent, d.digest)) AS objects
           FROM (SELECT p.key, p.kind::pg_catalog.text AS kind, p.name::pg_catalog.text AS name, p.parent::pg_catalog.text AS parent,
               {_digest("p.definition::pg_catalog.text")} AS digest
-            FROM ({query.replace("{names}", "names_wanted")}) p) d GROUP BY d.key) k;
+            FROM ({query.replace("{names}", "names_wanted")}) p{_managed(reader, _OWNER)}) d GROUP BY d.key) k;
       END IF;
 """
         for kind, query in reader.queries.items()
@@ -92,7 +105,7 @@ def _read_now(reader: SchemaReader) -> str:
 class SchemaCheck:
     """PL/pgSQL around a step; all empty if it touches nothing.
 
-    `before` raises `schema_changed` if what the step touches isn't as rehearsed. `after`, before the step's record, notes how it
+    `before` raises `schema_changed` if what the step touches isn't as rehearsed, and `resend` if it can't see that. `after`, before the step's record, notes how it
     leaves that. Both require `declare`.
     """
 
@@ -126,11 +139,12 @@ def _before(
     facts = (
         f"pg_catalog.json_build_object('code', '{SCHEMA_CHANGED}', {which}, 'schema', schema_changes)::text"
     )
-    return f"""{_wanted(rehearsed)}    schema_changes := '{{}}';
+    resend = f"pg_catalog.json_build_object('code', '{RESEND}', {which})::text"
+    return f"""{_wanted(rehearsed)}    schema_changes := '{{}}'; waited := false;
     IF rehearsed IS NOT NULL THEN
     BEGIN
 {_set(settings)}      FOR lock_text IN {_LOCK_TEXTS} LOOP
-        EXECUTE lock_text;
+        {_LOCK}
       END LOOP;
       SELECT s.value INTO schema_left FROM mosaic_deploy.settings s WHERE s.name = '{LEFT}' AND s.deploy_id = {literal(deploy_id)};
 {_mentioned(reader, "      ")}      rehearsed := rehearsed OPERATOR(pg_catalog.||) names_wanted;
@@ -140,6 +154,7 @@ def _before(
       INTO schema_changes FROM {_recordset("rehearsed")}
       WHERE COALESCE(schema_now -> ({_ID}) ->> 0, '') <> COALESCE(schema_left -> ({_ID}) ->> 0, r.digest, '');
     {handler}    END;
+    IF waited THEN {raise_with_facts_sql(resend)} END IF;
     IF schema_changes OPERATOR(pg_catalog.<>) '{{}}' THEN {raise_with_facts_sql(facts)} END IF;
     END IF;
 """
@@ -156,10 +171,24 @@ def _mentioned(reader: SchemaReader, indent: str) -> str:
     """PL/pgSQL: `names_wanted` has what the words may mean and the rehearsal didn't touch."""
     found = reader.mentioned.format(words="words", path="search_schemas")
     known = literal(json.dumps(list(reader.schemas), ensure_ascii=False))
-    return f"""{indent}SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)), '[]') INTO names_wanted FROM ({found}) r
+    return f"""{
+        indent
+    }SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)), '[]') INTO names_wanted FROM ({found}) r
 {indent}WHERE NOT (r.kind = 'schema' AND {known}::pg_catalog.jsonb ? r.key) AND NOT EXISTS (
-{indent}  SELECT FROM {_recordset("rehearsed").replace(" AS r ", " AS t ")} WHERE t.kind = r.kind AND t.key = r.key);
+{indent}  SELECT FROM {
+        _recordset("rehearsed").replace(" AS r ", " AS t ")
+    } WHERE t.kind = r.kind AND t.key = r.key){_managed(reader, "r.schema || '.' || r.name", "AND")};
 """
+
+
+_OWNER = """CASE WHEN COALESCE(NULLIF(p.parent, ''), p.name) LIKE '%.%' THEN '' ELSE 'public.' END
+              || pg_catalog.replace(COALESCE(NULLIF(p.parent, ''), p.name), '"', '')"""
+"""The name, with its schema, of what a row of definitions belongs to."""
+
+
+def _managed(reader: SchemaReader, name: str, word: str = "WHERE") -> str:
+    """SQL: the condition that the name, an SQL expression, isn't one of an unmanaged object."""
+    return f" {word} ({name}) !~ {literal(reader.unmanaged)}" if reader.unmanaged else ""
 
 
 def _after(reader: SchemaReader, rehearsed: str, deploy_id: str) -> str:

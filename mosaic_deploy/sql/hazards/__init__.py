@@ -7,18 +7,21 @@ and `rules` judge it; each may import the ones before it. May import sql, model 
 """
 
 from mosaic_deploy.sql.hazards.effects.expected import StepWrites, agreement
+from mosaic_deploy.sql.hazards.effects.statement_effects import written_names
 from mosaic_deploy.sql.hazards.effects.unknown_names import UnknownName
 from mosaic_deploy.sql.hazards.ignore import IgnoreComments, ignore_reason
 from mosaic_deploy.sql.hazards.live_objects import Dependent, Facts, ObjectFacts, ObjectKind, ObjectRef
 from mosaic_deploy.sql.hazards.review import review
 from mosaic_deploy.sql.hazards.rules.registry import RULES
-from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK
+from mosaic_deploy.sql.hazards.rules.rule import FROM_REHEARSALS, UNREPORTED_LOCK, UNREPORTED_ROWS
 from mosaic_deploy.sql.hazards.rules.unmeasured import may_run_code
-from mosaic_deploy.sql.hazards.script import Review, Script
+from mosaic_deploy.sql.hazards.script import Review, Script, declared_updates
 
 __all__ = [
+    "FROM_REHEARSALS",
     "RULES",
     "UNREPORTED_LOCK",
+    "UNREPORTED_ROWS",
     "Dependent",
     "Facts",
     "IgnoreComments",
@@ -30,7 +33,9 @@ __all__ = [
     "StepWrites",
     "UnknownName",
     "agreement",
+    "declared_updates",
     "ignore_reason",
     "may_run_code",
     "review",
+    "written_names",
 ]

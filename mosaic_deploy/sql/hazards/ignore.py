@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, Finding
+from mosaic_deploy.sql.hazards.rules.rule import FROM_REHEARSALS, Finding
 from mosaic_deploy.sql.parse import Statement
 
 _COMMENT = re.compile(
@@ -60,7 +60,7 @@ class IgnoreComments:
             elif not ignore.reason:
                 what = f"mosaic-ignore for {ignore.rule} has no reason, so it has no effect"
                 yield "ignore_without_reason", Finding(what, ignore.rule), ignore.offset
-            elif unused and not ignore.used and ignore.rule != UNREPORTED_LOCK:
+            elif unused and not ignore.used and ignore.rule not in FROM_REHEARSALS:
                 what = f"mosaic-ignore for {ignore.rule} silences nothing"
                 yield "ignore_unused", Finding(what, ignore.rule), ignore.offset
 

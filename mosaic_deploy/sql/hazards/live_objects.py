@@ -74,6 +74,8 @@ class ObjectFacts:
     below a view and its rules."""
     cascades: frozenset[str] = frozenset()
     """Tables that lose rows or values when its rows are deleted, because of foreign keys."""
+    key_updates: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Tables whose rows change when these columns of its own do, because of foreign keys with ON UPDATE CASCADE or SET NULL."""
     tables_with_row_type: frozenset[str] = frozenset()
     """Tables with a column of its row type."""
     relation_kind: str = ""
@@ -87,6 +89,9 @@ class ObjectFacts:
     """Its validated CHECK constraints, as `CHECK (…)`; for a domain, all its constraints."""
     empty_tables: frozenset[str] = frozenset()
     """Those of the relation itself, `shares_rows_with`, `cascades` and `dependents` that hold no row, as `schema.name`."""
+    last_values: Mapping[str, tuple[int | None, int]] = field(default_factory=dict)
+    """How far a sequence is, under the name "", and those that belong to columns of a table, under the columns' names: the last
+    value, None if it was never used, and the increment."""
     dependents: tuple[Dependent, ...] = ()
     """For objects dropped with CASCADE: what is dropped with them."""
 

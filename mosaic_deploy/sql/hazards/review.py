@@ -100,6 +100,8 @@ class _ScriptReview:
             session = TransactionState.begun_in(step.session)
             self.scope.begin_session(temporary_tables)
             self._set_search_path(session)
+            for name in self.script.declared if number >= self.script.done else ():
+                self.expected.record_declared(name, self.scope, number + 1)
             for statement in step.statements:
                 comments = self._ignores.before_statement(statement)
                 done = number < self.script.done

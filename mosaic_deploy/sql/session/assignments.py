@@ -47,6 +47,19 @@ def assignments(statement: Statement) -> tuple[Assignment, ...]:
     return ()
 
 
+def setting_for_new_connections(statement: Statement) -> str:
+    """The setting that ALTER ROLE or ALTER DATABASE changes for new connections of the own role; "" for none.
+
+    Whether a role that it names is the own one is known only when it runs.
+    """
+    role = statement.node.get("role", {}).get("roletype")
+    if statement.kind == "AlterDatabaseSetStmt" or (
+        statement.kind == "AlterRoleSetStmt" and role != "ROLESPEC_CSTRING"
+    ):
+        return str(statement.node.get("setstmt", {}).get("name", ALL_SETTINGS)).lower()
+    return ""
+
+
 def node_assignments(kind: str, node: Tree) -> tuple[Assignment, ...]:
     """The same for a parse tree without its text, as in a DO block; their `sql` is empty."""
     if kind == "VariableSetStmt":

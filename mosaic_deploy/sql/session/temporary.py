@@ -40,6 +40,12 @@ def temporary_names(statements: Sequence[Statement]) -> set[str]:
     return found
 
 
+def unmentioned_temporary(statements: Sequence[Statement], later: Sequence[Statement]) -> tuple[str, ...]:
+    """The temporary objects that the statements create and whose names occur nowhere in the later ones."""
+    names = {name for statement in statements for name, _ in created_temporary(statement)}
+    return tuple(sorted(name for name in names if not any(name.lower() in one.text.lower() for one in later)))
+
+
 def created_temporary(statement: Statement) -> Iterator[tuple[str, bool]]:
     """The temporary objects that the statement creates, and whether they are dropped when it commits."""
     kind, node = statement.kind, statement.node

@@ -193,6 +193,7 @@ CALLS: Mapping[str, Callable[[Screen], object]] = {
 _NO_TEXT = {
     "compare_progress",
     "copy_progress",
+    "paused",
     "edit_report",
     "resolved",
     "watch_ended",

@@ -18,7 +18,7 @@ from mosaic_deploy.model.catalog import (
     TableLock,
 )
 from mosaic_deploy.model.change import ApplyMigration, DeleteStatic
-from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.effects import StepTouches, TableWrite, Touched
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, RowCheck
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
@@ -32,6 +32,10 @@ MIGRATIONS = tuple(
     for n, done in ((2, 0), (3, 0), (4, 1))
 )
 PLAN = Plan(Project("shop", "shop"), MIGRATIONS, (), "d", "l", 1)
+
+
+STATS = TableWrite("public.stats", "stats", "migration:2.sql", 1, 3)
+QUEUE = TableWrite("public.queue", "queue", "migration:2.sql", 1, None, updates=True, deletes=True)
 
 
 def shown(rehearsal: Rehearsal) -> list[str]:
@@ -56,6 +60,8 @@ def test_a_saved_rehearsal_is_shown_like_the_one_that_was_made() -> None:
             0.01,
             (lock,),
             ("2.sql:4",),
+            (STATS, QUEUE),
+            ("orders (count_orders)",),
         ),
         RehearsedChange(("migration:3.sql", "migration:4.sql"), ()),
     )
@@ -105,6 +111,19 @@ def test_changes_and_notices_are_below_their_migration() -> None:
     ]
 
 
+def test_what_is_written_without_a_word_of_the_file() -> None:
+    done = RehearsedChange(
+        ("migration:2.sql",), (), writes=(STATS, QUEUE), unfired=("orders (count_orders)", "items (t, u)")
+    )
+    sizes = (LiveSize(SchemaObject("table", "stats"), 5, 8192),)
+    assert shown(Rehearsal((done,), server="18.1", live_server="18.1", sizes=sizes))[1:4] == [
+        "        updates and deletes rows of queue, by a trigger, view, rule, function or foreign key",
+        "        may update (not delete) rows of stats (≈5 rows, 8.2 kB), by a trigger, view, rule, function or foreign key",
+        "        row triggers that didn't fire without rows: orders (count_orders), items (t, u); if one updates rows of another "
+        "table, name it in the file: -- mosaic-updates: TABLE",
+    ]
+
+
 def test_files_of_one_transaction_are_shown_with_the_last() -> None:
     together = RehearsedChange(tuple(each.address for each in MIGRATIONS), (COLUMN,))
     assert shown(Rehearsal((together,), server="18.1", live_server="18.1"))[:4] == [
@@ -127,7 +146,10 @@ def test_why_a_plan_was_not_rehearsed() -> None:
     lines = shown(why)
     assert "    + 2.sql  alters orders" in lines
     text = "; ".join(["+ column orders.channel text"] * 5)
-    assert f"  ! not rehearsed: {why.not_rehearsed}: {text}; and 2 more" in lines
+    [note] = [line for line in lines if line.startswith("  ! not rehearsed: ")]
+    assert note.startswith(
+        f"  ! not rehearsed: {why.not_rehearsed}: {text}; and 2 more. Undo them in the database; or write"
+    )
     assert "  i not rehearsed: no disk" in shown(Rehearsal(not_rehearsed="no disk"))
 
 

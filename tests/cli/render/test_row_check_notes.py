@@ -36,7 +36,7 @@ def check(rows: int | None = None, *keys: str, **more: object) -> RowCheck:
             check(reason="the table is locked"),
             f"not checked on the live rows: {NOT_NULL}: the table is locked",
         ),
-        (check(0), "1 new constraint holds for the live rows"),
+        (check(0), f"1 new constraint holds for the live rows: {NOT_NULL}"),
     ],
 )
 def test_texts(found, text):
@@ -51,7 +51,7 @@ def test_warnings_come_first_and_many_are_counted():
     )
     assert [note.code for note in notes] == ["rows_violate"] * 11 + ["rows_not_checked", "rows_hold"]
     assert notes[10].message == "rows violate 3 more constraints; --output json lists all"
-    assert notes[-1].message == "2 new constraints hold for the live rows"
+    assert notes[-1].message == f"2 new constraints hold for the live rows: {NOT_NULL}, {NOT_NULL}"
     assert list(row_check_notes([])) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -40,7 +41,13 @@ class _Site(ThreadingHTTPServer):
 _DOCUMENT = {"status": "ok", "n": 1, "yes": True, "none": None, "items": [{"name": "Ada"}], "text": "1"}
 
 
-_BODIES = {"/plain": b"plain", "/deep": b"[" * 100_000 + b"]" * 100_000}
+_BODIES = {
+    "/plain": b"plain",
+    "/deep": b"[" * 100_000 + b"]" * 100_000,
+    "/gzip": gzip.compress(b"packed"),
+    "/bomb": gzip.compress(bytes(200_000_000)),
+    "/gzip,gzip": gzip.compress(gzip.compress(b"packed")),
+}
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -61,6 +68,8 @@ class _Page(BaseHTTPRequestHandler):
             self.end_headers()
             self._write_until_closed()
             return
+        if content.startswith(b"\x1f\x8b"):
+            self.send_header("Content-Encoding", "gzip" if "," not in self.path else self.path[1:])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
@@ -198,3 +207,12 @@ def test_a_page_that_never_ends_fails(site: _Site) -> None:
     assert isinstance(found, CheckResult)
     assert found.outcome.status is CheckStatus.FAILED
     assert "the response didn't end; " in found.outcome.message
+
+
+def test_packed_pages(site: _Site) -> None:
+    """What is counted is what takes memory."""
+    packed = {"contains": "packed", "response_headers": {"Content-Encoding": "gzip"}}
+    assert message(site, path="/gzip", **packed) == "passed: 200"
+    assert message(site, path="/bomb") == "failed: the response is larger than 67.1 MB"
+    twice = "failed: the response is packed more than once (Content-Encoding: gzip,gzip)"
+    assert message(site, path="/gzip,gzip") == twice

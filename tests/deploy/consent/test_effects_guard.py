@@ -209,6 +209,43 @@ def test_what_the_plan_lists_needs_no_more(site, sql):
     assert isinstance(last := site.run(planned)[-1], ApplyDone), last
 
 
+REPLACED = {
+    "rewritten": (
+        "'alter ' || 'table items add u uuid default gen_random_uuid()'",
+        "items: rewrites the table",
+    ),
+    "rewritten, new rows": (
+        "'alter table items add u uuid default gen_random_uuid(); insert into items values (7, 1)'",
+        "items: rewrites the table, inserts 1 row",
+    ),
+    "clustered": ("'clus' || 'ter items using items_pkey'", "items: rewrites the table"),
+    "other values": ("'alter table prices alter word type text using null'", "prices: rewrites the table"),
+    "emptied": ("'trun' || 'cate items'", "items: empties it or replaces all its rows"),
+    "other rows": (
+        "'insert into items values (7, 1); truncate items; insert into items select g, g from generate_series(1, 3) g'",
+        "items: empties it or replaces all its rows, inserts 3 rows",
+    ),
+    "emptied, then rewritten": (
+        "'truncate items; insert into items values (7, 1); alter table items add u uuid default gen_random_uuid()'",
+        "items: empties it or replaces all its rows, inserts 1 row",
+    ),
+    "rewritten, then emptied": (
+        "'alter table items add u uuid default gen_random_uuid(); truncate items'",
+        "items: empties it or replaces all its rows",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "plainly"), sampled(product(REPLACED, [False, True]), 5))
+def test_a_rewrite_is_not_called_emptying(site, name, plainly):
+    site.deploy_sql(LIVE)
+    composed, said = REPLACED[name]
+    block = f"DO $$ BEGIN EXECUTE {composed}; END $$;"
+    site.write("sql/2_more.sql", f"SAVEPOINT a; {block} RELEASE a;" if plainly else block)
+    error = site.run(without_rules(site))[-1].error
+    assert f"does more than the plan says: {said} (" in error.message
+
+
 APPROVED = (
     "DELETE FROM orders WHERE id > 3;", "TRUNCATE items;", "DROP TABLE notes;", "ALTER TABLE orders DROP COLUMN total CASCADE;",
     "DROP VIEW big;", "DROP FUNCTION deleting();", "DROP SCHEMA app CASCADE;", "DROP TYPE mood;",

@@ -64,6 +64,7 @@ def test_cases_without_hazards_have_none(shop: Site) -> None:
 def test_cases_with_hazards_are_found(shop: Site) -> None:
     shop.sql("insert into trips_old (day) values ('2020-02-02')")
     shop.sql("insert into trips_older (day) values ('2018-02-02')")
+    shop.sql("select nextval('ticket_numbers')")
     for code in sorted(set(CODES) - COMMENTS - ABSENT):
         write_case(shop, (CASES / code / "bad.sql").read_text())
         assert code in {found for found, _ in hazards(shop)}, code
@@ -99,6 +100,41 @@ def test_row_estimates_are_shown(site: Site) -> None:
         ("drop_table", "drops table orders (≈12.3 k rows)"),
         ("truncate", "empties table public.days (≈500 rows)"),
     ]
+
+
+def test_only_a_sequence_in_use_can_be_moved_back(site: Site) -> None:
+    live(
+        site,
+        """create table orders (id bigint generated always as identity, "No" serial, note text);
+        create sequence fresh; create sequence counted; create sequence down increment -1;
+        insert into orders (note) select 'x' from generate_series(1, 500);
+        select nextval('counted'), nextval('down'), nextval('down');""",
+    )
+    harmless = (
+        "alter sequence fresh restart with 1; select setval('fresh', 1);",
+        "alter table orders alter id restart with 501; alter sequence counted restart with 2;",
+        "select setval('counted', 1); select setval('orders_id_seq', 500), setval('public.\"orders_No_seq\"', 501, false);",
+        "select setval(pg_get_serial_sequence('orders', 'No'), 500); select setval('down', -9);",
+        "select setval('orders_id_seq', (select max(id) from orders));",
+    )
+    site.write("sql/2_move.sql", "\n".join(harmless))
+    assert hazards(site) == []
+    after = ": rows may have the next values already"
+    cases = {
+        "alter table orders alter id restart;": f"moves the sequence of orders.id (its last value is 500){after}",
+        "alter sequence orders_id_seq restart with 500;": f"moves sequence orders_id_seq to 500 (its last value is 500){after}",
+        "select setval('orders_id_seq', 498);": f"moves sequence orders_id_seq to 499 (its last value is 500){after}",
+        "select setval(pg_get_serial_sequence('public.orders', 'No'), 1, false);": f'moves the sequence of public.orders."No" to 1 (its last value is 500){after}',
+        "select setval('counted', (select min(id) from orders));": f"moves sequence counted (its last value is 1){after}",
+        "alter sequence down restart with -1;": f"moves sequence down to -1 (its last value is -2){after}",
+    }
+    site.write("sql/2_move.sql", "\n".join(cases))
+    assert hazards(site) == [("sequence_moved_back", text) for text in cases.values()]
+    assert {one.severity for one in site.plan().plan.to_confirm} == {HazardSeverity.DESTRUCTIVE}
+    # A rehearsal has no live rows, and setval isn't rolled back: the plan asks before anything runs.
+    site.write("sql/2_move.sql", "alter table orders set unlogged;")
+    [(code, _)] = hazards(site)
+    assert code == "set_unlogged"
 
 
 def test_missing_objects_are_no_hazard(site: Site) -> None:

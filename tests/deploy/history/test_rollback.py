@@ -232,7 +232,7 @@ def test_what_a_file_without_a_down_migration_is_told_works(site):
     with pytest.raises(RollbackRefused) as caught:
         plan_rollback(site.api, known(site))
     assert caught.value.next_actions == ()
-    assert "`mosaic-deploy migrate repair --accept 1_a.sql`" in str(caught.value.problems[0].hint)
+    assert "`mosaic-deploy migrate repair --accept 1_a.sql`" in str(caught.value.hint)
     site.write("sql/1_a.sql", A)
     [note] = (note for note in site.plan().plan.notes if note.code == "migration_edited_cosmetic")
     assert "down section changed since" in note.message

@@ -292,18 +292,48 @@ def test_another_major_version_of_postgresql_is_no_drift(deployed: Site) -> None
     assert drift(deployed) == ""
 
 
-def test_a_comparison_that_fails_stops_no_plan_and_no_deploy(deployed: Site) -> None:
-    """A record that isn't one: whatever the reason is, the query is rejected."""
-    deployed.sql(f"UPDATE mosaic_deploy.settings SET value = '7' WHERE name = '{OBJECTS}'")
-    deployed.sql("CREATE TABLE votes (id int)")
-    planned = deployed.plan()
-    assert planned.plan.changes == ()
-    assert state(deployed) is SchemaState.UNREADABLE
-    [note] = [note for note in planned.plan.notes if note.code == "drift_unchecked"]
-    assert str(note.severity) == "warning"
+GARBAGE = {
+    RECORD: ("7", '"x"', "null", "[]", "{}", '{"kept": 5, "digest": "x", "server": 18}', '{"kept": [], "server": 1e999}',
+        '{"kept": [], "digest": 3, "server": 18}', '{"kept": [], "digest": "x", "server": "9999999999"}',
+        '{"kept": [], "digest": "x", "server": null, "open": {}}'),
+    OBJECTS: ("7", "null", "{}"),
+}  # fmt: skip
+
+
+def test_a_record_that_no_deploy_has_written_counts_as_none(deployed: Site) -> None:
+    """The database's own role can write it, so it must stop no plan and no deploy, and the next one replaces it."""
+    every = [(name, value) for name, values in GARBAGE.items() for value in values]
+    for number, (name, value) in enumerate(every):
+        deployed.sql(f"CREATE TABLE votes_{number} (id int)")
+        deployed.sql(f"UPDATE mosaic_deploy.settings SET value = '{value}' WHERE name = '{name}'")
+        planned = deployed.plan()
+        assert planned.plan.changes == ()
+        assert state(deployed) is SchemaState.DAMAGED, (name, value)
+        [note] = [note for note in planned.plan.notes if note.code == "drift_unchecked"]
+        assert str(note.severity) == "warning"
+        deployed.apply()
+        assert drift(deployed) == "", "the deploy has recorded it"
+
+
+def test_a_deploy_replaces_such_a_record(deployed: Site) -> None:
+    for number, name in enumerate((RECORD, OBJECTS), 2):
+        deployed.sql(f"UPDATE mosaic_deploy.settings SET value = '7' WHERE name = '{name}'")
+        deployed.write(f"sql/{number}_more.sql", f"CREATE TABLE more_{number} (id int)")
+        deployed.apply()
+        assert drift(deployed) == ""
+
+
+def test_parts_of_a_record_that_make_no_sense_are_no_error(deployed: Site) -> None:
+    for part in ('"kept": [5, [], [null, {}]]', '"digest": "x"', '"kept": [["table", "x"]]'):
+        deployed.sql(
+            f"UPDATE mosaic_deploy.settings SET value = value || '{{{part}}}' WHERE name = '{RECORD}'"
+        )
+        assert deployed.plan().plan.changes == ()
+        deployed.sql("CREATE TABLE IF NOT EXISTS votes (id int)")
+        assert drift(deployed).startswith("+ table votes")
     deployed.write("sql/2_more.sql", "CREATE TABLE more (id int)")
     deployed.apply()
-    assert drift(deployed) == "", "the deploy has recorded it"
+    assert drift(deployed) == "+ table votes (id integer)"
 
 
 def test_a_locked_table_stops_no_plan(deployed: Site, platform) -> None:

@@ -111,7 +111,8 @@ def test_a_failed_migration_leaves_a_true_record(drifted: Site) -> None:
     )
     assert isinstance(drifted.fails().error, MigrationFailed)
     drifted.sql("create table later (id int)")
-    found = read_drift(drifted.api, known(drifted).project.id)
+    history = known(drifted)
+    found = read_drift(drifted.api, history.project.id, history.manifest)
     assert [str(change.object) for change in found.changes] == ["table later", "table votes"]
     drifted.write(
         "sql/3_bad.sql",

@@ -225,7 +225,10 @@ def test_the_invalid_index_of_a_failed_deploy(rehearser):
     site.write("sql/2_u.sql", "CREATE UNIQUE INDEX CONCURRENTLY ux ON orders (customer);")
     site.fails()
     assert rehearser.changes() == [["add index ux on orders USING btree (customer) UNIQUE"]]
-    assert rehearser.rehearsal().remarks == ("the live database has index ux on orders, which is invalid",)
+    assert rehearser.rehearsal().remarks == (
+        "the live database has index ux on orders, which a failed build left invalid; the apply that runs its CREATE INDEX "
+        "again drops it and builds it again",
+    )
 
 
 def test_a_new_project(rehearser):

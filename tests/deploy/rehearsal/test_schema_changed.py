@@ -82,7 +82,7 @@ def stopped(site: Site, planned: PreparedPlan) -> ApplyFailed:
     last = site.run(planned)[-1]
     assert isinstance(last, ApplyFailed), last
     assert last.error.code == "schema_changed", last.error
-    assert [action.description for action in last.error.next_actions] == ["make a new plan"]
+    assert [action.description for action in last.error.next_actions] == ["see the new plan, and apply it"]
     return last
 
 

@@ -50,7 +50,7 @@ def differences(
     names = rehearsed_names(rehearsal, single_transaction=False)
     wanted = json_literal(names[step.address, 1].as_json())
     check = schema_check(
-        schema_reader(rehearsal, names), f"{wanted}::jsonb", "none", "'version', '1', 'step', 1"
+        schema_reader(rehearsal, names, ""), f"{wanted}::jsonb", "none", "'version', '1', 'step', 1"
     )
     try:
         checked = f"DO {dollar_quote(f'DECLARE {check.declare} BEGIN {check.before} END')}"

@@ -82,10 +82,11 @@ def _run_measured(
         *(Problem(text, Location(review.name)) for text in effects.texts),
         *(Problem(hazard.message, hazard.location) for hazard in found),
     )
-    approval = Approval(
-        DESTRUCTIVE, DESTRUCTIVE, f"changes what exists ({'; '.join(effects.texts)})", problems
-    )
-    if is_interactive():
+    # In a terminal the effects are listed above the question.
+    is_listed = is_interactive()
+    listed = "" if is_listed else f" ({'; '.join(effects.texts)})"
+    approval = Approval(DESTRUCTIVE, DESTRUCTIVE, f"changes what exists{listed}", problems)
+    if is_listed:
         screen.print_notice(effects.texts)
     require_approvals([approval], allow, command_line(), _QUESTION)
     refuse_changed()

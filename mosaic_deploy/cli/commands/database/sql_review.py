@@ -33,7 +33,7 @@ from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OTHER_STRINGS, ST
 if TYPE_CHECKING:
     from mosaic_deploy.sql.hazards import StepWrites
 
-_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting", "unmeasured"})
+_NOT_MEASURED = frozenset({"tracking_tables", "strings_setting", "unmeasured", "sequence_moved_back"})
 """The codes of hazards that no measurement shows."""
 
 
@@ -69,7 +69,10 @@ class SqlReview:
         }
         updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
         meant = StepWrites(
-            updates, writes.moves - destroyed, writes.retypes - destroyed, writes.rewrites - destroyed
+            updates,
+            moves=writes.moves - destroyed,
+            retypes=writes.retypes - destroyed,
+            rewrites=writes.rewrites - destroyed,
         )
         return agreement(meant, (), anything=anything)
 
@@ -124,6 +127,8 @@ def require_sql_approval(screen: Screen, review: SqlReview, allow: Collection[st
     missing = missing_approvals(replace(review.plan, hazards=review.to_confirm), review.policy, allow)
     if missing:
         if is_interactive():
+            # The list above the question says what it is about.
+            missing = tuple(replace(each, effect="destroys data") for each in missing)
             screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in review.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
     return bool(missing)

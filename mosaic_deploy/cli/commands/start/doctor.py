@@ -132,7 +132,7 @@ def _check_schema(folder: Path, *, local: bool) -> Iterator[CheckResult]:
             found = find_project(session.api, id=target.id, name=target.name, hint=target.hint).project
             if found is None or database is None or database.migrations is None:
                 return
-            drift = read_drift(session.api, found.id)
+            drift = read_drift(session.api, found.id, session.manifest)
     except MosaicError:
         return
     drifted = drift.state is SchemaState.DRIFTED

@@ -81,6 +81,22 @@ def summary_line(plan: Plan) -> str:
     return f"{text}{_destroyed_text(plan)}."
 
 
+def pending_line(plan: Plan) -> str:
+    """`Pending: 2 migrations, 1 other change.`, or that there is nothing to do.
+
+    Every file and setting counts as one, as in the result of a failed apply: without a rehearsal it isn't known which objects of the
+    database a migration changes.
+    """
+    if plan.empty:
+        return summary_line(plan)
+    migrations = sum(isinstance(change, ApplyMigration) for change in plan.changes)
+    others = len(plan.changes) - migrations
+    parts = [count_text(migrations, "migration")] if migrations else []
+    if others:
+        parts.append(count_text(others, "other change" if migrations else "change"))
+    return f"Pending: {', '.join(parts)}; `mosaic-deploy plan` shows what they do."
+
+
 def _destroyed_text(plan: Plan) -> str:
     """` (table old, column books.fax, 3 files)`, after a rehearsal ` (1 column, 3 files)`; "" without database objects."""
     names = list(plan.destroyed_objects)

@@ -8,11 +8,11 @@ from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import count_text
 
-_MAX_SHOWN = 10
+_MAX_SHOWN, _MAX_NAMED = 10, 5
 
 
 def row_check_notes(checks: Sequence[RowCheck]) -> Iterator[Note]:
-    """A warning per constraint that would fail; then what isn't final, what wasn't checked, and how many hold."""
+    """A warning per constraint that would fail; then what isn't final, what wasn't checked, and which hold."""
     violated = sorted((check for check in checks if check.rows), key=lambda check: check.written)
     for check in violated[:_MAX_SHOWN]:
         file = check.address.partition(":")[2]
@@ -34,9 +34,15 @@ def row_check_notes(checks: Sequence[RowCheck]) -> Iterator[Note]:
         if rest := len(left_out) - len(shown):
             shown.append(f"and {rest} more")
         yield Note("rows_not_checked", f"not checked on the live rows: {'; '.join(shown)}")
-    if held := sum(check.rows == 0 for check in checks):
-        verb = "holds" if held == 1 else "hold"
-        yield Note("rows_hold", f"{count_text(held, 'new constraint')} {verb} for the live rows")
+    if held := [check.constraint for check in checks if check.rows == 0]:
+        verb = "holds" if len(held) == 1 else "hold"
+        named = (
+            held
+            if len(held) <= _MAX_NAMED + 1
+            else [*held[:_MAX_NAMED], f"and {len(held) - _MAX_NAMED} more"]
+        )
+        message = f"{count_text(len(held), 'new constraint')} {verb} for the live rows: {', '.join(named)}"
+        yield Note("rows_hold", message)
 
 
 def row_check_failure(check: RowCheck) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from mosaic_deploy.cli.render.layout import wrap
 from mosaic_deploy.cli.render.text.locks import lock_lines
 from mosaic_deploy.cli.render.text.row_checks import row_check_notes
+from mosaic_deploy.cli.render.text.table_writes import write_lines
 from mosaic_deploy.cli.visible_text import style
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
 from mosaic_deploy.model.catalog import (
     Rehearsal,
     RehearsedChange,
@@ -20,6 +22,8 @@ from mosaic_deploy.model.quantities import age_text, count_text, duration_text
 
 _SIGNS = {"add": ("+", "green"), "change": ("~", "yellow"), "drop": ("-", "red")}
 _MAX_SHOWN = 25
+_MAX_BODY = 20
+"""Lines of a definition."""
 _MAX_DIFFERENCES, _MAX_NOTICES = 5, 5
 
 
@@ -48,7 +52,7 @@ def rehearsed_lines(done: RehearsedChange, rehearsal: Rehearsal, width: int | No
         yield from wrap(f"        {_grouped_line(change)}{known}", width, 12)
     if len(done.changes) > _MAX_SHOWN:
         yield f"        … and {len(done.changes) - _MAX_SHOWN} more; --output json lists all"
-    for line in lock_lines(done, rehearsal):
+    for line in (*write_lines(done, rehearsal), *lock_lines(done, rehearsal)):
         yield from wrap(f"        {line}", width, 12)
     for notice in done.notices[:_MAX_NOTICES]:
         # A line break in it may not begin what looks like a line of the plan.
@@ -76,7 +80,7 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
         if more := len(rehearsal.differences) - len(shown):
             shown.append(f"and {more} more")
         severity = Severity.WARNING if shown else Severity.INFO
-        details = f": {'; '.join(shown)}" if shown else ""
+        details = f": {'; '.join(shown)}. Undo them in the database; or {HOW_TO_KEEP}" if shown else ""
         yield Note("not_rehearsed", f"not rehearsed: {rehearsal.not_rehearsed}{details}", severity)
         return
     seconds = sum(each.seconds for each in rehearsal.done)
@@ -95,14 +99,34 @@ def rehearsal_notes(rehearsal: Rehearsal) -> Iterator[Note]:
     yield from row_check_notes(rehearsal.row_checks)
 
 
-def drift_lines(drift: SchemaDrift, most: int | None = _MAX_SHOWN) -> Iterator[str]:
-    """A heading, and a line for each difference; at most `most`."""
+def drift_lines(drift: SchemaDrift, *, whole: bool = False) -> Iterator[str]:
+    """A heading, and a line for each difference.
+
+    `whole`: all of them, and how definitions with a body differ. A plan leaves these out, because it may be published.
+    """
+    most = None if whole else _MAX_SHOWN
     yield "  Schema drift since the last deploy"
-    yield from (f"    {schema_change_line(change)}" for change in drift.changes[:most])
+    for change in drift.changes[:most]:
+        yield f"    {schema_change_line(change)}"
+        if whole and change.has_body:
+            yield from (f"        {line}" for line in _body_lines(change))
     if most is not None and len(drift.changes) > most:
         yield f"    … and {len(drift.changes) - most} more; --output json lists all"
     if drift.truncated:
         yield "    … and more, which weren't read"
+
+
+def _body_lines(change: SchemaChange) -> Iterator[str]:
+    """The lines of a definition with a body that differ, as a diff: `-   SELECT id`. A new or dropped one has them all."""
+    from difflib import unified_diff
+
+    before, after = ((text or "").splitlines() for text in (change.before, change.after))
+    changed = list(unified_diff(before, after, n=0, lineterm=""))[2:]
+    lines = [line for line in changed if not line.startswith("@@")]
+    for line in lines[:_MAX_BODY]:
+        yield style(f"{line[0]} {line[1:]}", fg="green" if line[0] == "+" else "red")
+    if len(lines) > _MAX_BODY:
+        yield f"… and {count_text(len(lines) - _MAX_BODY, 'more line')}; --output json has the whole definitions"
 
 
 def drift_summary(drift: SchemaDrift) -> str:

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,9 @@ class TextView:
         if self._display:
             self._display.show(event)
 
+    def paused(self) -> AbstractContextManager[None]:
+        return self._display.paused() if self._display else nullcontext()
+
     def apply(self, plan: Plan, events: Iterator[Event]) -> int:
         from mosaic_deploy.cli.render.progress import make_display, show_events
         from mosaic_deploy.model.event import ApplyFailed
@@ -93,14 +97,14 @@ class TextView:
     def status(
         self, live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
     ) -> None:
-        from mosaic_deploy.cli.render.text.plan import summary_line
+        from mosaic_deploy.cli.render.text.plan import pending_line
         from mosaic_deploy.cli.render.text.status import status_lines
 
         self._out(*status_lines(live, output_width(sys.stdout)))
         if isinstance(pending, MosaicError):
             self.error(pending)
         elif pending:
-            self._out(summary_line(pending))
+            self._out(pending_line(pending))
         else:
             self._out("Nothing was compared, because there is no manifest here.")
         self._out(*(f"  next: {action.description}:  {action.command}" for action in next_actions))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from mosaic_deploy.model.effects import EffectKind
@@ -14,8 +14,40 @@ from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
-from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
+from mosaic_deploy.sql.hazards.syntax.trees import (
+    FUNCTION_CALL,
+    FUNCTION_SETTING,
+    WRITE_KINDS,
+    Effect,
+    alter_commands,
+)
 
+_HANDLES_ROWS = WRITE_KINDS | {
+    FUNCTION_CALL,
+    FUNCTION_SETTING,
+    "SelectStmt",
+    "CopyStmt",
+    "TruncateStmt",
+    "DoStmt",
+    "CallStmt",
+    "LockStmt",
+    "VariableSetStmt",
+    "VariableShowStmt",
+    "TransactionStmt",
+    "ConstraintsSetStmt",
+    "PrepareStmt",
+    "ExecuteStmt",
+    "DeallocateStmt",
+    "DeclareCursorStmt",
+    "FetchStmt",
+    "ClosePortalStmt",
+    "ExplainStmt",
+    "NotifyStmt",
+    "DiscardStmt",
+    "VacuumStmt",
+    "RefreshMatViewStmt",
+}
+"""Kinds of effects that change no object. What a block or a prepared statement does is an effect of its own."""
 _CHANGES_VALUES = ("AT_AlterColumnType", "AT_SetExpression", "AT_AlterColumnGenericOptions")
 
 
@@ -24,13 +56,19 @@ class StepWrites:
     """What one step is expected to do to live tables, named as in Hazard."""
 
     updates: dict[str, str] = field(default_factory=dict)
-    """Tables whose rows it updates, with `(≈2 k rows)` for how many there are."""
+    """Tables whose rows it updates, with ` (table has ≈2 k rows)`: how many of them it updates isn't known before."""
+    declared: dict[str, str] = field(default_factory=dict)
+    """Tables of which the file says in a comment that it updates rows, as in `updates`: through a trigger, for example."""
+    follows: set[str] = field(default_factory=set)
+    """Tables whose rows a foreign key updates with a key that it updates."""
     moves: set[str] = field(default_factory=set)
     """Those whose rows an update may move to another partition, which deletes them in one."""
     retypes: set[str] = field(default_factory=set)
     """Tables with a column of another type afterwards."""
     rewrites: set[str] = field(default_factory=set)
     """Tables that get another file in a statement that isn't watched itself: a block, or the only statement."""
+    alters: bool = False
+    """Whether it may create, change or drop an object, as far as its text says: functions that it calls may do that as well."""
     drops: set[str] = field(default_factory=set)
     """Objects that it drops, as `object_key` writes them."""
 
@@ -44,9 +82,11 @@ class ExpectedWrites:
 
     def record(self, effect: Effect, scope: Scope, step: int) -> None:
         """Records what `effect` does. To be called before it changes the scope."""
+        if not _only_handles_rows(effect):
+            self._of(step).alters = True
         for table, events in written_tables(effect):
             if "UPDATE" in events:
-                self._record_update(table, scope, step)
+                self._record_update(table, _set_columns(effect), scope, step)
         if "relation" not in effect.node or effect.kind not in REWRITING:
             return
         altered = touched_tables(scope, range_name(effect.node["relation"])).all
@@ -59,21 +99,60 @@ class ExpectedWrites:
         """Records that the step drops an object: `view public.v`."""
         self._of(step).drops.add(object_key(text))
 
-    def _record_update(self, table: Name, scope: Scope, step: int) -> None:
-        hit, found = touched_tables(scope, table), self._of(step)
+    def record_declared(self, table: Name, scope: Scope, step: int) -> None:
+        """Records a table that the file's comment names. One without rows, or that isn't live, needs no comment; for a protected
+        one it counts for nothing."""
+        hit = touched_tables(scope, table)
+        if scope.is_protected(*hit.all):
+            return
         for name in (one for one in hit.all if one not in scope.empty_tables):
-            found.updates.setdefault(name, scope.row_estimate(table) if name == hit.table else "")
-        if (scope.facts_of(table) or ObjectFacts()).relation_kind == "p":
+            rows = scope.row_estimate(table) if name == hit.table else ""
+            self._of(step).declared.setdefault(name, rows)
+
+    def _record_update(self, table: Name, columns: frozenset[str], scope: Scope, step: int) -> None:
+        hit, found = touched_tables(scope, table), self._of(step)
+        facts = scope.facts_of(table) or ObjectFacts()
+        for name in (one for one in hit.all if one not in scope.empty_tables):
+            known = scope.row_estimate(table).replace(" (", " (table has ", 1) if name == hit.table else ""
+            found.updates.setdefault(name, known)
+        if hit:
+            for name, keys in sorted(facts.key_updates.items()):
+                if not keys.isdisjoint(columns):
+                    found.follows.add(name)
+        if facts.relation_kind == "p":
             found.moves.update(hit.all)
 
     def _of(self, step: int) -> StepWrites:
         return self.by_step.setdefault(step, StepWrites())
 
 
-def agreement(writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool) -> Agreement:
-    """What a step may do, once its destructive `hazards` are approved. `anything`: so is whatever else it destroys."""
+def _only_handles_rows(effect: Effect) -> bool:
+    if effect.kind in _HANDLES_ROWS:
+        into = effect.node.get("intoClause", {}).get("rel")
+        return into is None or into.get("relpersistence") == "t"
+    created = effect.node.get("relation") or effect.node.get("into", {}).get("rel") or {}
+    return effect.kind in ("CreateStmt", "CreateTableAsStmt") and created.get("relpersistence") == "t"
+
+
+def _set_columns(effect: Effect) -> frozenset[str]:
+    """The columns to which an UPDATE, MERGE or INSERT … ON CONFLICT gives values in rows that are there."""
+    clauses = [item["MergeWhenClause"] for item in effect.node.get("mergeWhenClauses", [])]
+    conflict = effect.node.get("onConflictClause")
+    nodes = clauses or ([conflict] if conflict else [effect.node])
+    return frozenset(
+        str(item.get("ResTarget", {}).get("name")) for node in nodes for item in node.get("targetList", [])
+    )
+
+
+def agreement(
+    writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool, updates: Collection[str] = ()
+) -> Agreement:
+    """What a step may do, once its destructive `hazards` are approved. `anything`: so is whatever else it destroys.
+
+    `updates` are further tables of which the plan says that it updates rows.
+    """
     letters: dict[str, set[str]] = {}
-    for table in writes.updates:
+    for table in (*writes.updates, *updates):
         letters.setdefault(table, set()).add(EffectKind.UPDATED)
     for table in writes.rewrites:
         letters.setdefault(table, set()).add(EffectKind.EMPTIED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from operator import getitem
 
@@ -22,6 +22,7 @@ from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, object_name,
 from mosaic_deploy.sql.hazards.syntax.trees import (
     Effect,
     alter_commands,
+    column_constraints,
     gives_values,
     new_columns,
     option_is_true,
@@ -57,6 +58,17 @@ def _create_table(effect: Effect, scope: Scope) -> None:
     for definition in new_columns(effect):
         relation.columns.setdefault(definition["colname"], types.type_from_node(definition["typeName"]))
     record_new_table(effect, relation)
+    _create_sequences(effect, scope, new_columns(effect))
+
+
+def _create_sequences(effect: Effect, scope: Scope, columns: Iterable[Tree]) -> None:
+    """Those that PostgreSQL makes for new serial and identity columns."""
+    table = range_name(effect.node["relation"])
+    for column in columns:
+        is_identity = any(one["contype"] == "CONSTR_IDENTITY" for one in column_constraints(column))
+        if is_identity or list_name(column["typeName"].get("names", ())).name in types.SERIALS:
+            name = Name(scope.key(table).schema, f"{table.name}_{column['colname']}_seq")
+            scope.create(name, certain=effect.certain)
 
 
 def _create_table_as(effect: Effect, scope: Scope) -> None:
@@ -202,6 +214,7 @@ def _alter_table(effect: Effect, scope: Scope) -> None:
             relation.added_columns.add(definition["colname"])
             if not gives_values(definition):
                 relation.null_columns.add(definition["colname"])
+    _create_sequences(effect, scope, new_columns(effect))
     for definition, command in alter_commands(effect, "AT_AlterColumnType"):
         relation.columns[command["name"]] = types.type_from_node(definition["typeName"])
     for _, command in alter_commands(effect, "AT_DropColumn"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, range_name, unquoted
 from mosaic_deploy.sql.hazards.syntax.plpgsql import DynamicSql, block_statements
 from mosaic_deploy.sql.hazards.syntax.trees import (
     DYNAMIC_SQL,
@@ -35,6 +35,9 @@ _EVALUATED_PARTS = frozenset(
     {"AT_AddColumn", "AT_AlterColumnType", "AT_AddConstraint", "AT_ValidateConstraint", "AT_SetExpression"}
 )
 _NESTED_COMMAND_WORDS = ("delete", "update", "merge", "select", "conflict")
+_IDENTIFIER = r'("(?:[^"]|"")+"|[\w$]+)'
+_INSERT = re.compile(rf"\s*insert\s+into\s+(?:{_IDENTIFIER}\s*\.\s*)?{_IDENTIFIER}", re.IGNORECASE)
+"""The table of a plain INSERT in a large file, which isn't parsed."""
 _CALLS = re.compile(r'[^\w\s)."][ \t]*[\w."]+\s*\(')
 
 
@@ -208,6 +211,27 @@ def written_tables(effect: Effect) -> list[tuple[Name, frozenset[str]]]:
     if effect.kind not in WRITE_KINDS and not (effect.kind == "CopyStmt" and effect.node.get("is_from")):
         return []
     return [(range_name(effect.node["relation"]), _write_events(effect))]
+
+
+def written_names(statements: Iterable[Statement]) -> dict[Name, frozenset[str]]:
+    """What the statements name as the tables or views whose rows they write, also in DO blocks, with the events."""
+    found: dict[Name, frozenset[str]] = {}
+
+    def add(name: Name, events: frozenset[str]) -> None:
+        found[name] = found.get(name, frozenset()) | events
+
+    for statement in statements:
+        if (
+            statement.kind == "InsertStmt"
+            and statement.parsed is None
+            and (head := _INSERT.match(statement.text))
+        ):
+            schema, name = head.groups()
+            add(Name(schema and unquoted(schema), unquoted(name)), frozenset({"INSERT"}))
+        for effect in statement_effects(statement, 0):
+            for name, events in written_tables(effect):
+                add(name, events)
+    return found
 
 
 def _write_events(effect: Effect) -> frozenset[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mosaic_deploy.sql.hazards.effects.partitions import is_partitioned, proves_bound
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.touched_tables import known_empty
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts, ObjectKind
-from mosaic_deploy.sql.hazards.rules.partitions import is_partitioned, proves_bound
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.sql.hazards.effects.partitions import is_partitioned, is_partitioned_index
 from mosaic_deploy.sql.hazards.effects.scope import Scope
-from mosaic_deploy.sql.hazards.rules.partitions import is_partitioned, is_partitioned_index
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import object_name, quote_if_needed, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands, options_by_name
 
 _TABLE_REWRITES = {
     "AT_SetLogged": "sets table {} LOGGED: rewrites it",
-    "AT_SetUnLogged": "sets table {} UNLOGGED: rewrites it",
     "AT_SetTableSpace": "moves table {} to another tablespace: copies it",
     "AT_SetExpression": "changes the expression of a generated column of {}: rewrites the table if stored",
     "AT_SetAccessMethod": "changes the access method of table {}: rewrites it",

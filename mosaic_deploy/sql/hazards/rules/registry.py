@@ -16,9 +16,10 @@ from mosaic_deploy.sql.hazards.rules import (
     protected_tables,
     renames,
     rows,
+    sequences,
     unmeasured,
 )
-from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, Check, Finding, Rule
+from mosaic_deploy.sql.hazards.rules.rule import UNREPORTED_LOCK, UNREPORTED_ROWS, Check, Finding, Rule
 from mosaic_deploy.sql.hazards.syntax.trees import DYNAMIC_SQL, FUNCTION_CALL, Effect
 
 _DESTRUCTIVE, _SECURITY, _BLOCKING, _RISKY, _ADVICE = HazardSeverity
@@ -68,10 +69,16 @@ RULES: tuple[Rule, ...] = (
           "add a WHERE that selects the rows; fill new columns in batches"),
     _rule("upsert_overwrites", _DESTRUCTIVE, "InsertStmt", rows.upsert_overwrites,
           "add a WHERE to DO UPDATE that selects the rows, or use DO NOTHING"),
+    _rule("set_unlogged", _DESTRUCTIVE, "AlterTableStmt", rows.set_unlogged,
+          "keep it logged; load rows into a new unlogged table, and set that LOGGED"),
+    _rule("sequence_moved_back", _DESTRUCTIVE, f"AlterSeqStmt AlterTableStmt {FUNCTION_CALL}",
+          sequences.sequence_moved_back, "set it to the largest value of the rows: setval(…, (SELECT max(id) FROM …))"),
     _rule("protected_rows", _DESTRUCTIVE, "DeleteStmt UpdateStmt InsertStmt MergeStmt", rows.protected_rows,
           "add new columns or rows and keep the existing values"),
     _rule("protected_name", _DESTRUCTIVE, "RenameStmt AlterObjectSchemaStmt", protected_tables.protected_name,
           "add the new name to policy.protected_tables"),
+    _rule(UNREPORTED_ROWS, _DESTRUCTIVE, "", _checked_elsewhere,
+          "change the trigger, view or function so that it keeps the rows"),
     _rule("unmeasured", _DESTRUCTIVE, f"CallStmt DoStmt IndexStmt {FUNCTION_CALL}", unmeasured.unmeasured,
           "write the statements out, so that they run in the migration's transaction"),
     _rule("strings_setting", _DESTRUCTIVE,

@@ -1,4 +1,4 @@
-"""Rules about statements that delete or overwrite rows of existing tables."""
+"""Rules about statements that delete or overwrite rows of existing tables, or stop protecting them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
 from mosaic_deploy.sql.hazards.rules.conditions import is_always_true, matches_only_nulls
 from mosaic_deploy.sql.hazards.rules.rule import Finding
 from mosaic_deploy.sql.hazards.syntax.names import Name, range_name, string_values
-from mosaic_deploy.sql.hazards.syntax.trees import Effect
+from mosaic_deploy.sql.hazards.syntax.trees import Effect, alter_commands
 from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.tree import walk
 
@@ -98,6 +98,14 @@ def _overwritten_columns(conflict: Tree) -> frozenset[str]:
         if target.get("name") not in keys or source != ["excluded", target.get("name")]:
             found.add(str(target.get("name")))
     return frozenset(found)
+
+
+def set_unlogged(effect: Effect, scope: Scope) -> Iterator[Finding]:
+    table = range_name(effect.node["relation"])
+    for _, _ in alter_commands(effect, "AT_SetUnLogged"):
+        if hit := touched_tables(scope, table):
+            what = f"sets table {table}{scope.row_estimate(table)} UNLOGGED: a crash of the server empties it; the rewrite blocks reads and writes"
+            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
 
 
 def protected_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:

@@ -27,8 +27,9 @@ class Finding:
     instead: str = ""
 
 
-UNREPORTED_LOCK = "unreported_lock"
-"""The rule whose findings come from a rehearsal."""
+UNREPORTED_LOCK, UNREPORTED_ROWS = "unreported_lock", "unreported_rows"
+FROM_REHEARSALS = frozenset({UNREPORTED_LOCK, UNREPORTED_ROWS})
+"""The rules whose findings come from a rehearsal."""
 Check = Callable[[Effect, Scope], Iterator[Finding]]
 
 

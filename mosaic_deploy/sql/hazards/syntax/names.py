@@ -10,6 +10,7 @@ from mosaic_deploy.sql.parse import Tree
 from mosaic_deploy.sql.quote import identifier
 
 _UNQUOTED_NAME = re.compile(r"[a-z_][a-z0-9_$]*")
+_NAME_PARTS = re.compile(r'("(?:[^"]|"")+")|([^".\s]+)')
 
 
 class Name(NamedTuple):
@@ -25,6 +26,20 @@ class Name(NamedTuple):
 def quote_if_needed(name: str) -> str:
     """`name` as SQL, quoted only if necessary."""
     return name if _UNQUOTED_NAME.fullmatch(name) else identifier(name)
+
+
+def text_name(text: str) -> Name:
+    """The name in a text that PostgreSQL casts to regclass: `public."Orders_id_seq"`."""
+    parts = [
+        quoted[1:-1].replace('""', '"') if quoted else bare.lower()
+        for quoted, bare in _NAME_PARTS.findall(text)
+    ]
+    return Name(parts[-2] if len(parts) > 1 else None, parts[-1] if parts else "")
+
+
+def unquoted(word: str) -> str:
+    """The name that `word` means in SQL: `"Orders"` is Orders, `Orders` is orders."""
+    return word[1:-1].replace('""', '"') if word.startswith('"') else word.lower()
 
 
 def range_name(node: Tree) -> Name:

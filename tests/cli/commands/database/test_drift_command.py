@@ -106,6 +106,15 @@ def test_bodies_are_only_in_the_document_of_migrate_drift(run, sql):
         printed = run(*command, "--local", "-o", "json").stdout
         assert '"name": "told()"' in printed
         assert ("hunter2" in printed) == told
+        assert ("hunter2" in run(*command, "--local").stdout) == told
+
+
+def test_a_view_that_drifted_is_shown_with_its_old_definition(run, sql, folder: Path):
+    (folder / "sql/2_view.sql").write_text("create view v as select 1 as a, 2 as b;")
+    assert run("apply", "--local", "--yes").returncode == 0
+    sql("create or replace view v as select 1 as a, 3 as b")
+    shown = run("migrate", "drift", "--local").stdout
+    assert "    ~ view v\n        -     2 AS b;\n        +     3 AS b;\n" in shown
 
 
 def test_doctor_and_status_mention_it(run, drifted):
@@ -133,14 +142,14 @@ def test_denied_drift_stops_an_apply_also_without_changes(run, drifted, folder: 
     assert run("apply", "--local", "--yes").returncode == 0
 
 
-def test_a_saved_plan_is_stale_if_the_schema_drifts(run, sql, folder: Path):
-    (folder / "public/index.html").write_text("<h1>second")
-    assert run("plan", "--local", "--out", "plan.json").returncode == 0
+def test_a_saved_plan_names_what_has_drifted(run, sql, folder: Path):
+    (folder / "sql/2_add.sql").write_text("ALTER TABLE t ADD added int;\n")
+    assert run("plan", "--local", "--no-rehearse", "--out", "plan.json").returncode == 0
     sql("create table votes (id int)")
     ended = run("apply", "plan.json")
     assert ended.returncode == 1
-    assert "live: the database's schema changed without a deploy" in ended.stderr
-    assert run("plan", "--local", "--out", "plan.json").returncode == 0
+    assert "live: the database's schema was changed: + table votes (id integer)" in ended.stderr
+    assert run("plan", "--local", "--no-rehearse", "--out", "plan.json").returncode == 0
     assert run("apply", "plan.json").returncode == 0, "it was saved with the drift"
 
 

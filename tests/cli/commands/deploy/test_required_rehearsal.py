@@ -92,3 +92,38 @@ def test_a_failure_does_not_suggest_to_go_without(run, strict):
     shown = run("apply", "--local", "--yes", env=ON)
     assert "rehearsal_failed" in shown.stderr
     assert "--no-rehearse" not in shown.stderr
+
+
+def test_seeds_that_change_the_schema_are_rehearsed_or_refused(run, strict):
+    (strict / "sql" / "2_channel.sql").unlink()
+    with (strict / "mosaic.yaml").open("a") as text:
+        text.write("database: {migrations: sql, seeds: [1.sql, 2.sql]}\n")
+    lines = [
+        line
+        for line in (strict / "mosaic.yaml").read_text().splitlines()
+        if line != "database: {migrations: sql}"
+    ]
+    (strict / "mosaic.yaml").write_text("\n".join(lines))
+    (strict / "1.sql").write_text(
+        "CREATE TABLE extra (id int DEFAULT 1 / 0); INSERT INTO extra DEFAULT VALUES;"
+    )
+    (strict / "2.sql").write_text("INSERT INTO orders VALUES (1);")
+    apply = ("apply", "--local", "--yes")
+    assert "rehearsal_failed" in run(*apply, env=ON).stderr
+    (strict / "1.sql").write_text("CREATE TABLE extra (id int);")
+    assert "--no-rehearse was given" in refused(run, *apply, "--no-rehearse", env=ON)
+    assert run(*apply, env=ON).returncode == 0
+    # Rows may be changed without a rehearsal, objects may not, also not inside a block.
+    (strict / "2.sql").write_text(
+        "CREATE TEMP TABLE t AS SELECT 2 AS id; INSERT INTO orders SELECT id FROM t;"
+    )
+    assert run(*apply, env=ON).returncode == 0
+    (strict / "1.sql").write_text("DO $$ BEGIN EXECUTE 'CREATE TABLE more (id int)'; END $$;")
+    shown = refused(run, *apply, env=ON)
+    assert "1.sql may change the schema, and seeds that follow others can't be rehearsed" in shown
+    assert "change the schema in a migration, and only rows in the seed" in shown
+    planned = run("plan", "--local", env=ON)
+    assert "not rehearsed: 1.sql may change the schema" in planned.stdout
+    back = run("migrate", "rollback", "--local", "--yes", "--allow", "destructive", env=ON)
+    assert "not rehearsed: down migrations can't be rehearsed" in back.stdout
+    assert "next: write it:  mosaic-deploy migrate new undo_1_first" in back.stderr

@@ -20,6 +20,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
 from mosaic_deploy.live.catalog.query import NOT_COMPARED
 from mosaic_deploy.model.catalog import SchemaDrift, SchemaState
 
@@ -74,7 +75,7 @@ def drift(
         from mosaic_deploy.deploy.history.drift import read_drift
 
         project = folder_option.find_project(session)
-        found = read_drift(session.api, project.id)
+        found = read_drift(session.api, project.id, session.manifest)
         screen.result(_document(project, found), _lines(session, found))
     return _exit_code(found) if exit_code else 0
 
@@ -123,8 +124,9 @@ def _document(project: Project, found: SchemaDrift) -> dict[str, Any]:
 
 def _lines(session: Session, found: SchemaDrift) -> Iterator[str]:
     if found.changes:
-        yield from drift_lines(found, None)
+        yield from drift_lines(found, whole=True)
         yield f"  next: undo it in the database; or record the schema as it is:  {session.scope.command('migrate', 'drift', '--accept')}"
+        yield f"  to keep the changes and rehearse later plans: {HOW_TO_KEEP}"
     else:
         text = session.scope.add_scope_to_text(found.message) or "the schema is as the last deploy left it"
         yield f"{text[0].upper()}{text[1:]}."

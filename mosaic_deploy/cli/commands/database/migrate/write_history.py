@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -17,6 +17,7 @@ from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import (
     SettingsFiles,
+    ask_about_effects,
     refuse_changed_plan,
     require_plan_confirmation,
 )
@@ -124,7 +125,9 @@ def write_with_consent(
     from mosaic_deploy.diff.gate import Consent
 
     given = Consent("answer" if asked else "yes", frozenset(consent.allow))
-    options = lease.apply_options(session.manifest, given)
+    options = replace(
+        lease.apply_options(session.manifest, given), ask=ask_about_effects(screen, yes=consent.yes)
+    )
     return screen.apply(planned.plan, session.complete_events(write(planned, options)))
 
 

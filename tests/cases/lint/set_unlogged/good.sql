@@ -1,0 +1,4 @@
+CREATE UNLOGGED TABLE loaded (LIKE orders);
+ALTER TABLE loaded SET LOGGED;
+CREATE TABLE scratch (id bigint);
+ALTER TABLE scratch SET UNLOGGED;
