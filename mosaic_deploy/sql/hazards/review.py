@@ -179,19 +179,23 @@ class _ScriptReview:
             offset = _offset(place.statement, effect, finding)
             hazard = replace(self._hazard(rule, finding, offset, place.comments), step=place.step)
             if place.atomic:
-                hazard = self._without_rows(hazard, effect.step)
+                hazard = self._without_rows(hazard, effect.step, finding.parents)
             self._found.setdefault((rule.code, finding.message, offset), hazard)
 
-    def _without_rows(self, hazard: Hazard, step: int) -> Hazard:
-        """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected."""
+    def _without_rows(self, hazard: Hazard, step: int, parents: frozenset[str]) -> Hazard:
+        """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected.
+
+        `parents` may hold rows: a partition or child takes none of them along.
+        """
         tables = tuple(dict.fromkeys(one for one in (hazard.table, *hazard.cascades_to) if one))
+        emptied = tuple(one for one in tables if one not in parents)
         if (
             hazard.severity is not HazardSeverity.DESTRUCTIVE
             or self.scope.is_protected(*tables)
-            or not known_empty(self.scope, tables, step)
+            or not known_empty(self.scope, emptied, step, parents)
         ):
             return hazard
-        return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=tables)
+        return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=emptied)
 
     def _hazard(self, rule: Rule, finding: Finding, offset: int, comments: list[IgnoreComment]) -> Hazard:
         return Hazard(

@@ -38,8 +38,10 @@ def drop_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
             further = f", and every column of its row type in {', '.join(typed)}" if typed else ""
             rows = scope.row_estimate(table)
             what = f"drops table {table}{rows}{further}{dependents_text(found)}"
-            tables = tuple(dict.fromkeys((*hit.cascades_to, *typed, *tables_of(found))))
-            yield Finding(what, str(table), hit.table, cascades_to=tables)
+            dropped_too = (*typed, *tables_of(found))
+            tables = tuple(dict.fromkeys((*hit.cascades_to, *dropped_too)))
+            parents = hit.parents.difference(dropped_too)
+            yield Finding(what, str(table), hit.table, cascades_to=tables, parents=parents)
 
 
 def _with_row_type(dropped: DroppedObject, scope: Scope) -> list[str]:

@@ -24,6 +24,8 @@ class Finding:
     byte_location: int | None = None
     severity: HazardSeverity | None = None
     cascades_to: tuple[str, ...] = ()
+    parents: frozenset[str] = frozenset()
+    """As in TouchedTables."""
     instead: str = ""
 
 
