@@ -24,15 +24,16 @@ def object_key(name: str) -> str:
 class Agreement:
     """What a step may do to what existed before.
 
-    `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s.
+    `tables` has for names of tables (`public.orders`) the letters of EffectKind; `objects` are `object_key`s.
     `anything`: whatever it is, except to a protected table. `most` has for tables the largest number of rows to delete and
-    update, if that was agreed to.
+    update, if that was agreed to. In `schemas` it may do anything to all tables that aren't protected.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
     objects: tuple[str, ...] = ()
     anything: bool = False
     most: Mapping[str, int] = field(default_factory=dict)
+    schemas: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -40,6 +41,7 @@ class Agreement:
             **({"objects": list(self.objects)} if self.objects else {}),
             **({"anything": True} if self.anything else {}),
             **({"most": dict(self.most)} if self.most else {}),
+            **({"schemas": list(self.schemas)} if self.schemas else {}),
         }
 
 
@@ -52,7 +54,9 @@ def agreed_to(effects: Effects, before: Agreement) -> Agreement:
     for one in effects.tables:
         tables[one.table] = "".join(sorted({*tables.get(one.table, ""), *one.kinds}))
     most = {**before.most, **{one.table: one.deleted + one.updated for one in effects.tables}}
-    return Agreement(tables, (*before.objects, *map(object_key, effects.objects)), before.anything, most)
+    return Agreement(
+        tables, (*before.objects, *map(object_key, effects.objects)), before.anything, most, before.schemas
+    )
 
 
 @dataclass(frozen=True, slots=True)

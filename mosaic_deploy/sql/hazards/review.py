@@ -200,20 +200,21 @@ class _ScriptReview:
             offset = _offset(place.statement, effect, finding)
             hazard = replace(self._hazard(rule, finding, offset, place.comments), step=place.step)
             if place.atomic:
-                hazard = self._without_rows(hazard, effect.step, finding.parents)
+                hazard = self._without_rows(hazard, effect.step, finding)
             self._found.setdefault((rule.code, finding.message, offset), hazard)
 
-    def _without_rows(self, hazard: Hazard, step: int, parents: frozenset[str]) -> Hazard:
+    def _without_rows(self, hazard: Hazard, step: int, finding: Finding) -> Hazard:
         """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected.
 
-        `parents` may hold rows: a partition or child takes none of them along.
+        The finding's `parents` may hold rows: a partition or child takes none of them along.
         """
         tables = tuple(dict.fromkeys(one for one in (hazard.table, *hazard.cascades_to) if one))
-        emptied = tuple(one for one in tables if one not in parents)
+        emptied = tuple(one for one in tables if one not in finding.parents)
         if (
             hazard.severity is not HazardSeverity.DESTRUCTIVE
+            or hazard.schema
             or self.scope.is_protected(*tables)
-            or not known_empty(self.scope, emptied, step, parents)
+            or not known_empty(self.scope, emptied, step, finding.parents)
         ):
             return hazard
         return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=emptied)
@@ -227,6 +228,7 @@ class _ScriptReview:
             location=self.script.location(offset),
             table=finding.table,
             cascades_to=finding.cascades_to,
+            schema=finding.schema,
             instead=finding.instead or rule.instead,
             ignored=ignore_reason(comments, rule.code),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.errors import MigrationInvalid
+from mosaic_deploy.errors import EffectsExceedConsent, MigrationInvalid
 from mosaic_deploy.sql.hazards import UpdatesInvalid, declared_updates
 from tests.deploy.conftest import Site
 
@@ -58,4 +58,20 @@ def test_an_unknown_table_is_a_warning(site: Site) -> None:
     )
     [found] = [one for one in site.plan().plan.hazards if one.code == "updates_unknown"]
     assert (found.object, found.location.line, found.location.column) == ("app.t", 3, 20)
+    site.apply()
+
+
+def test_a_table_named_like_a_wildcard_is_one_table(site: Site) -> None:
+    site.deploy_sql(
+        'CREATE SCHEMA app; CREATE TABLE app."*" (n int); CREATE TABLE app.stats (n int); CREATE TABLE app.moved (n int);'
+        'INSERT INTO app."*" VALUES (1); INSERT INTO app.stats VALUES (1); CREATE TABLE inbox (n int); CREATE TABLE empty (n int);'
+        "CREATE FUNCTION counting() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE app.stats SET n = 2; RETURN NULL; END';"
+        "CREATE TRIGGER counted AFTER INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION counting()"
+    )
+    for text in ('-- mosaic-updates: app."*"\nSELECT 1', 'DELETE FROM app."*"'):
+        site.write("sql/2_x.sql", f"{text}; INSERT INTO inbox VALUES (1);")
+        assert isinstance(site.fails().error, EffectsExceedConsent), text
+    site.write("sql/2_x.sql", "ALTER TABLE empty SET SCHEMA app; DROP SCHEMA app CASCADE;")
+    [found] = site.plan().plan.to_confirm
+    assert found.code == "drop_schema"
     site.apply()

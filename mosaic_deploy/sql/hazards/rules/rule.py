@@ -27,6 +27,8 @@ class Finding:
     parents: frozenset[str] = frozenset()
     """As in TouchedTables."""
     instead: str = ""
+    schema: str = ""
+    """As in Hazard."""
 
 
 UNREPORTED_LOCK, UNREPORTED_ROWS = "unreported_lock", "unreported_rows"
