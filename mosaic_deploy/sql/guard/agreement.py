@@ -24,8 +24,9 @@ def object_key(name: str) -> str:
 class Agreement:
     """What a step may do to what existed before.
 
-    `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s.
-    `anything`: whatever it is, except to a protected table. That is what a plan's text says, and has no numbers.
+    `tables` has for names of tables (`public.orders`) the letters of EffectKind; `objects` are `object_key`s.
+    In `schemas` it may do anything to all tables, and with `anything` whatever it is, but not to protected ones. That is what a
+    plan's text says, and has no numbers.
 
     `exactly` and `dropped` are what a person saw measured: for names of tables the effects, instead of what `tables` says of them,
     and objects with kind and arguments (`function public.f(integer)`).
@@ -34,6 +35,7 @@ class Agreement:
     tables: Mapping[str, str] = field(default_factory=dict)
     objects: tuple[str, ...] = ()
     anything: bool = False
+    schemas: tuple[str, ...] = ()
     exactly: Mapping[str, TableEffect] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
 
@@ -47,6 +49,7 @@ class Agreement:
             **({"tables": dict(self.tables)} if self.tables else {}),
             **({"objects": list(self.objects)} if self.objects else {}),
             **({"anything": True} if self.anything else {}),
+            **({"schemas": list(self.schemas)} if self.schemas else {}),
             **({"exactly": {name: one.facts for name, one in self.exactly.items()}} if self.exactly else {}),
             **({"dropped": list(self.dropped)} if self.dropped else {}),
         }

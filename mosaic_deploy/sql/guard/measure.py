@@ -237,9 +237,9 @@ def compare_sql(agreed: str, which: str) -> str:
         WHERE CASE WHEN {agreed} -> 'exactly' ? (e ->> 'table') THEN {_exceeds(f"{agreed} -> 'exactly' -> (e ->> 'table')")}
         ELSE EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
           SELECT FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a(name, letters)
-          WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND (e -> 'names' ? a.name OR NOT p.held AND (a.name = '*'
-            OR EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
-              WHERE pg_catalog.concat(pg_catalog.split_part(n, '.', 1), '.*') = a.name))))
+          WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND e -> 'names' ? a.name)
+          AND NOT (NOT p.held AND EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
+            JOIN pg_catalog.jsonb_array_elements_text({agreed} -> 'schemas') s ON pg_catalog.starts_with(n, pg_catalog.concat(s, '.'))))
           AND NOT ({_anything(agreed)} AND NOT p.held)) END),
       'objects', (SELECT pg_catalog.jsonb_agg(o) FROM pg_catalog.jsonb_array_elements_text(effects -> 'objects') o
         WHERE NOT {_anything(agreed)} AND NOT COALESCE({agreed} -> 'dropped' ? o, false)
