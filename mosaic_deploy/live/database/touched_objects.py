@@ -40,10 +40,10 @@ _REACHED_RELATIONS = (
     "AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.ev_class = r.oid "
     "UNION ALL SELECT conrelid, false, true FROM pg_catalog.pg_constraint "
     "WHERE confrelid = r.oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')) e) "
-    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded FROM r GROUP BY r.oid) r"
+    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded, pg_catalog.bool_and(r.up) AS above FROM r GROUP BY r.oid) r"
 )
 """Relations that share rows with relation `c`, or to which a foreign key cascades. From a partition it goes up to its
-parents, but not down to its siblings."""
+parents, but not down to its siblings. `above`: only a parent of one of them."""
 _SEQUENCES = (
     "(SELECT pg_catalog.json_object_agg(COALESCE(o.attname, ''), pg_catalog.json_build_array(CASE "
     "WHEN NOT pg_catalog.has_sequence_privilege(q.seqrelid, 'SELECT,USAGE') OR EXISTS (SELECT FROM pg_catalog.pg_locks k "
@@ -90,6 +90,7 @@ _RELATIONS = (
     "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", HOLDS_NO_ROWS) + ", "
     "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
     "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
+    "'parents', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.above") + ", "
     "'key_updates', " + _KEY_UPDATES + ", "
     "'typed', "
     + _TABLE_NAMES.format(
@@ -200,6 +201,7 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         not_null_columns=frozenset(more.get("required") or ()),
         shares_rows_with=frozenset(more.get("holds") or ()),
         cascades=frozenset(more.get("cascades") or ()),
+        parents=frozenset(more.get("parents") or ()),
         key_updates={name: frozenset(columns) for name, columns in (more.get("key_updates") or {}).items()},
         tables_with_row_type=frozenset(more.get("typed") or ()),
         relation_kind=more.get("relkind") or "",

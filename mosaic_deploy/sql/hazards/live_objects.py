@@ -74,6 +74,8 @@ class ObjectFacts:
     below a view and its rules."""
     cascades: frozenset[str] = frozenset()
     """Tables that lose rows or values when its rows are deleted, because of foreign keys."""
+    parents: frozenset[str] = frozenset()
+    """Those of `shares_rows_with` and `cascades` that lose no row of their own: they are there only as parents of others."""
     key_updates: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Tables whose rows change when these columns of its own do, because of foreign keys with ON UPDATE CASCADE or SET NULL."""
     tables_with_row_type: frozenset[str] = frozenset()

@@ -15,6 +15,8 @@ class TouchedTables(NamedTuple):
 
     table: str
     cascades_to: tuple[str, ...]
+    parents: frozenset[str] = frozenset()
+    """Those of `cascades_to` that lose no row of their own, as the statement only touches partitions or children of them."""
 
     def __bool__(self) -> bool:
         return bool(self.table)
@@ -37,13 +39,16 @@ def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> Touche
     fact = scope.facts_of(name) or ObjectFacts()
     renamed = [f"{key.schema}.{key.name}"] if key != scope.origin(name) else []
     found = (*renamed, *sorted(fact.shares_rows_with), *(sorted(fact.cascades) if deletes else ()))
-    return TouchedTables(table, tuple(one for one in dict.fromkeys(found) if one != table))
+    return TouchedTables(table, tuple(one for one in dict.fromkeys(found) if one != table), fact.parents)
 
 
-def known_empty(scope: Scope, tables: Collection[str], step: int) -> bool:
+def known_empty(
+    scope: Scope, tables: Collection[str], step: int, parents: Collection[str] = frozenset()
+) -> bool:
     """Whether these live tables surely hold no rows but those that step `step` itself writes.
 
-    A table that another step of these files writes to may hold its rows by then.
+    A table that another step of these files writes to may hold its rows by then. Of `parents` only that counts: such a row may be in
+    one of the tables.
     """
     written = {f"{key.schema}.{key.name}" for key, steps in scope.written.items() if not steps <= {step}}
-    return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint(tables)
+    return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint((*tables, *parents))
