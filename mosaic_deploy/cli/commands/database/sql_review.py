@@ -128,7 +128,7 @@ def require_sql_approval(screen: Screen, review: SqlReview, allow: Collection[st
     if missing:
         if is_interactive():
             # The list above the question says what it is about.
-            missing = tuple(replace(each, effect="destroys data") for each in missing)
+            missing = tuple(replace(each, effect="destroys data", problems=()) for each in missing)
             screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in review.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
     return bool(missing)
