@@ -74,6 +74,10 @@ class ObjectFacts:
     below a view and its rules."""
     cascades: frozenset[str] = frozenset()
     """Tables that lose rows or values when its rows are deleted, because of foreign keys."""
+    cascade_updates: frozenset[str] = frozenset()
+    """Those of `cascades` whose rows stay, because the foreign keys only set columns of them."""
+    cascade_rows: Mapping[str, int] = field(default_factory=dict)
+    """PostgreSQL's estimates of the rows of `cascades`."""
     key_updates: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Tables whose rows change when these columns of its own do, because of foreign keys with ON UPDATE CASCADE or SET NULL."""
     tables_with_row_type: frozenset[str] = frozenset()
