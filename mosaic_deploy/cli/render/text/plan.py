@@ -8,6 +8,7 @@ from itertools import groupby
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.cli.render.text.row_checks import failing_check_lines
 from mosaic_deploy.cli.render.text.schema import (
     drift_lines,
     rehearsal_notes,
@@ -50,6 +51,9 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
     if plan.drift and plan.drift.changes:
         yield ""
         yield from drift_lines(plan.drift)
+    if failing := [*failing_check_lines(plan.rehearsal.row_checks if plan.rehearsal else ())]:
+        yield ""
+        yield from failing
     yield from plan_hazard_lines(plan)
     # The lines above say what that note says.
     rehearsal = rehearsal_notes(plan.rehearsal) if plan.rehearsal else ()
