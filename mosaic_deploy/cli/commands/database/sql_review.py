@@ -58,7 +58,7 @@ class SqlReview:
         return tuple(one for one in found if not self.measurable or one.code in _NOT_MEASURED)
 
     def agreement(self, *, anything: bool) -> Agreement:
-        """What the text itself says that it does, and isn't destructive."""
+        """What the text itself says that it does, also in `mosaic-updates` comments, and isn't destructive."""
         from mosaic_deploy.sql.hazards import StepWrites, agreement
 
         writes = self.writes or StepWrites()
@@ -67,7 +67,11 @@ class SqlReview:
             for one in (self.plan.to_confirm if self.plan else ())
             for table in (one.table, *one.cascades_to)
         }
-        updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
+        updates = {
+            table: rows
+            for table, rows in (writes.declared | writes.updates).items()
+            if table not in destroyed
+        }
         meant = StepWrites(
             updates,
             moves=writes.moves - destroyed,
