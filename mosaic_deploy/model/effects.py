@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +39,8 @@ class TableEffect:
     unprotected: bool = False
     rows_kept: bool = False
     """It has been `emptied` by a rewrite that keeps its rows, with other values perhaps."""
+    rows_before: int | None = None
+    """The rows that it had before, if it was emptied or dropped; None if they weren't counted."""
 
     @property
     def kinds(self) -> frozenset[EffectKind]:
@@ -54,15 +56,28 @@ class TableEffect:
         return frozenset(kind for kind, happened in found.items() if happened)
 
     @property
+    def loses_all_rows(self) -> bool:
+        """Whether it was emptied, rewritten or dropped, which no counter of rows shows."""
+        return self.emptied or self.dropped
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Its fields as JSON, without those that say nothing."""
+        found = asdict(self)
+        return {key: value for key, value in found.items() if value or (key == "rows_before" and value == 0)}
+
+    @property
     def text(self) -> str:
         """`orders: deletes 3 rows, drops column fax`."""
         return f"{self.table.removeprefix('public.')}: {', '.join(self._parts())}"
 
     def _parts(self) -> Iterator[str]:
+        counted = "" if self.rows_before is None else f" ({count_text(self.rows_before, 'row')})"
         if self.dropped:
-            yield "drops the table"
+            yield f"drops the table{counted}"
         if self.emptied:
-            yield "rewrites the table" if self.rows_kept else "empties it or replaces all its rows"
+            what = "rewrites the table" if self.rows_kept else "empties it or replaces all its rows"
+            yield f"{what}{counted}"
         if self.deleted:
             yield f"deletes {count_text(self.deleted, 'row')}"
         if self.updated:
@@ -128,6 +143,7 @@ def _parse_table(found: Mapping[str, object]) -> TableEffect:
         names("types_changed"),
         bool(found.get("unprotected")),
         bool(found.get("rows_kept")),
+        number("rows_before") if "rows_before" in found else None,
     )
 
 

@@ -53,6 +53,8 @@ class Hazard:
         return bool(self.ignored) and self.severity is not HazardSeverity.DESTRUCTIVE
 
     cascades_to: tuple[str, ...] = ()
+    schema: str = ""
+    """For a whole schema in `table`, its name: a table could be named `*` as well."""
     step: int = 0
     """The step of the file that the statement is in, from 1."""
     empty_tables: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from mosaic_deploy.sql.session.assignments import (
     WHOLE_SESSION,
     Assignment,
     assignments,
+    function_settings,
     node_assignments,
     setting_for_new_connections,
 )
@@ -44,7 +45,7 @@ _TRANSACTION_DEFAULTS = {
 _UNKNOWN = "{name} is set to a value that isn't known before it runs, and a later step needs it; write SET {name} = …"
 _DEFAULTS = "{name} can't be set for later steps; write the mode at BEGIN"
 _LOCAL = "SET LOCAL {name} ends with this step, and a later step would run without it; write SET, or BEGIN … COMMIT"
-_SEED = "random numbers after {name} don't go on in a later step, which has its own session; set it in the step that uses them"
+_SEED = "draws random numbers after {name} of an earlier step, but each step has its own session; set it in this step"
 _FOR_NEW = "{name} is set for new connections, and a later step may run in one; put this at the end of the file, or in one of its own"
 _TEMPORARY = (
     "uses temporary {name}, which an earlier step creates: each step has its own session, and this one could only reach "
@@ -164,6 +165,8 @@ class _Check:
         self.for_new: dict[str, tuple[str, int]] = {}
         """Settings of the role or the database, likewise."""
         self.temporary: set[str] = set()
+        self.seeded = ""
+        """What set the seed of random numbers in an earlier step."""
         self.left: set[tuple[str, str]] = set()
         """(kind, name) of the prepared statements and cursors of earlier steps."""
         self.begun = False
@@ -187,10 +190,14 @@ class _Check:
 
     def _refuse_uses(self, step: StepSql) -> None:
         """Raises TransactionControlError if the step uses what only an earlier step's session has."""
-        draws = not self.begun
+        draws, seeded = not self.begun, self.seeded
         for number, statement in enumerate(step.statements):
             called = set(self._calls(statement))
             bodies = [self.routines[name] for name in called if name in self.routines]
+            if "setseed" in called or any(one.name == "seed" for one in assignments(statement)):
+                seeded = ""
+            if seeded and called & _RANDOM:
+                raise TransactionControlError(_SEED.format(name=seeded), statement.offset)
             for name in sorted(self.temporary):
                 if any(mentions(one, name) for one in (statement, *bodies)):
                     raise TransactionControlError(_TEMPORARY.format(name=name), statement.offset)
@@ -226,7 +233,7 @@ class _Check:
         if name and not _WITHOUT_EFFECT.fullmatch(name):
             self.for_new[name] = (_FOR_NEW.format(name=name), statement.offset)
         if "setseed" in self._calls(statement):
-            self.unknown["setseed()"] = (_SEED.format(name="setseed()"), statement.offset)
+            self.seeded = "setseed()"
         if statement.kind in ("VariableSetStmt", "InsertStmt"):
             return
         bodies = [
@@ -234,7 +241,7 @@ class _Check:
             *(self.routines[name] for name in self._calls(statement) if name in self.routines),
         ]
         for body in bodies:
-            own = _own_settings(body)
+            own = function_settings(body)
             for effect in _effects(body, runs=body is not statement):
                 if effect.node is statement.node:
                     continue
@@ -253,7 +260,7 @@ class _Check:
             self.unknown.pop(one.name, None)
             self.for_new.pop(one.name, None)
             if one.name == "seed":
-                self.unknown["seed"] = (_SEED.format(name="SET seed"), statement.offset)
+                self.seeded = "SET seed"
             if one.computed and not one.sql and not _WITHOUT_EFFECT.fullmatch(one.name):
                 self.unknown[one.name] = (_UNKNOWN.format(name=one.name), statement.offset)
             default = _TRANSACTION_DEFAULTS.get(one.name)
@@ -265,6 +272,7 @@ _COMPOSED_SET = re.compile(
     r"(?:format\s*\(\s*)?'\s*(?:re)?set\s+(?:session\s+)?(?!local\b)([\w.]+)", re.IGNORECASE
 )
 """Dynamic SQL that begins with SET: `format('SET search_path = %I', name)`."""
+_RANDOM = frozenset({"random", "random_normal"})
 _DRAWING = frozenset({"InsertStmt", "MergeStmt", "CopyStmt", "DoStmt", "CallStmt"})
 """Statements that may draw a sequence's next number through a default or a body."""
 
@@ -278,17 +286,6 @@ def _effects(statement: Statement, *, runs: bool) -> Iterator[Effect]:
 
 def _makes(statements: Sequence[Statement], used: tuple[str, str]) -> bool:
     return any((one.kind, one.name) == used for one in session_objects(statements))
-
-
-def _own_settings(statement: Statement) -> set[str]:
-    """The settings that a function sets for itself, which end with it."""
-    if statement.kind != "CreateFunctionStmt":
-        return set()
-    return {
-        str(option.get("arg", {}).get("VariableSetStmt", {}).get("name", "")).lower()
-        for item in statement.node.get("options", [])
-        if (option := item.get("DefElem", {})).get("defname") == "set"
-    }
 
 
 def _refuse_local(statement: Statement) -> None:

@@ -276,7 +276,7 @@ def test_only_proven_plans(session, folder: Path) -> None:
         (folder / "sql/2_c.sql").write_text("alter table t add c int;")
         planned = await call(client, "plan", local=True)
         [step] = planned["rehearsal"]["steps"]
-        assert step["touches"][0]["name"] == "t"
+        assert "t" in [one["name"] for one in step["touches"]]
         assert (await apply(client))["error"] is None
         (folder / "sql/3_check.sql").write_text("alter table t add exclude (id with =);")
         refused = (await apply(client))["error"]

@@ -127,6 +127,27 @@ def test_nobody_is_asked_with_yes_or_under_a_denying_policy(environment, pending
     assert QUESTION not in shown
 
 
+def test_sql_does_no_more_than_the_question_shows(run, environment, pending: Path) -> None:
+    setup = """create function shrink() returns void language plpgsql as $$ begin truncate kept; end $$;
+        create table filled (id int); create or replace function empty() returns void language plpgsql as $$ begin end $$"""
+    assert run("sql", "--local", setup).returncode == 0
+    terminal = Terminal(environment, pending, "sql", "--local", "select shrink(), empty()")
+    try:
+        terminal.until("Run it anyway?")
+        change = """insert into kept values (4); insert into filled values (1); create or replace function empty() returns void
+            language plpgsql as $$ begin delete from filled; end $$"""
+        assert run("sql", "--local", "--allow", "destructive", change).returncode == 0
+        terminal.type("y\n")
+        assert terminal.end() == 1
+        shown = " ".join(terminal.shown.split())
+    finally:
+        terminal.close()
+    assert "kept: empties it or replaces all its rows (3 rows)" in shown
+    assert "filled: deletes 1 row" in shown
+    assert "kept: empties it or replaces all its rows (4 rows)" in shown
+    assert kept(run) == 4
+
+
 def test_a_seed_is_stopped_too(run, pending: Path) -> None:
     (pending / "sql/2_more.sql").unlink()
     (pending / "seed.sql").write_text("insert into inbox values (1);")

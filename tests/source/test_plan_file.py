@@ -49,6 +49,7 @@ DOCUMENT = {
             "desired": {"migrations": None, "static": {"a b.html": "b" * 16}, "storage": None, "seeds": None, "auth": None},
             "live": dict.fromkeys(PARTS, DIGEST),
             "hazards": [],
+            "drift": {},
         },
     },
 }  # fmt: skip

@@ -7,6 +7,12 @@ from mosaic_deploy.sql.parse import parse
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 REFUSED = [
+    ("select setseed(0.5); vacuum; «select random();", "draws random numbers after setseed()"),
+    ("set seed = 0.5; vacuum; «do $$ begin perform random(); end $$;", "draws random numbers after SET seed"),
+    ("create function f() returns float language sql as 'select random()'; select setseed(0.5); vacuum; «select f();",
+     "draws random numbers"),
+    ("«alter role current_user set search_path = a; vacuum; select 1;", "is set for new connections"),
+    ("«alter database d set timezone = 'UTC'; vacuum; select 1;", "is set for new connections"),
     ("set search_path = a; «do $$ declare y t.i%TYPE; begin commit; end $$;", "looks up t.i%TYPE before"),
     ("set search_path = a; «do $$ declare x int; y t%rowtype; begin commit; end $$;", "looks up t%rowtype before"),
     ("set search_path = a; «do $$ declare x constant mood := 'x'; begin commit; end $$;", "looks up mood before"),
@@ -68,6 +74,11 @@ REFUSED = [
     ("«set client_encoding = latin1; create table t (\"naïve\" int);", "sets client_encoding to latin1"),
 ]  # fmt: skip
 ALLOWED = [
+    "select setseed(0.5); insert into r select random(); vacuum; select 1;",
+    "select setseed(0.5); vacuum; select setseed(0.5); select random();",
+    "create temp table x (id int); vacuum; with x as (select 5 as id) insert into r select id from x;",
+    "alter role somebody set search_path = a; vacuum; select 1;",
+    "vacuum; alter database d set timezone = 'UTC';",
     "set client_encoding = 'LATIN1'; insert into t values ('e'); -- é",
     "insert into t values ('é'); set client_encoding = 'LATIN1'; select 1;",
     "set client_encoding = 'UTF-8'; set names 'utf_8'; set client_encoding to Unicode; select 'é';",

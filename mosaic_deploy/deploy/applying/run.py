@@ -84,8 +84,8 @@ class Run:
     """As in ApplyOptions, or the same as `retry_command`."""
     ask: AskAboutEffects | None = None
     """As in ApplyOptions."""
-    approved: list[str] = field(default_factory=list)
-    """The effects that a person approved while the run was going on."""
+    approved: dict[tuple[str, int], str] = field(default_factory=dict)
+    """The effects that a person approved during the run, by the file and number of the step that may have them."""
     _existing: list[Existing] = field(default_factory=list)
     _rehearsed: list[Mapping[tuple[str, int], TouchedNames]] = field(default_factory=list)
 
@@ -118,7 +118,7 @@ class Run:
     def approval_report(self) -> dict[str, object]:
         """The `approval` of the run's report with what was approved since it began; nothing if nothing was."""
         known: dict[str, Any] = dict(self.claim.approval or {})
-        given = [{"value": DESTRUCTIVE, "effect": each, "by": "answer"} for each in self.approved]
+        given = [{"value": DESTRUCTIVE, "effect": each, "by": "answer"} for each in self.approved.values()]
         return {"approval": {**known, "approved": [*known.get("approved", ()), *given]}} if given else {}
 
     @property

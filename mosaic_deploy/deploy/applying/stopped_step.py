@@ -16,6 +16,7 @@ from mosaic_deploy.errors import (
     SchemaChanged,
 )
 from mosaic_deploy.live.catalog.touched_digests import changed_objects, schema_differences
+from mosaic_deploy.live.database.existing import with_rows_before
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
@@ -25,7 +26,6 @@ from mosaic_deploy.sql.guard.agreement import Agreement, agreed_to
 from mosaic_deploy.sql.quote import identifier
 
 _MAX_NAMED = 3
-_MAX_RECORDED = 300
 _PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
@@ -89,16 +89,24 @@ def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str
 
 def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
     """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again; None if
-    nobody can be asked, no answer would be enough, or the answer is no."""
+    nobody can be asked, no answer would be enough, or the answer is no.
+
+    It adds to the failure's effects the rows of tables that were emptied or dropped.
+    """
 
     def approve(failure: StepFailed) -> Agreement | None:
         effects = failure.effects
         if run.ask is None or not effects or run.allows_destroying or _denied_by_policy(run, effects):
             return None
-        if not run.ask(failure.step.file, effects):
+        failure.effects = effects = with_rows_before(run.api, run.project.id, run.existing(), effects)
+        step = failure.step
+        # What an earlier answer allowed was rolled back as well.
+        run.approved.pop((step.file, step.number), None)
+        if not run.ask(step.file, effects):
             return None
-        run.approved.append(f"{failure.step.file}: {'; '.join(effects.texts)}"[:_MAX_RECORDED])
-        return agreed_to(effects, failure.step.agreed)
+        agreed = agreed_to(effects, step.agreed)
+        run.approved[step.file, step.number] = f"{step.file}: {'; '.join(agreed.measured.texts)}"
+        return agreed
 
     return approve
 

@@ -230,7 +230,7 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
             f"its down migration can't run in one transaction ({down.description}): {why}",
             "undo it by hand",
         )
-    return ParsedFile(down.file, parsed.steps)
+    return ParsedFile(down.file, parsed.steps, declared=parsed.declared)
 
 
 def _rollback_steps(run: Run) -> Iterator[Event]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
-from mosaic_deploy.errors import ResponseInvalid
+from mosaic_deploy.errors import ResponseInvalid, SqlFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.ledger.lease import lease_lost_error
 from mosaic_deploy.live.ledger.rows import lease_held_cte
+from mosaic_deploy.model.effects import Effects
 from mosaic_deploy.sql.guard.agreement import Existing
-from mosaic_deploy.sql.guard.measure import EXISTING, UNTIL
+from mosaic_deploy.sql.guard.measure import COUNTABLE, EXISTING, UNTIL
 from mosaic_deploy.sql.guard.objects import OBJECTS_NOW
 from mosaic_deploy.sql.quote import json_literal, literal
 
@@ -142,6 +144,37 @@ def read_existing(api: Api, project: str, token: str, deploy_id: str, protected:
 def read_existing_now(api: Api, project: str, protected: Collection[str]) -> Existing:
     """What exists now. Raises ApiError, ResponseInvalid."""
     return _parse(api.sql(project, existing_now_sql(protected)), protected)
+
+
+def with_rows_before(api: Api, project: str, existing: Existing, effects: Effects) -> Effects:
+    """The effects, which were rolled back, with the rows of the tables that were emptied or dropped.
+
+    Tables keep the number that the measurement has. A table has none if it can't be read, or not in time. Raises ApiError.
+    """
+    wanted = {one.table for one in effects.tables if one.loses_all_rows and one.rows_before is None}
+    oids = {oid: names[0] for oid, names in existing.tables.items() if names[0] in wanted}
+    if not oids:
+        return effects
+    try:
+        rows = api.sql(project, _rows_sql(oids))
+    except SqlFailed:
+        return effects
+    counted = {oids[str(row["oid"])]: int(row["rows"]) for row in rows if row["rows"] is not None}
+    tables = (
+        replace(one, rows_before=counted[one.table]) if one.table in counted else one
+        for one in effects.tables
+    )
+    return replace(effects, tables=tuple(tables))
+
+
+def _rows_sql(oids: Collection[str]) -> str:
+    """A SELECT of the tables' `oid` and `rows`, the number or NULL, as texts."""
+    query = "pg_catalog.format('SELECT count(*) AS found FROM ONLY %I.%I', n.nspname, t.relname)"
+    counted = f"pg_catalog.query_to_xml({query}, false, false, '')::text"
+    return f"""SELECT t.oid::text AS oid, CASE WHEN {COUNTABLE.format(oid="t.oid")}
+    THEN substring({counted} FROM '<found>([0-9]+)</found>') END AS rows
+  FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
+  WHERE t.relkind = 'r' AND t.oid IN ({", ".join(sorted(oids))})"""
 
 
 def _parse(rows: list[Row], protected: Collection[str]) -> Existing:

@@ -21,7 +21,6 @@ from mosaic_deploy.sql.execution.failure import (
     INDEX_INVALID,
     INDEX_MISSING,
     LEASE_LOST,
-    STATEMENT_FAILED,
     STEP_APPLIED,
     STEP_ATTEMPTED,
     STEP_NOT_BEGUN,
@@ -35,6 +34,7 @@ from mosaic_deploy.sql.execution.outside_transaction import (
 from mosaic_deploy.sql.execution.records import record_failure_sql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
+from mosaic_deploy.sql.marker import STATEMENT_FAILED
 from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.quote import index_name
 

@@ -40,10 +40,11 @@ _REACHED_RELATIONS = (
     "AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.ev_class = r.oid "
     "UNION ALL SELECT conrelid, false, true, confdeltype <> 'c' FROM pg_catalog.pg_constraint "
     "WHERE confrelid = r.oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')) e) "
-    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded, pg_catalog.bool_and(r.kept) AS kept FROM r GROUP BY r.oid) r"
+    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded, pg_catalog.bool_and(r.kept) AS kept, "
+    "pg_catalog.bool_and(r.up) AS above FROM r GROUP BY r.oid) r"
 )
 """Relations that share rows with relation `c`, or to which a foreign key cascades. From a partition it goes up to its
-parents, but not down to its siblings. Rows are `kept` if foreign keys only set columns of them."""
+parents, but not down to its siblings. Rows are `kept` if foreign keys only set columns of them. `above`: only a parent of one of them."""
 _SEQUENCES = (
     "(SELECT pg_catalog.json_object_agg(COALESCE(o.attname, ''), pg_catalog.json_build_array(CASE "
     "WHEN NOT pg_catalog.has_sequence_privilege(q.seqrelid, 'SELECT,USAGE') OR EXISTS (SELECT FROM pg_catalog.pg_locks k "
@@ -97,6 +98,7 @@ _RELATIONS = (
     + ROW_ESTIMATE.format("t")
     + f") FROM {_REACHED_RELATIONS} JOIN pg_catalog.pg_class t ON t.oid = r.oid "
     "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE r.oid <> c.oid AND r.cascaded), "
+    "'parents', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.above") + ", "
     "'key_updates', " + _KEY_UPDATES + ", "
     "'typed', "
     + _TABLE_NAMES.format(
@@ -211,6 +213,7 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         cascade_rows={
             name: int(rows) for name, rows in (more.get("cascade_rows") or {}).items() if rows is not None
         },
+        parents=frozenset(more.get("parents") or ()),
         key_updates={name: frozenset(columns) for name, columns in (more.get("key_updates") or {}).items()},
         tables_with_row_type=frozenset(more.get("typed") or ()),
         relation_kind=more.get("relkind") or "",

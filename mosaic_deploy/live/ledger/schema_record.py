@@ -37,12 +37,22 @@ digest AS MATERIALIZED (SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.co
   AS value FROM live)"""
 
 
+def _has_others(value: str, path: str, shape: str) -> str:
+    """Whether the JSON array at `path` in `value` has elements that aren't arrays of three strings and more of this `shape`."""
+    others = (
+        f'strict {path}[*] ? (@.type() != "array" || {shape} || exists (@[0 to 2] ? (@.type() != "string")))'
+    )
+    return f"pg_catalog.jsonb_path_exists({value}, {literal(others)}, '{{}}', true)"
+
+
+_NO_TEXTS = 'exists (@[3 to last] ? (@.type() != "string" && @.type() != "null"))'
 _RECORD_ROW = f"""(SELECT s.deploy_id, s.updated_at, CASE WHEN pg_catalog.jsonb_typeof(s.value) = 'object'
     AND pg_catalog.jsonb_typeof(s.value->'digest') = 'string' AND pg_catalog.jsonb_typeof(s.value->'kept') = 'array'
-    AND s.value->>'server' ~ '^[0-9]{{1,4}}$' THEN s.value ELSE '{{"kept": [], "server": 0, "damaged": true}}' END AS value
+    AND NOT {_has_others("s.value", "$.kept", f"@.size() != 5 || {_NO_TEXTS}")} AND s.value->>'server' ~ '^[0-9]{{1,4}}$' THEN s.value ELSE '{{"kept": [], "server": 0, "damaged": true}}' END AS value
   FROM mosaic_deploy.settings s WHERE s.name = {literal(RECORD)}) r"""
 """The row RECORD as `r`; its value is another one, with `damaged`, if it isn't well-formed."""
-_OBJECTS = f"""(SELECT CASE pg_catalog.jsonb_typeof(s.value) WHEN 'array' THEN s.value END
+_OBJECTS = f"""(SELECT CASE WHEN pg_catalog.jsonb_typeof(s.value) = 'array'
+    AND NOT {_has_others("s.value", "$", f"@.size() != 4 || {_NO_TEXTS}")} THEN s.value END
   FROM mosaic_deploy.settings s WHERE s.name = {literal(OBJECTS)})"""
 """Null if they aren't well-formed."""
 

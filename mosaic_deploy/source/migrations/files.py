@@ -27,6 +27,7 @@ from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import cut_rows
 from mosaic_deploy.sql.execution.split import ExecutionMode, StepSql, TransactionControlError, split_steps
 from mosaic_deploy.sql.guard.data_checks import CheckInvalid, DataCheck, data_checks
+from mosaic_deploy.sql.hazards import DeclaredUpdate, UpdatesInvalid, declared_updates
 from mosaic_deploy.sql.ledger_writes import LEDGER_SCHEMA, first_ledger_write
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, semantic_checksums
 from mosaic_deploy.sql.scripts.copy_batches import without_rows
@@ -78,6 +79,7 @@ class ParsedFile:
     steps: tuple[StepSql, ...]
     checks: tuple[DataCheck, ...] = ()
     """What must be true before its first step."""
+    declared: tuple[DeclaredUpdate, ...] = ()
 
     @cached_property
     def prefix_checksums(self) -> tuple[str, ...]:
@@ -206,7 +208,11 @@ def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
     if begun:
         steps = steps_as_begun(steps, split_after, begun.steps_done, begun.semantic)
     refuse_uncarried(steps)
-    return ParsedFile(file, tuple(steps), _checks(section.text, statements, steps))
+    checks = _checks(section.text, statements, steps)
+    try:
+        return ParsedFile(file, tuple(steps), checks, declared_updates(section.text))
+    except UpdatesInvalid as invalid:
+        raise TransactionControlError(invalid.message, invalid.offset) from None
 
 
 def _checks(text: str, statements: Sequence[Statement], steps: Sequence[StepSql]) -> tuple[DataCheck, ...]:

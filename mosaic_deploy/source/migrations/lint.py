@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from mosaic_deploy.model.hazard import Hazard, worst_first
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.source.migrations.files import ParsedFile
-from mosaic_deploy.sql.hazards import Script, declared_updates, review
+from mosaic_deploy.sql.hazards import Script, review
 
 
 def script(parsed: ParsedFile, done: int = 0) -> Script:
     """The input of a hazard review. The first `done` steps of the file are already committed."""
-    text = parsed.file.text
-    return Script(parsed.file.relative_path, text, parsed.steps, done, declared_updates(text))
+    file = parsed.file
+    return Script(file.relative_path, file.text, parsed.steps, done, parsed.declared)
 
 
 def lint(

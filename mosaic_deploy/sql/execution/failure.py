@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.sql.execution.step import Step
-from mosaic_deploy.sql.marker import MARKER, SPLIT_MARKER, raise_with_facts_sql
+from mosaic_deploy.sql.marker import MARKER, SPLIT_MARKER, STATEMENT_FAILED, raise_with_facts_sql
 from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.scripts.copy_block import parse_row_error
 from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, STRINGS_ARE_OFF, TURN_ON
@@ -21,7 +21,6 @@ STEP_ATTEMPTED = "step_attempted"
 STEP_NOT_BEGUN = "step_not_begun"
 """The statement of a step outside a transaction arrives when it isn't its turn: too late, or again."""
 LEASE_LOST = "lease_expired"
-STATEMENT_FAILED = "statement_failed"
 INDEX_INVALID = "index_invalid"
 INDEX_MISSING = "index_missing"
 

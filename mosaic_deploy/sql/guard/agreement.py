@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from mosaic_deploy.model.effects import EffectKind, Effects
+from mosaic_deploy.model.effects import EffectKind, Effects, TableEffect
 
 EXCEEDED = "effects_exceed_consent"
 NOT_MEASURED = "effects_not_measured"
@@ -24,22 +24,34 @@ def object_key(name: str) -> str:
 class Agreement:
     """What a step may do to what existed before.
 
-    `tables` has for names of tables (`public.orders`, `app.*`, `*`) the letters of EffectKind; `objects` are `object_key`s.
-    `anything`: whatever it is, except to a protected table. `most` has for tables the largest number of rows to delete and
-    update, if that was agreed to.
+    `tables` has for names of tables (`public.orders`) the letters of EffectKind; `objects` are `object_key`s.
+    In `schemas` it may do anything to all tables, and with `anything` whatever it is, but not to protected ones. That is what a
+    plan's text says, and has no numbers.
+
+    `exactly` and `dropped` are what a person saw measured: for names of tables the effects, instead of what `tables` says of them,
+    and objects with kind and arguments (`function public.f(integer)`).
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
     objects: tuple[str, ...] = ()
     anything: bool = False
-    most: Mapping[str, int] = field(default_factory=dict)
+    schemas: tuple[str, ...] = ()
+    exactly: Mapping[str, TableEffect] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> Effects:
+        """All that a person saw measured and agreed to."""
+        return Effects(tuple(self.exactly.values()), self.dropped)
 
     def as_json(self) -> dict[str, object]:
         return {
             **({"tables": dict(self.tables)} if self.tables else {}),
             **({"objects": list(self.objects)} if self.objects else {}),
             **({"anything": True} if self.anything else {}),
-            **({"most": dict(self.most)} if self.most else {}),
+            **({"schemas": list(self.schemas)} if self.schemas else {}),
+            **({"exactly": {name: one.facts for name, one in self.exactly.items()}} if self.exactly else {}),
+            **({"dropped": list(self.dropped)} if self.dropped else {}),
         }
 
 
@@ -47,12 +59,12 @@ NOTHING_AGREED = Agreement()
 
 
 def agreed_to(effects: Effects, before: Agreement) -> Agreement:
-    """What was agreed to before, and these effects."""
-    tables = dict(before.tables)
-    for one in effects.tables:
-        tables[one.table] = "".join(sorted({*tables.get(one.table, ""), *one.kinds}))
-    most = {**before.most, **{one.table: one.deleted + one.updated for one in effects.tables}}
-    return Agreement(tables, (*before.objects, *map(object_key, effects.objects)), before.anything, most)
+    """What was agreed to before, and exactly these measured effects: for their tables no more than they say."""
+    return replace(
+        before,
+        exactly={**before.exactly, **{one.table: one for one in effects.tables}},
+        dropped=(*before.dropped, *effects.objects),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, parse
 from mosaic_deploy.sql.quote import dollar_quote, literal
+from mosaic_deploy.sql.scripts.scan import scan
 from mosaic_deploy.sql.tree import walk
 
 CHECK_FAILED = "MD002"
@@ -50,10 +51,12 @@ def data_checks(text: str, statements: Sequence[Statement]) -> tuple[DataCheck, 
     """The checks between a file's statements, in order. Raises CheckInvalid."""
     if "mosaic-check" not in text.lower():
         return ()
+    blocks = scan(text).blocks
     return tuple(
         _read_check(found.group(1), found.start(1))
         for start, end in _gaps(text, statements)
         for found in _COMMENT.finditer(text, start, end)
+        if not any(block.start < found.start(1) < block.end for block in blocks)
     )
 
 

@@ -12,6 +12,8 @@ were when the step began.
   that could use the same file; so the rows are counted after the rewrite, and again at the end.
 - **Rows kept**: a table that has another file for an unknown reason, but more rows than were inserted, was rewritten, not emptied.
   That needs the same consent, as the values may be others, and is only said otherwise.
+- **Rows before**: no counter has the rows of a table that is emptied or dropped. If a person agreed to a number of them, they are
+  counted when the step begins, under a lock that nobody adds rows to the table with.
 - **Cursors** WITH HOLD would run their query at COMMIT, so they are closed first.
 - **Dropped**: tables, columns and objects that are gone. Objects are looked for only if the transaction dropped any.
 - **Unprotected**: neither a protected table nor a parent of it has a protected name any more. A rename of its schema touches no
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Existing
 from mosaic_deploy.sql.guard.objects import OBJECTS_GONE
-from mosaic_deploy.sql.marker import raise_with_facts_sql
+from mosaic_deploy.sql.marker import SPLIT_MARKER, STATEMENT_FAILED, raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
 
 EXISTING = "effects.existing"
@@ -33,7 +35,7 @@ VARIABLES = (
     "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; touched pg_catalog.jsonb; "
     "tables_now pg_catalog.jsonb; emptied pg_catalog.jsonb; rewritten pg_catalog.jsonb; effects pg_catalog.jsonb; "
     "excess pg_catalog.jsonb; kept pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8; "
-    "gone pg_catalog.jsonb;\n"
+    "gone pg_catalog.jsonb; rows_before pg_catalog.jsonb; own_timeout pg_catalog.text;\n"
 )
 
 
@@ -79,9 +81,37 @@ _UNCOUNTED = raise_with_facts_sql(
 )
 
 
+_LOCK_TIMEOUT = "3s"
+"""How long each lock is waited for that the rows of a table are counted under."""
+COUNTABLE = "(pg_catalog.has_table_privilege({oid}, 'SELECT') AND NOT pg_catalog.row_security_active({oid}))"
+"""SQL with a table's `oid`: whether the role sees all its rows."""
 _FORGET_GONE = f"""gone := gone || (
       SELECT COALESCE(pg_catalog.jsonb_object_agg(g.key, 1), '{{}}') FROM ({OBJECTS_GONE}) g);"""
 """What an earlier step has dropped, as agreed, isn't told again."""
+
+
+def _count_rows_before(which: str, agreed: str) -> str:
+    """PL/pgSQL that locks the tables of which `agreed` has the number of rows, and counts these as the measurement begins."""
+    facts = f"'code', '{STATEMENT_FAILED}', {which}, 'statement', 0, 'sqlstate', SQLSTATE, 'message', SQLERRM"
+    return f"""rows_before := '{{}}'; own_timeout := pg_catalog.current_setting('lock_timeout');
+    PERFORM pg_catalog.set_config('lock_timeout', '{_LOCK_TIMEOUT}', true);
+    FOR target IN SELECT t.key FROM pg_catalog.jsonb_each(existing -> 'tables') t
+        JOIN pg_catalog.pg_class c ON c.oid = t.key::pg_catalog.oid AND c.relkind = 'r'
+        WHERE {agreed} -> 'exactly' -> (t.value ->> 0) ? 'rows_before' ORDER BY c.oid LOOP
+      IF pg_catalog.has_table_privilege(target::pg_catalog.oid, 'UPDATE, DELETE, TRUNCATE') THEN
+        BEGIN
+          EXECUTE pg_catalog.format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', target::pg_catalog.oid::pg_catalog.regclass);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = pg_catalog.concat({SPLIT_MARKER}, pg_catalog.json_build_object({facts})::text);
+        END;
+      END IF;
+      IF {COUNTABLE.format(oid="target::pg_catalog.oid")} THEN
+        EXECUTE pg_catalog.format('SELECT count(*) FROM ONLY %s', target::pg_catalog.oid::pg_catalog.regclass) INTO target_rows;
+        rows_before := rows_before || pg_catalog.jsonb_build_object(target, target_rows);
+      END IF;
+    END LOOP;
+    PERFORM pg_catalog.set_config('lock_timeout', own_timeout, true);
+"""
 
 
 def begin_measure_sql(which: str, agreed: str) -> str:
@@ -94,7 +124,7 @@ def begin_measure_sql(which: str, agreed: str) -> str:
     counted := COALESCE(counted, {_counters_of("existing -> 'tables'")});
     drops := {_DROPS};
     emptied := '{{}}'; rewritten := '{{}}';
-"""
+    {_count_rows_before(which, agreed)}"""
 
 
 def _anything(agreed: str) -> str:
@@ -113,6 +143,7 @@ _EFFECTS = f"""(
         'names', names, 'inserted', NULLIF(GREATEST(i, 0), 0), 'updated', NULLIF(GREATEST(u, 0), 0),
         'deleted', NULLIF(GREATEST(d, 0), 0), 'emptied', NULLIF(is_emptied, false),
         'rows_kept', CASE WHEN is_emptied AND NOT is_truncated AND kept ? key THEN true END, 'dropped', NULLIF(now IS NULL, false),
+        'rows_before', CASE WHEN is_emptied OR now IS NULL THEN rows_before -> key END,
         'columns_dropped', lost, 'types_changed', retyped, 'unprotected', NULLIF(loses_protection, false),
         'kinds', pg_catalog.concat(CASE WHEN d > 0 THEN 'd' END, CASE WHEN u > 0 THEN 'u' END, CASE WHEN is_emptied THEN 't' END,
           CASE WHEN now IS NULL THEN 'x' END, CASE WHEN lost IS NOT NULL THEN 'c' END,
@@ -169,22 +200,49 @@ def measure_sql(*, alone: bool) -> str:
 """
 
 
+def _exceeds(exact: str) -> str:
+    """An SQL condition: whether the table's effect `e` is more than the SQL expression `exact`, the effect that was agreed to."""
+
+    def is_set(effect: str, name: str) -> str:
+        return f"COALESCE(({effect} ->> '{name}')::pg_catalog.bool, false)"
+
+    def number(effect: str, name: str) -> str:
+        return f"COALESCE(({effect} ->> '{name}')::pg_catalog.int8, 0)"
+
+    def names(effect: str, name: str) -> str:
+        return f"COALESCE({effect} -> '{name}', '[]')"
+
+    more_rows = (f"{number('e', name)} > {number('m', name)}" for name in ("deleted", "updated"))
+    more_kinds = (
+        f"{is_set('e', name)} AND NOT {is_set('m', name)}" for name in ("emptied", "dropped", "unprotected")
+    )
+    more_columns = (
+        f"NOT {names('m', name)} @> {names('e', name)}" for name in ("columns_dropped", "types_changed")
+    )
+    loses_rows = f"{is_set('e', 'emptied')} AND {is_set('m', 'rows_kept')} AND NOT {is_set('e', 'rows_kept')}"
+    more_before = (
+        f"({is_set('e', 'emptied')} OR {is_set('e', 'dropped')}) AND m ? 'rows_before' "
+        "AND COALESCE((e ->> 'rows_before')::pg_catalog.int8 > (m ->> 'rows_before')::pg_catalog.int8, true)"
+    )
+    exceeded = " OR ".join((*more_rows, *more_kinds, *more_columns, loses_rows, more_before))
+    return f"(SELECT {exceeded} FROM (SELECT {exact} AS m) x)"
+
+
 def compare_sql(agreed: str, which: str) -> str:
     """PL/pgSQL that raises if `effects` are more than the SQL expression `agreed`, an Agreement as jsonb; null is nothing."""
     facts = f"pg_catalog.json_build_object('code', '{EXCEEDED}', {which}, 'statement', 0, 'effects', excess)::text"
     return f"""    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
       'tables', (SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.jsonb_array_elements(effects -> 'tables') e,
         LATERAL (SELECT {_PROTECTED.format(names="e -> 'names'")} AS held) p
-        WHERE pg_catalog.concat('0', e ->> 'deleted')::pg_catalog.int8 + pg_catalog.concat('0', e ->> 'updated')::pg_catalog.int8
-          > ({agreed} -> 'most' ->> (e ->> 'table'))::pg_catalog.int8
-        OR EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
+        WHERE CASE WHEN {agreed} -> 'exactly' ? (e ->> 'table') THEN {_exceeds(f"{agreed} -> 'exactly' -> (e ->> 'table')")}
+        ELSE EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
           SELECT FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a(name, letters)
-          WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND (e -> 'names' ? a.name OR NOT p.held AND (a.name = '*'
-            OR EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
-              WHERE pg_catalog.concat(pg_catalog.split_part(n, '.', 1), '.*') = a.name))))
-          AND NOT ({_anything(agreed)} AND NOT p.held))),
+          WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND e -> 'names' ? a.name)
+          AND NOT (NOT p.held AND EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
+            JOIN pg_catalog.jsonb_array_elements_text({agreed} -> 'schemas') s ON pg_catalog.starts_with(n, pg_catalog.concat(s, '.'))))
+          AND NOT ({_anything(agreed)} AND NOT p.held)) END),
       'objects', (SELECT pg_catalog.jsonb_agg(o) FROM pg_catalog.jsonb_array_elements_text(effects -> 'objects') o
-        WHERE NOT {_anything(agreed)}
+        WHERE NOT {_anything(agreed)} AND NOT COALESCE({agreed} -> 'dropped' ? o, false)
         AND NOT COALESCE({agreed} -> 'objects' ? pg_catalog.regexp_replace(
           pg_catalog.replace(pg_catalog.split_part(o, '(', 1), ' public.', ' '), '^(materialized view|[a-z]+) ', ''), false))))
     INTO excess;
@@ -193,7 +251,7 @@ def compare_sql(agreed: str, which: str) -> str:
 
 
 _STATE = "mosaic_deploy.measured"
-_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten", "gone")
+_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten", "gone", "rows_before")
 STATE = "pg_catalog.jsonb_build_object(" + ", ".join(f"'{name}', {name}" for name in _FIELDS) + ")"
 """The variables as one value."""
 KEEP_STATE = f"    PERFORM pg_catalog.set_config('{_STATE}', {STATE}::pg_catalog.text, true);\n"

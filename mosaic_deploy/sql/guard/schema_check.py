@@ -93,7 +93,7 @@ def _read_now(reader: SchemaReader) -> str:
             pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(d.kind, d.name, d.parent, d.digest)) AS objects
           FROM (SELECT p.key, p.kind::pg_catalog.text AS kind, p.name::pg_catalog.text AS name, p.parent::pg_catalog.text AS parent,
               {_digest("p.definition::pg_catalog.text")} AS digest
-            FROM ({query.replace("{names}", "names_wanted")}) p{_managed(reader, _OWNER)}) d GROUP BY d.key) k;
+            FROM ({query.replace("{names}", "names_wanted")}) p{_without_unmanaged(reader, kind)}) d GROUP BY d.key) k;
       END IF;
 """
         for kind, query in reader.queries.items()
@@ -171,24 +171,23 @@ def _mentioned(reader: SchemaReader, indent: str) -> str:
     """PL/pgSQL: `names_wanted` has what the words may mean and the rehearsal didn't touch."""
     found = reader.mentioned.format(words="words", path="search_schemas")
     known = literal(json.dumps(list(reader.schemas), ensure_ascii=False))
-    return f"""{
-        indent
-    }SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)), '[]') INTO names_wanted FROM ({found}) r
-{indent}WHERE NOT (r.kind = 'schema' AND {known}::pg_catalog.jsonb ? r.key) AND NOT EXISTS (
-{indent}  SELECT FROM {
-        _recordset("rehearsed").replace(" AS r ", " AS t ")
-    } WHERE t.kind = r.kind AND t.key = r.key){_managed(reader, "r.schema || '.' || r.name", "AND")};
+    touched = _recordset("rehearsed").replace(" AS r ", " AS t ")
+    managed = f"r.kind = 'index' OR r.schema || '.' || r.name !~ {literal(reader.unmanaged)}"
+    return f"""{indent}SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)), '[]') INTO names_wanted FROM ({found}) r
+{indent}WHERE NOT (r.kind = 'schema' AND {known}::pg_catalog.jsonb ? r.key) AND ({managed if reader.unmanaged else "true"})
+{indent}  AND NOT EXISTS (SELECT FROM {touched} WHERE t.kind = r.kind AND t.key = r.key);
 """
 
 
-_OWNER = """CASE WHEN COALESCE(NULLIF(p.parent, ''), p.name) LIKE '%.%' THEN '' ELSE 'public.' END
-              || pg_catalog.replace(COALESCE(NULLIF(p.parent, ''), p.name), '"', '')"""
-"""The name, with its schema, of what a row of definitions belongs to."""
-
-
-def _managed(reader: SchemaReader, name: str, word: str = "WHERE") -> str:
-    """SQL: the condition that the name, an SQL expression, isn't one of an unmanaged object."""
-    return f" {word} ({name}) !~ {literal(reader.unmanaged)}" if reader.unmanaged else ""
+def _without_unmanaged(reader: SchemaReader, kind: str) -> str:
+    """SQL: the condition for definitions `p` that leaves out those of other tables, which reference or inherit from what is
+    asked for, if they are unmanaged. What is asked for isn't."""
+    if not reader.unmanaged or kind != "relation":
+        return ""
+    owner = "COALESCE(NULLIF(p.parent, ''), p.name)"
+    name = f"pg_catalog.parse_ident({owner})"
+    full = f"CASE pg_catalog.cardinality({name}) WHEN 1 THEN '{{public}}'::pg_catalog.text[] || {name} ELSE {name} END"
+    return f" WHERE p.key = 'relation ' || {owner} OR pg_catalog.array_to_string({full}, '.') !~ {literal(reader.unmanaged)}"
 
 
 def _after(reader: SchemaReader, rehearsed: str, deploy_id: str) -> str:

@@ -78,6 +78,8 @@ class ObjectFacts:
     """Those of `cascades` whose rows stay, because the foreign keys only set columns of them."""
     cascade_rows: Mapping[str, int] = field(default_factory=dict)
     """PostgreSQL's estimates of the rows of `cascades`."""
+    parents: frozenset[str] = frozenset()
+    """Those of `shares_rows_with` and `cascades` that lose no row of their own: they are there only as parents of others."""
     key_updates: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Tables whose rows change when these columns of its own do, because of foreign keys with ON UPDATE CASCADE or SET NULL."""
     tables_with_row_type: frozenset[str] = frozenset()

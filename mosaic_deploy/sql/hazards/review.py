@@ -9,6 +9,7 @@ from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.split import ExecutionMode
+from mosaic_deploy.sql.hazards.declared_updates import DeclaredUpdate
 from mosaic_deploy.sql.hazards.effects.destroyed import DestroyedObjects
 from mosaic_deploy.sql.hazards.effects.expected import ExpectedWrites
 from mosaic_deploy.sql.hazards.effects.scope import Scope, visible_schemas
@@ -87,6 +88,8 @@ class _ScriptReview:
         self._names = names
         self._ignores = IgnoreComments(script.text)
         self._trailing: list[IgnoreComment] = []
+        self._missing: list[tuple[DeclaredUpdate, int]] = []
+        self._unknown_updates: dict[int, DeclaredUpdate] = {}
         self._found: dict[tuple[str, str, int], Hazard] = {}
         """By rule, message and offset: a line of a block that does the same twice is one finding."""
         self._at_end: list[tuple[Rule, _Place]] = []
@@ -100,8 +103,8 @@ class _ScriptReview:
             session = TransactionState.begun_in(step.session)
             self.scope.begin_session(temporary_tables)
             self._set_search_path(session)
-            for name in self.script.declared if number >= self.script.done else ():
-                self.expected.record_declared(name, self.scope, number + 1)
+            if number >= self.script.done:
+                self._record_declared(number + 1)
             for statement in step.statements:
                 comments = self._ignores.before_statement(statement)
                 done = number < self.script.done
@@ -112,6 +115,7 @@ class _ScriptReview:
                     self._review_effect(place, done=done)
                 session = self._follow_session(statement, session)
         self._trailing = self._ignores.after_last_statement()
+        self._record_created()
 
     def all_hazards(self, *, unused: bool) -> Iterator[Hazard]:
         """The findings, once all files are reviewed."""
@@ -123,8 +127,25 @@ class _ScriptReview:
         if not any(step.statements for step in self.script.steps):
             finding = _NOTHING_RUN if self.script.steps else _NO_STATEMENTS
             yield self._hazard(RULES_BY_CODE["no_statements"], finding, 0, self._trailing)
+        for offset, one in self._unknown_updates.items():
+            finding = Finding(f"mosaic-updates names {one.table}, but there is no such table", str(one.table))
+            yield self._hazard(RULES_BY_CODE["updates_unknown"], finding, offset, [])
         for code, finding, offset in self._ignores.findings(RULES_BY_CODE, unused=unused):
             yield self._hazard(RULES_BY_CODE[code], finding, offset, [])
+
+    def _record_declared(self, step: int) -> None:
+        """Records what comments say that the step updates."""
+        for one in self.script.declared:
+            self.expected.record_declared(one.table, self.scope, step)
+            if self.scope.is_missing(one.table):
+                self._missing.append((one, step))
+
+    def _record_created(self) -> None:
+        """Records the names that mean something only once the file has run: it may set search_path, or create the table."""
+        for one, step in self._missing:
+            self.expected.record_declared(one.table, self.scope, step)
+            if self._names.is_missing(one.table, self.scope):
+                self._unknown_updates[one.offset] = one
 
     def _follow_session(self, statement: Statement, session: TransactionState) -> TransactionState:
         """The session after the statement; the scope gets its search_path, as the executor would have it."""
@@ -179,19 +200,24 @@ class _ScriptReview:
             offset = _offset(place.statement, effect, finding)
             hazard = replace(self._hazard(rule, finding, offset, place.comments), step=place.step)
             if place.atomic:
-                hazard = self._without_rows(hazard, effect.step)
+                hazard = self._without_rows(hazard, effect.step, finding)
             self._found.setdefault((rule.code, finding.message, offset), hazard)
 
-    def _without_rows(self, hazard: Hazard, step: int) -> Hazard:
-        """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected."""
+    def _without_rows(self, hazard: Hazard, step: int, finding: Finding) -> Hazard:
+        """A destructive hazard as risky, if the tables that it is about hold no rows and aren't protected.
+
+        The finding's `parents` may hold rows: a partition or child takes none of them along.
+        """
         tables = tuple(dict.fromkeys(one for one in (hazard.table, *hazard.cascades_to) if one))
+        emptied = tuple(one for one in tables if one not in finding.parents)
         if (
             hazard.severity is not HazardSeverity.DESTRUCTIVE
+            or hazard.schema
             or self.scope.is_protected(*tables)
-            or not known_empty(self.scope, tables, step)
+            or not known_empty(self.scope, emptied, step, finding.parents)
         ):
             return hazard
-        return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=tables)
+        return replace(hazard, severity=HazardSeverity.RISKY, empty_tables=emptied)
 
     def _hazard(self, rule: Rule, finding: Finding, offset: int, comments: list[IgnoreComment]) -> Hazard:
         return Hazard(
@@ -202,6 +228,7 @@ class _ScriptReview:
             location=self.script.location(offset),
             table=finding.table,
             cascades_to=finding.cascades_to,
+            schema=finding.schema,
             instead=finding.instead or rule.instead,
             ignored=ignore_reason(comments, rule.code),
         )

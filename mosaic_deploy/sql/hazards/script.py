@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,21 +10,10 @@ from functools import cached_property
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.sql.execution.split import StepSql
+from mosaic_deploy.sql.hazards.declared_updates import DeclaredUpdate
 from mosaic_deploy.sql.hazards.effects.expected import StepWrites
 from mosaic_deploy.sql.hazards.effects.unknown_names import UnknownName
 from mosaic_deploy.sql.hazards.live_objects import ObjectRef
-from mosaic_deploy.sql.hazards.syntax.names import Name, unquoted
-
-_DECLARED = re.compile(r"^[ \t]*--[ \t]*mosaic-updates\b[ \t]*:?[ \t]*(.*?)[ \t\r]*$", re.MULTILINE)
-_IDENTIFIER = r'("(?:[^"]|"")+"|[^\W\d][\w$]*)'
-_TABLE = re.compile(rf"(?:{_IDENTIFIER}\.)?{_IDENTIFIER}")
-
-
-def declared_updates(text: str) -> tuple[Name, ...]:
-    """The tables that comments `-- mosaic-updates: stats, app.audit` name, in order; nothing for what is no name."""
-    words = (word.strip() for found in _DECLARED.finditer(text) for word in found.group(1).split(","))
-    names = (found.groups() for found in map(_TABLE.fullmatch, words) if found)
-    return tuple(Name(schema and unquoted(schema), unquoted(name)) for schema, name in names)
 
 
 @dataclass(frozen=True)
@@ -39,8 +27,7 @@ class Script:
     text: str
     steps: tuple[StepSql, ...]
     done: int = 0
-    declared: tuple[Name, ...] = ()
-    """The tables that its comments `-- mosaic-updates: stats, app.audit` name."""
+    declared: tuple[DeclaredUpdate, ...] = ()
 
     def location(self, offset: int) -> Location:
         """The location of the character at `offset`."""

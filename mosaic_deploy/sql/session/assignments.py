@@ -60,6 +60,17 @@ def setting_for_new_connections(statement: Statement) -> str:
     return ""
 
 
+def function_settings(statement: Statement) -> set[str]:
+    """The settings that a function sets for itself, which end with it."""
+    if statement.kind != "CreateFunctionStmt":
+        return set()
+    return {
+        str(option.get("arg", {}).get("VariableSetStmt", {}).get("name", "")).lower()
+        for item in statement.node.get("options", [])
+        if (option := item.get("DefElem", {})).get("defname") == "set"
+    }
+
+
 def node_assignments(kind: str, node: Tree) -> tuple[Assignment, ...]:
     """The same for a parse tree without its text, as in a DO block; their `sql` is empty."""
     if kind == "VariableSetStmt":

@@ -92,11 +92,16 @@ def mentions(statement: Statement, name: str) -> bool:
         return bool(re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", statement.text, re.IGNORECASE))
     if name in dropped_temporary(statement):
         return True
-    return any(_is_named(fields, name) for _, fields in walk(statement.tree))
+    nodes = [fields for _, fields in walk(statement.tree)]
+    hidden = any(node.get("ctename") == name for node in nodes)
+    return any(_is_named(node, name, hidden=hidden) for node in nodes)
 
 
-def _is_named(node: Tree, name: str) -> bool:
-    if node.get("relname") == name and node.get("schemaname") in (None, _SCHEMA):
+def _is_named(node: Tree, name: str, *, hidden: bool) -> bool:
+    """`hidden`: the statement has a WITH query of this name."""
+    if node.get("relname") == name and (
+        node.get("schemaname") == _SCHEMA or not (node.get("schemaname") or hidden)
+    ):
         return True
     if _names(node.get("funcname")) == [_SCHEMA, name] or _names(node.get("names")) in (
         [name],

@@ -6,6 +6,7 @@ import pytest
 
 from mosaic_deploy.cli.render.schema_documents import rehearsal_document
 from mosaic_deploy.cli.render.text.row_checks import failing_check_lines, row_check_notes
+from mosaic_deploy.cli.visible_text import unstyle
 from mosaic_deploy.model.catalog import Rehearsal
 from mosaic_deploy.model.hazard import RowCheck
 from mosaic_deploy.sql.row_checks.tightened import _INDEX_KINDS
@@ -15,6 +16,10 @@ NOT_NULL = "SET NOT NULL on users.email"
 
 def check(rows: int | None = None, *keys: str, **more: object) -> RowCheck:
     return RowCheck(NOT_NULL, "not_null", "users", rows, keys=keys, **more)  # type: ignore[arg-type]
+
+
+def failing(checks: list[RowCheck]) -> list[str]:
+    return [unstyle(line) for line in failing_check_lines(checks)]
 
 
 FILL = "      fill them first: UPDATE users SET email = … WHERE email IS NULL"
@@ -31,7 +36,7 @@ FILL = "      fill them first: UPDATE users SET email = … WHERE email IS NULL"
     ],
 )
 def test_what_would_fail(found, text):
-    assert list(failing_check_lines([found])) == [f"  ! {NOT_NULL} would fail: {text}", FILL]
+    assert failing([found]) == [f"  ! {NOT_NULL} would fail: {text}", FILL]
     assert list(row_check_notes([found])) == []
 
 
@@ -52,12 +57,12 @@ def test_what_would_fail(found, text):
 def test_other_checks_are_notes(found, text):
     (note,) = row_check_notes([found])
     assert note.message == text
-    assert list(failing_check_lines([found])) == []
+    assert failing([found]) == []
 
 
 def test_many_are_counted():
     checks = [check(0), check(1, written=True), *[check(2)] * 12, check(0), check(reason="x")]
-    lines = list(failing_check_lines(checks))
+    lines = failing(checks)
     assert lines[-1] == "  ! rows violate 2 more constraints; --output json lists all"
     assert len(lines) == 21
     notes = list(row_check_notes(checks))
@@ -69,7 +74,7 @@ def test_many_are_counted():
 @pytest.mark.parametrize("words", ["CHECK", "FOREIGN KEY", *_INDEX_KINDS.values()])
 def test_each_kind_of_constraint_has_advice(words: str):
     found = RowCheck(f"{words} c on t", words.lower().replace(" ", "_"), "t", 3)
-    _, advice = failing_check_lines([found])
+    _, advice = failing([found])
     assert "first" in advice
 
 

@@ -190,3 +190,47 @@ def test_rows_of_a_child_are_not_told_as_none(site: Site) -> None:
         ("drops column parent.a (no rows of its own)", HazardSeverity.DESTRUCTIVE, ("public.child",)),
         ("drops column alone.a (no rows)", HazardSeverity.RISKY, ("public.heir",)),
     ]
+
+
+PARENTS_WITH_ROWS = """
+create table ev (id int, t text) partition by range (id);
+create table ev_1 partition of ev for values from (1) to (10);
+create table ev_2 partition of ev for values from (10) to (20);
+create table ev_3 partition of ev for values from (20) to (40) partition by range (id);
+create table ev_3a partition of ev_3 for values from (20) to (30);
+create table ev_3b partition of ev_3 for values from (30) to (40);
+create table ev_d partition of ev default;
+insert into ev values (11), (31);
+create table parent (a text);
+create table kid () inherits (parent);
+create table grandkid (b text) inherits (kid);
+insert into parent values ('x');
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "tables"),
+    [
+        ("alter table ev detach partition ev_1; drop table ev_1", {("public.ev_1",)}),
+        ("drop table ev_3a; truncate only ev_d; drop table ev_d", {("public.ev_3a",), ("public.ev_d",)}),
+        ("truncate kid; drop table grandkid", {("public.kid", "public.grandkid"), ("public.grandkid",)}),
+    ],
+)
+def test_rows_of_a_parent_are_not_rows_of_its_child(
+    site: Site, text: str, tables: set[tuple[str, ...]]
+) -> None:
+    site.deploy_sql(PARENTS_WITH_ROWS)
+    site.write("sql/2_next.sql", text)
+    planned = site.plan()
+    assert not planned.plan.to_confirm
+    found = [one for one in planned.plan.hazards if one.empty_tables]
+    assert {one.empty_tables for one in found} == tables
+    assert all("(no rows)" in one.message for one in found)
+    site.apply(planned=planned)
+
+
+def test_rows_that_a_file_inserts_through_the_parent_count(site: Site) -> None:
+    site.deploy_sql(PARENTS_WITH_ROWS)
+    site.write("sql/2_next.sql", "insert into ev values (2)")
+    site.write("sql/3_drop.sql", "drop table ev_1")
+    assert site.plan().plan.to_confirm

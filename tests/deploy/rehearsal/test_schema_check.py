@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from mosaic_deploy.errors import SqlFailed
+from mosaic_deploy.live.catalog.names import SET_SEARCH_PATH
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.catalog.touched_digests import (
     digests_of,
@@ -65,7 +66,8 @@ def differences(
 def read_groups(site: Site) -> Groups:
     """What is live, by what can be touched."""
     catalog = read_catalog(site.api, site.project_id)
-    return group_by_touched({**catalog, **search_path_setting("")})
+    [row] = site.sql(f"SELECT {SET_SEARCH_PATH} AS path")
+    return group_by_touched({**catalog, **search_path_setting(str(row["path"] or ""))})
 
 
 def finds_no_difference(site: Site, groups: Groups) -> None:

@@ -106,6 +106,24 @@ def test_a_migration_may_use_and_drop_what_is_unmanaged(rehearser):
     assert isinstance(site.run(planned)[-1], ApplyDone)
 
 
+NAMED_ALIKE = """CREATE COLLATION cache_de (locale = 'C'); CREATE TEXT SEARCH CONFIGURATION cache_en (COPY = simple);
+CREATE TABLE "jobs.x" (n int);"""
+
+
+def test_patterns_name_no_settings_or_objects_of_other_kinds(rehearser):
+    site = rehearser.site
+    site.deploy_sql(SHOP + NAMED_ALIKE)
+    policy = {"unmanaged": ["cache_*", "jobs.*", "search_*"]}
+    site.manifest(database={"migrations": "sql"}, policy=policy)
+    site.write("sql/2_next.sql", "ALTER TABLE orders ADD channel text;")
+    assert isinstance(site.run(rehearsed(rehearser))[-1], ApplyDone)
+    site.write("sql/3_dotted.sql", """UPDATE "jobs.x" SET n = 1;""")
+    planned = rehearsed(rehearser)
+    site.sql("""ALTER TABLE "jobs.x" ADD sneaky int""")
+    last = site.run(planned)[-1]
+    assert isinstance(last, ApplyFailed) and last.error.code == "schema_changed"
+
+
 def saved(planned: PreparedPlan) -> dict:
     document = {**plan_document(planned.plan), "saved": {"origin": plan_inputs(planned)}}
     return json.loads(json.dumps(document))

@@ -21,13 +21,14 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.responses import SqlResult
-from mosaic_deploy.live.database.existing import read_existing_now
+from mosaic_deploy.live.database.existing import read_existing_now, with_rows_before
 from mosaic_deploy.model.approval import DESTRUCTIVE, Approval
 from mosaic_deploy.model.effects import EffectKind, Effects, parse_effects
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.failure import parse_failure
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement, Existing, agreed_to
 from mosaic_deploy.sql.guard.request import measured_request
+from mosaic_deploy.sql.marker import STATEMENT_FAILED
 
 _INDIRECT = "changes what exists, by a trigger, rule, function, block or foreign key"
 _QUESTION = "Run it anyway?"
@@ -63,7 +64,7 @@ def _run_measured(
     """The result; None if this endpoint accepts one statement per request, so nothing can be measured, and nothing ran.
 
     The first attempt may do what is agreed to by the text and by `allow`. If it does more, it is rolled back, a person is asked
-    with the real numbers, `refuse_changed` is called, and it runs again, bound to them.
+    with the real numbers, `refuse_changed` is called, what exists is read again, and it runs again, bound to the numbers.
     Raises PolicyDenied, DestructiveUnconfirmed, Declined, EffectsExceedConsent, SqlFailed, ApiError.
     """
     policy = review.policy or PolicySpec()
@@ -79,6 +80,7 @@ def _run_measured(
             return None
         raise
     _refuse_denied(review, effects, existing, policy)
+    effects = with_rows_before(api, project, existing, effects)
     found = review.plan.to_confirm if review.plan else ()
     problems = (
         *(Problem(text, Location(review.name)) for text in effects.texts),
@@ -96,6 +98,7 @@ def _run_measured(
             error.hint = f"{error.hint}. To approve only these updates, end the SQL with a line: -- mosaic-updates: {', '.join(updated)}"
         raise
     refuse_changed()
+    existing = read_existing_now(api, project, policy.protected_tables)
     try:
         return _run(api, project, review.text, existing, agreed_to(effects, agreed))
     except _Exceeded as exceeded:
@@ -130,6 +133,8 @@ def _run(api: Api, project: str, text: str, existing: Existing, agreed: Agreemen
         if failure is None or failure.code not in (EXCEEDED, NOT_MEASURED):
             if error.position is not None:
                 error.position -= len(request) - len(text) - 1
+            if failure is not None and failure.code == STATEMENT_FAILED:
+                error.message = failure.message
             raise
         if failure.code == NOT_MEASURED:
             raise EffectsNotMeasured(

@@ -132,7 +132,7 @@ class ExpectedWrites:
     def _record_delete(self, table: Name, scope: Scope, step: int, *, by_key: bool) -> None:
         hit, found = touched_tables(scope, table, deletes=by_key), self._of(step)
         estimates = {hit.table: scope.row_estimate(table), **hit.deleted, **hit.updated}
-        for name in (one for one in hit.all if one not in scope.empty_tables):
+        for name in (one for one in hit.all if one not in scope.empty_tables | hit.parents):
             tables = found.unlinks if name in hit.updated else found.deletes
             tables.setdefault(name, _table_has(estimates.get(name, "")))
 
@@ -178,13 +178,13 @@ def agreement(
         letters.setdefault(table, set()).add(EffectKind.DELETED)
     for table in writes.retypes:
         letters.setdefault(table, set()).add(EffectKind.TYPE_CHANGED)
-    for hazard in hazards:
-        if hazard.severity is HazardSeverity.DESTRUCTIVE:
-            for table in (hazard.table, *hazard.cascades_to):
-                if table:
-                    letters.setdefault(table, set()).update(ANY_EFFECT)
-    everything = anything or any(
-        one.table == "*" for one in hazards if one.severity is HazardSeverity.DESTRUCTIVE
-    )
+    approved = [one for one in hazards if one.severity is HazardSeverity.DESTRUCTIVE]
+    everything = anything or any(one.table == "*" for one in approved)
+    schemas = tuple(sorted({one.schema for one in approved if one.schema}))
+    for hazard in approved:
+        named = () if hazard.schema else (hazard.table,)
+        for table in (*named, *hazard.cascades_to):
+            if table and table != "*":
+                letters.setdefault(table, set()).update(ANY_EFFECT)
     tables = {table: "".join(sorted(found)) for table, found in letters.items()}
-    return Agreement(tables, tuple(sorted(writes.drops)), everything)
+    return Agreement(tables, tuple(sorted(writes.drops)), everything, schemas=schemas)

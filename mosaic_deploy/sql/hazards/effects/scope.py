@@ -132,7 +132,8 @@ class Scope:
         """` (≈2.1 M rows)`, for use after the table's name; "" if unknown. Rows of its own: its children may have others."""
         found = self.facts_of(name) or ObjectFacts()
         if found.relation_kind in ("r", "m") and f"{found.schema}.{found.name}" in self.empty_tables:
-            return " (no rows)" if found.shares_rows_with <= self.empty_tables else " (no rows of its own)"
+            others = found.shares_rows_with - found.parents
+            return " (no rows)" if others <= self.empty_tables else " (no rows of its own)"
         return row_estimate_text(found.rows)
 
     def column(self, name: Name, column: str) -> ColumnType | None:

@@ -20,6 +20,8 @@ class TouchedTables(NamedTuple):
 
     table: str
     cascades_to: tuple[str, ...]
+    parents: frozenset[str] = frozenset()
+    """Those of `cascades_to` that lose no row of their own, as the statement only touches partitions or children of them."""
     deleted: Mapping[str, str] = MappingProxyType({})
     updated: Mapping[str, str] = MappingProxyType({})
 
@@ -50,16 +52,20 @@ def touched_tables(scope: Scope, name: Name, *, deletes: bool = False) -> Touche
     renamed = [f"{key.schema}.{key.name}"] if key != scope.origin(name) else []
     by_key = sorted(fact.cascades - fact.shares_rows_with - {table}) if deletes else []
     found = (*renamed, *sorted(fact.shares_rows_with), *by_key)
-    rows = {one: row_estimate_text(fact.cascade_rows.get(one)) for one in by_key}
+    rows = {one: row_estimate_text(fact.cascade_rows.get(one)) for one in by_key if one not in fact.parents}
     updated = {one: text for one, text in rows.items() if one in fact.cascade_updates}
     deleted = {one: text for one, text in rows.items() if one not in updated}
-    return TouchedTables(table, tuple(one for one in dict.fromkeys(found) if one != table), deleted, updated)
+    cascades_to = tuple(one for one in dict.fromkeys(found) if one != table)
+    return TouchedTables(table, cascades_to, fact.parents, deleted, updated)
 
 
-def known_empty(scope: Scope, tables: Collection[str], step: int) -> bool:
+def known_empty(
+    scope: Scope, tables: Collection[str], step: int, parents: Collection[str] = frozenset()
+) -> bool:
     """Whether these live tables surely hold no rows but those that step `step` itself writes.
 
-    A table that another step of these files writes to may hold its rows by then.
+    A table that another step of these files writes to may hold its rows by then. Of `parents` only that counts: such a row may be in
+    one of the tables.
     """
     written = {f"{key.schema}.{key.name}" for key, steps in scope.written.items() if not steps <= {step}}
-    return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint(tables)
+    return bool(tables) and scope.empty_tables.issuperset(tables) and written.isdisjoint((*tables, *parents))

@@ -108,6 +108,10 @@ class NameCheck:
                     gone=self._gone.get((scope.key(column.table), column.column), ""),
                 )
 
+    def is_missing(self, table: Name, scope: Scope) -> bool:
+        """Whether there surely is no such table after what was observed."""
+        return self._certain and self._is_missing(table, scope)
+
     def observe(self, effect: Effect, scope: Scope, where: Callable[[], Location]) -> None:
         """Records what the effect does. Call it before the scope is updated. `where` is the statement's place."""
         self._certain = self._certain and not self._unseen.may_follow(effect, scope)

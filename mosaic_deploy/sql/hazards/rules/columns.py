@@ -48,7 +48,8 @@ def drop_column(effect: Effect, scope: Scope) -> Iterator[Finding]:
         what = f"drops column {table}.{quote_if_needed(column)}{rows}{dependents_text(found)}"
         hit = touched_tables(scope, table)
         tables = tuple(dict.fromkeys((*hit.cascades_to, *tables_of(found))))
-        yield Finding(what, f"{table}.{quote_if_needed(column)}", hit.table, cascades_to=tables)
+        name, parents = f"{table}.{quote_if_needed(column)}", hit.parents.difference(tables_of(found))
+        yield Finding(what, name, hit.table, cascades_to=tables, parents=parents)
 
 
 def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -66,9 +67,9 @@ def column_values_lost(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if why:
             name = f"{table}.{quote_if_needed(column)}"
             what = f"changes the type of {name} and {why}{scope.row_estimate(table)}"
-            yield Finding(
-                what, name, hit.table, byte_location=definition.get("location"), cascades_to=hit.cascades_to
-            )
+            place = definition.get("location")
+            others, parents = hit.cascades_to, hit.parents
+            yield Finding(what, name, hit.table, byte_location=place, cascades_to=others, parents=parents)
 
 
 def _lost_values(column: str, definition: Tree, using: Any, old: types.ColumnType | None) -> str:

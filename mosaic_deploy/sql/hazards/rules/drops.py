@@ -38,8 +38,10 @@ def drop_table(effect: Effect, scope: Scope) -> Iterator[Finding]:
             further = f", and every column of its row type in {', '.join(typed)}" if typed else ""
             rows = scope.row_estimate(table)
             what = f"drops table {table}{rows}{further}{dependents_text(found)}"
-            tables = tuple(dict.fromkeys((*hit.cascades_to, *typed, *tables_of(found))))
-            yield Finding(what, str(table), hit.table, cascades_to=tables)
+            dropped_too = (*typed, *tables_of(found))
+            tables = tuple(dict.fromkeys((*hit.cascades_to, *dropped_too)))
+            parents = hit.parents.difference(dropped_too)
+            yield Finding(what, str(table), hit.table, cascades_to=tables, parents=parents)
 
 
 def _with_row_type(dropped: DroppedObject, scope: Scope) -> list[str]:
@@ -109,12 +111,12 @@ def drop_schema(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for dropped in _dropped(effect, "schema"):
         if scope.existed_before(dropped.name, ObjectKind.SCHEMA):
             schema = dropped.name
-            everything = f"{scope.origin(schema, ObjectKind.SCHEMA).name}.*"
             if not dropped.cascade:
                 what = f"drops schema {schema}; fails unless it is empty"
                 yield Finding(what, str(schema), severity=HazardSeverity.ADVICE)
             else:
-                yield _cascade_finding(dropped, scope, f"schema {schema}", "everything in it", everything)
+                live = scope.origin(schema, ObjectKind.SCHEMA).name
+                yield _cascade_finding(dropped, scope, f"schema {schema}", "everything in it", live)
 
 
 def drop_type(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -155,19 +157,21 @@ def dynamic_sql(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 def _with_dependents(dropped: DroppedObject, scope: Scope, what: str, otherwise: HazardSeverity) -> Finding:
     if dropped.cascade:
-        return _cascade_finding(dropped, scope, what, "every column that uses it", "*")
+        return _cascade_finding(dropped, scope, what, "every column that uses it")
     return Finding(f"drops {what}; fails while a column uses it", str(dropped.name), severity=otherwise)
 
 
 def _cascade_finding(
-    dropped: DroppedObject, scope: Scope, what: str, everything: str, tables: str
+    dropped: DroppedObject, scope: Scope, what: str, everything: str, schema: str = ""
 ) -> Finding:
-    """What DROP … CASCADE drops: from the database, or without it `everything`, of `tables`."""
+    """What DROP … CASCADE drops: from the database, or without it `everything`, of one schema or of all."""
     name = str(dropped.name)
     found = dependents(scope, dropped)
     moved = dropped.kind == "schema" and scope.moves_into(dropped.name.name)
     if found is None or moved or scope.changes_columns_to(dropped.name):
-        return Finding(f"drops {what} and {everything}", name, tables)
+        return Finding(
+            f"drops {what} and {everything}", name, f"{schema}.*" if schema else "*", schema=schema
+        )
     text = f"drops {what}{dependents_text(found) or ', which nothing uses'}"
     affected = tables_of(found)
     if not affected:

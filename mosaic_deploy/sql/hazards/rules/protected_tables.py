@@ -52,7 +52,7 @@ def _schema_rename_findings(old: str, new: str, scope: Scope) -> Iterator[Findin
     if moved:
         unlisted = f"{new}.{moved[0].rpartition('.')[2]}"
         what = f"renames schema {quote_if_needed(old)} to {quote_if_needed(new)}, but policy.protected_tables doesn't list {unlisted}"
-        yield Finding(what, quote_if_needed(old), f"{was}.*")
+        yield Finding(what, quote_if_needed(old), f"{was}.*", schema=was)
 
 
 def partition_detached(effect: Effect, scope: Scope) -> Iterator[Finding]:

@@ -150,6 +150,7 @@ RULES: tuple[Rule, ...] = (
     _rule("timestamp_without_zone", _ADVICE, "CreateStmt AlterTableStmt", advice.timestamp_without_zone,
           "timestamptz"),
     _rule("no_statements", _ADVICE, "", _checked_elsewhere, "write the SQL, or delete the file before it is applied"),
+    _rule("updates_unknown", _ADVICE, "", _checked_elsewhere, "name a table that exists, or remove the name"),
     _rule("ignore_unknown", _ADVICE, "", _checked_elsewhere, "use a rule name from docs/lint.md"),
     _rule("ignore_unused", _ADVICE, "", _checked_elsewhere, "delete the comment"),
     _rule("ignore_without_reason", _ADVICE, "", _checked_elsewhere, "add a reason: -- mosaic-ignore: RULE REASON"),

@@ -26,7 +26,13 @@ def truncate(effect: Effect, scope: Scope) -> Iterator[Finding]:
         if hit := touched_tables(scope, table):
             further = ", and every table that references it" if cascades else ""
             what = f"empties table {table}{scope.row_estimate(table)}{further}"
-            yield Finding(what, str(table), "*" if cascades else hit.table, cascades_to=hit.cascades_to)
+            yield Finding(
+                what,
+                str(table),
+                "*" if cascades else hit.table,
+                cascades_to=hit.cascades_to,
+                parents=hit.parents,
+            )
 
 
 def delete_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -34,7 +40,7 @@ def delete_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for rows, _ in _row_changes(effect, "CMD_DELETE", table, scope):
         if rows is not None and (hit := touched_tables(scope, table, deletes=True)):
             what = f"deletes {rows.replace(_TABLE, str(table))}{scope.row_estimate(table)}{_referring(hit)}"
-            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to, parents=hit.parents)
 
 
 def deletes_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -44,7 +50,7 @@ def deletes_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
         hit = touched_tables(scope, table, deletes=True)
         if rows is None and hit and not scope.is_protected(*hit.all):
             what = f"deletes the rows of {table}{scope.row_estimate(table)} that match its condition{_referring(hit)}"
-            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to, parents=hit.parents)
 
 
 def _referring(hit: TouchedTables) -> str:
@@ -73,7 +79,7 @@ def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:
             yield Finding(what, str(table), severity=HazardSeverity.BLOCKING)
             continue
         what = f"overwrites {names} in {rows.replace(_TABLE, str(table))}{scope.row_estimate(table)}"
-        yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+        yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to, parents=hit.parents)
 
 
 def upsert_overwrites(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -88,7 +94,7 @@ def upsert_overwrites(effect: Effect, scope: Scope) -> Iterator[Finding]:
     if targets and (hit := touched_tables(scope, table)):
         names = ", ".join(sorted(targets))
         what = f"overwrites {names} in every row of {table}{scope.row_estimate(table)} that conflicts with a selected one"
-        yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+        yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to, parents=hit.parents)
 
 
 def _reads_rows(query: Tree) -> bool:
@@ -114,7 +120,7 @@ def set_unlogged(effect: Effect, scope: Scope) -> Iterator[Finding]:
     for _, _ in alter_commands(effect, "AT_SetUnLogged"):
         if hit := touched_tables(scope, table):
             what = f"sets table {table}{scope.row_estimate(table)} UNLOGGED: a crash of the server empties it; the rewrite blocks reads and writes"
-            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+            yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to, parents=hit.parents)
 
 
 def protected_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
@@ -133,7 +139,7 @@ def protected_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
             if scope.is_protected(*hit.all):
                 columns = f" {', '.join(sorted(targets))} in rows" if targets else ""
                 what = f"{verb}{columns} of {table}"
-                yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to)
+                yield Finding(what, str(table), hit.table, cascades_to=hit.cascades_to, parents=hit.parents)
 
 
 def _only_fills_nulls(effect: Effect, targets: Collection[str]) -> bool:

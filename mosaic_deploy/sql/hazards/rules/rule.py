@@ -24,7 +24,11 @@ class Finding:
     byte_location: int | None = None
     severity: HazardSeverity | None = None
     cascades_to: tuple[str, ...] = ()
+    parents: frozenset[str] = frozenset()
+    """As in TouchedTables."""
     instead: str = ""
+    schema: str = ""
+    """As in Hazard."""
 
 
 UNREPORTED_LOCK, UNREPORTED_ROWS = "unreported_lock", "unreported_rows"
