@@ -150,7 +150,7 @@ def _deploy_tools(root: Path, target: Callable[..., ToolTarget]) -> Iterator[Too
     ) -> CallToolResult:
         """Show what apply would add, change and destroy, with reasons and hazards. Changes nothing.
 
-        Pass its `fingerprint` to apply.
+        Pass its `fingerprint` to apply. If `needs_person` isn't empty, apply refuses: show the plan to your user.
         """
         return _call_result(lambda: tools.plan(target(path, environment, local, project_id)))
 

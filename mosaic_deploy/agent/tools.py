@@ -65,9 +65,12 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
 
 
 def plan(target: ToolTarget) -> Document:
-    """The plan, with the fingerprint that `apply` needs."""
+    """The plan, with the fingerprint that `apply` needs, and what in it a person must approve before that."""
     with target.open("plan") as session:
-        return plan_document(_rehearse(session, _make_plan(session)).plan)
+        made = _rehearse(session, _make_plan(session)).plan
+        needed = needs_person(made, session.manifest.policy, Actor(target.allow, is_agent=True))
+        approvals = [{"value": each.allow, "effect": each.effect} for each in needed]
+        return {**plan_document(made), "needs_person": approvals}
 
 
 def apply(target: ToolTarget, fingerprint: str) -> Document:

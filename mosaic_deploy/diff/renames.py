@@ -28,14 +28,9 @@ def find_renames(
     return found
 
 
-def may_be_renamed(changes: Iterable[SchemaChange]) -> bool:
-    """Whether relations or columns were both dropped and added, so that some may only have another name."""
-    actions = defaultdict(set)
-    for change in changes:
-        item = change.object
-        if item.kind in _HAVE_OIDS:
-            actions[item.kind, item.parent].add(change.action)
-    return any({"add", "drop"} <= found for found in actions.values())
+def names_changed(changes: Iterable[SchemaChange]) -> bool:
+    """Whether relations or columns were added or dropped; some may only have another name."""
+    return any(change.object.kind in _HAVE_OIDS and change.action != "change" for change in changes)
 
 
 def changes_with_renames(before: Catalog, after: Catalog, renames: Renames) -> tuple[SchemaChange, ...]:

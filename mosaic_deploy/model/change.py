@@ -48,7 +48,7 @@ class ApplyMigration:
     """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does.
 
     `destroys` are the live objects that it drops for good: `table old`, `column books.fax`. `updates` are the live tables of
-    which it updates rows: `public.orders (table has ≈2 k rows)`.
+    which it updates rows: `public.orders (table has ≈2 k rows)`; `deletes` are those of which it deletes rows.
     """
 
     version: str
@@ -60,6 +60,7 @@ class ApplyMigration:
     summary: str = ""
     destroys: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
     kind: ClassVar[str] = "migration"
     action: ClassVar[Action] = Action.ADD
 
@@ -126,6 +127,7 @@ class RollBackMigration:
     checksum: str
     destroys: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
     kind: ClassVar[str] = "rollback"
     action: ClassVar[Action] = Action.DESTROY
 
@@ -152,6 +154,7 @@ class RunSeed:
     reason: str
     destroys: tuple[str, ...] = ()
     updates: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
     alters: bool = False
     kind: ClassVar[str] = "seed"
 

@@ -213,6 +213,13 @@ class Plan:
         return tuple(dict.fromkeys(name for change in sql for name in change.destroys))
 
     @property
+    def row_deletions(self) -> tuple[str, ...]:
+        """The live tables (`public.orders`) of which SQL files delete rows, as their text says or as the rehearsal saw."""
+        said = (table for change in self.changes if isinstance(change, RunsSql) for table in change.deletes)
+        seen = (write.table for write in (self.rehearsal or Rehearsal()).writes if write.deletes)
+        return tuple(dict.fromkeys(table.partition(" (")[0] for table in (*said, *seen)))
+
+    @property
     def approvals(self) -> tuple[Approval, ...]:
         """What a person must approve, or `--allow`; the same for every command."""
         return required_approvals(self.changes, self.to_confirm, self.live_counts)
@@ -274,5 +281,9 @@ def change_facts(change: Change) -> dict[str, object]:
 
 def without_estimates(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The `change_facts` without the numbers of rows, which change while the plan stays the same."""
-    updates = [table.partition(" (")[0] for table in facts.get("updates", ())]
-    return {**facts, "updates": updates} if updates else dict(facts)
+    tables = {
+        name: [table.partition(" (")[0] for table in facts[name]]
+        for name in ("updates", "deletes")
+        if facts.get(name)
+    }
+    return {**facts, **tables}

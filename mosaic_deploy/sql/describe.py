@@ -48,6 +48,7 @@ _DROPPED = {
     "OBJECT_POLICY": "policy",
     "OBJECT_EXTENSION": "extension",
 }
+_RENAMED = {"OBJECT_COLUMN": "column", "OBJECT_ATTRIBUTE": "attribute", "OBJECT_TABCONSTRAINT": "constraint"}
 _DATA = {
     "InsertStmt": "inserts into",
     "UpdateStmt": "updates",
@@ -113,11 +114,7 @@ def _phrases(statement: Statement) -> Iterator[Phrase]:
     elif kind == "AlterTableStmt":
         yield from _alterations(node)
     elif kind == "RenameStmt":
-        yield (
-            "renames",
-            "",
-            _relation(node.get("relation")) or str(node.get("subname") or _dotted_name(node.get("object"))),
-        )
+        yield _renaming(node)
     elif kind == "AlterEnumStmt":
         yield "alters", "type", ".".join(_string_values(node.get("typeName", ())))
     elif kind == "TruncateStmt":
@@ -127,6 +124,18 @@ def _phrases(statement: Statement) -> Iterator[Phrase]:
         yield _DATA[kind], "", _relation(node.get("relation"))
     elif kind == "GrantStmt":
         yield ("grants" if node.get("is_grant") else "revokes"), "", "privileges"
+
+
+def _renaming(node: Tree) -> Phrase:
+    """`renames`, `column`, `accounts.mail to email`."""
+    kind, table, part = str(node.get("renameType")), _relation(node.get("relation")), node.get("subname")
+    if kind in ("OBJECT_COLUMN", "OBJECT_ATTRIBUTE"):
+        name = f"{table}.{part}"
+    elif table and part:
+        name = f"{part} on {table}"
+    else:
+        name = table or str(part or _dotted_name(node.get("object")))
+    return "renames", _RENAMED.get(kind) or _DROPPED.get(kind, ""), f"{name} to {node.get('newname')}"
 
 
 def _alterations(node: Tree) -> Iterator[Phrase]:

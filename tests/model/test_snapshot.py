@@ -149,4 +149,5 @@ def test_change_facts_are_json_ready() -> None:
         "summary": "",
         "destroys": (),
         "updates": (),
+        "deletes": (),
     }

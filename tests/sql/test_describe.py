@@ -24,7 +24,13 @@ CASES = {
     "insert into plans values (1); update plans set id = 2; delete from plans": (
         "inserts into plans; updates plans; deletes from plans"
     ),
-    "alter table a rename to b; alter table a rename column x to y": "renames a",
+    "alter table a rename to b; alter table b rename column x to y": "renames table a to b, column b.x to y",
+    "alter index i rename to j; alter table a rename constraint c to d; alter type t rename to u": (
+        "renames 1 index, constraint c on a to d, type t to u"
+    ),
+    "alter function f() rename to g; alter schema s rename to r; alter domain d rename to e": (
+        "renames function f to g, schema s to r, domain d to e"
+    ),
     "alter type mood add value 'x'; create type mood as enum ('a')": "alters type mood; creates type mood",
     "truncate a, b": "empties a, b",
     "select 1; do $$ begin end $$": "runs 2 statements",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.render.text.error import error_lines, progress_text
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
-from mosaic_deploy.cli.render.text.plan import note_line, plan_lines, summary_line
-from mosaic_deploy.cli.render.text.row_checks import row_check_notes
+from mosaic_deploy.cli.render.text.plan import plan_lines, summary_line
+from mosaic_deploy.cli.render.text.row_checks import failing_check_lines
 from mosaic_deploy.cli.render.text.schema import drift_lines
 from mosaic_deploy.cli.visible_text import unstyle
 from mosaic_deploy.errors import MosaicError
-from mosaic_deploy.model.plan import Note, Plan, Severity
+from mosaic_deploy.model.plan import Plan
 
 if TYPE_CHECKING:
     from mosaic_deploy.model.event import ApplyDone, ApplyFailed
@@ -27,26 +27,22 @@ _TRUNCATED = "… truncated; the job's log has the rest"
 
 
 def plan_markdown(plan: Plan, footer: str, longest: int) -> str:
-    """A heading with the counts, the hazards, constraints that would fail, and the plan in a folded block.
+    """A heading with the counts, the constraints that would fail, the hazards, and the plan in a folded block.
 
     At most `longest` characters.
     """
     head = [f"### {_heading(plan)}", ""]
+    checks = plan.rehearsal.row_checks if plan.rehearsal else ()
+    if failing := _unstyled(failing_check_lines(checks)):
+        head += [_fenced(failing, "text"), ""]
     if hazards := _unstyled(plan_hazard_lines(plan)):
         head += [_fenced(hazards, "text"), ""]
-    if failing := _unstyled(map(note_line, _failing_checks(plan))):
-        head += [_fenced(failing, "text"), ""]
     if plan.drift and plan.drift.changes:
         drifted = _SIGN.sub(_as_diff, _unstyled(drift_lines(plan.drift)))
         head += [_fenced(_truncate(drifted, longest // 4), "diff"), ""]
     tail = ["", f"<sub>{_inline(footer)}</sub>"]
     room = longest - sum(len(line) + 1 for line in (*head, *tail)) - 200
     return _truncate("\n".join([*head, _folded_plan(plan, room), *tail]), longest)
-
-
-def _failing_checks(plan: Plan) -> list[Note]:
-    checks = plan.rehearsal.row_checks if plan.rehearsal else ()
-    return [note for note in row_check_notes(checks) if note.severity is Severity.WARNING]
 
 
 def _folded_plan(plan: Plan, room: int) -> str:
@@ -85,7 +81,8 @@ def failed_markdown(error: MosaicError, footer: str, longest: int, rest: Plan | 
 
 
 def _heading(plan: Plan) -> str:
-    sign = "⛔" if plan.denials else "⚠️" if plan.approvals or _failing_checks(plan) else "📋"
+    fails = plan.rehearsal is not None and any(check.fails for check in plan.rehearsal.row_checks)
+    sign = "⛔" if plan.denials else "⚠️" if plan.approvals or fails else "📋"
     return f"{sign} {_inline(_plan_title(plan))}: {_inline(summary_line(plan).removeprefix('Plan: ').rstrip('.'))}"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.errors import ConfirmationRequired, Declined, NextAction, PlanStale
-from mosaic_deploy.model.approval import Approval
+from mosaic_deploy.model.approval import DESTRUCTIVE, Approval
 from mosaic_deploy.model.command_line import with_approvals, with_options
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.model.plan import Plan
@@ -197,4 +197,8 @@ def approving_actions(command: str, *approvals: str) -> list[NextAction]:
 
 
 def approval_text(approval: Approval, question: str) -> str:
-    return f"This {approval.effect}. {question}"
+    """What the plan does, and the question; if it destroys more than one thing, each on a line of its own."""
+    if approval.kind != DESTRUCTIVE or len(approval.problems) < 2:
+        return f"This {approval.effect}. {question}"
+    lines = [f"  {problem.message}" for problem in approval.problems]
+    return "\n".join(("This destroys data:", *lines, question))

@@ -25,14 +25,15 @@ class OpenQuestion:
     def __init__(self, screen: Screen, plan: Plan, missing: Sequence[Approval]) -> None:
         self.digest = plan.approval_digest
         self._screen = screen
-        self._text = " ".join(approval_text(approval, "") for approval in missing)
+        texts = (approval_text(approval, "") for approval in missing)
+        self._text = [line.rstrip() for text in texts for line in text.splitlines() if line]
         discard_input()
         screen.plan(plan, final=False)
         self.show()
 
     def show(self) -> None:
         """Also after other output, which would have scrolled it away."""
-        self._screen.print_notice([f"{self._text}Apply anyway? Type y or n, and Enter:"])
+        self._screen.print_notice([*self._text, "Apply anyway? Type y or n, and Enter:"])
 
     def withdraw(self) -> None:
         self._screen.print_notice(["The question is withdrawn: what it was about has changed."])

@@ -31,8 +31,8 @@ class Findings:
 
 
 def with_effects(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
-    """The plan whose changes say which live objects they destroy, of which live tables they update rows, and for seeds, whether
-    they alter the schema.
+    """The plan whose changes say which live objects they destroy, of which live tables they update and delete rows, and for seeds,
+    whether they alter the schema.
 
     `paths` are the files by version, or by seed path.
     """
@@ -43,10 +43,17 @@ def with_effects(plan: Plan, found: Findings, paths: Mapping[str, str]) -> Plan:
         key = change.path if isinstance(change, RunSeed) else change.version
         path = paths.get(key, "")
         updated: dict[str, str] = {}
+        deleted: dict[str, str] = {}
         for writes in found.writes.get(path, {}).values():
-            updated.update({**dict.fromkeys(sorted(writes.follows), ""), **writes.declared, **writes.updates})
-        updates = tuple(f"{table}{estimate}" for table, estimate in updated.items())
-        known = replace(change, destroys=found.destroyed.get(path, ()), updates=updates)
+            indirectly = {**dict.fromkeys(sorted(writes.follows), ""), **writes.unlinks}
+            updated.update({**indirectly, **writes.declared, **writes.updates})
+            deleted.update(writes.deletes)
+        known = replace(
+            change,
+            destroys=found.destroyed.get(path, ()),
+            updates=tuple(f"{table}{estimate}" for table, estimate in updated.items()),
+            deletes=tuple(f"{table}{estimate}" for table, estimate in deleted.items()),
+        )
         if not isinstance(known, RunSeed):
             return known
         return replace(known, alters=any(writes.alters for writes in found.writes.get(path, {}).values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mosaic_deploy.diff.renames import changes_with_renames, find_renames, may_be_renamed
+from mosaic_deploy.diff.renames import changes_with_renames, find_renames, names_changed
 from mosaic_deploy.diff.schema import schema_changes
 from mosaic_deploy.live.database.relations import Relations
 from mosaic_deploy.model.catalog import Catalog, SchemaChange
@@ -32,7 +32,7 @@ class FollowedSchema:
         changes = schema_changes(before, self.now)
         if not changes:
             return ()
-        if may_be_renamed(changes):
+        if names_changed(changes):
             self.relations_now = self.read_relations()
         renames = find_renames(names_before.names, self.relations_now.names)
         return changes_with_renames(before, self.now, renames)

@@ -35,10 +35,9 @@ _MAY_WRITE = "(l.lanname NOT IN ('plpgsql', 'sql') OR f.prosrc ~* '\\m(insert|up
 
 
 class UnfiredEvents(NamedTuple):
-    """A table (its OID and SQL name) that a step writes to, without any row there; `events` are bits as in `_EVENTS`."""
+    """A table (its OID) that a step writes to, without any row there; `events` are bits as in `_EVENTS`."""
 
     oid: str
-    shown: str
     events: int
 
 
@@ -70,7 +69,7 @@ def table_writes(
         events = targets.get(oid)
         if not any(rows):
             bits = sum(_EVENTS[one] for one in _EVENTS if events is None or one in events)
-            unfired.append(UnfiredEvents(oid, str(relation.shown and relation.shown.name), bits))
+            unfired.append(UnfiredEvents(oid, bits))
         table = f"{relation.schema}.{relation.name}"
         if table not in stated and (write := _write(each, oid, table, rows, events, names[0], is_new=is_new)):
             writes.append(write)
@@ -194,20 +193,30 @@ def row_hazards(planned: PreparedPlan, rehearsal: Rehearsal) -> Iterator[Hazard]
 
 
 def unfired_triggers(api: Api, project: str, tables: Sequence[UnfiredEvents]) -> tuple[str, ...]:
-    """`orders (count_orders, log_orders)`: row triggers of the tables that may write to other tables. Raises ApiError."""
+    """`orders (count_orders, log_orders)`: row triggers that may write to other tables, of the tables and of those to which a foreign
+    key passes their deletes on. Raises ApiError."""
     if not tables:
         return ()
-    asked = [{"place": place, "oid": one.oid, "events": one.events} for place, one in enumerate(tables)]
+    asked = [{"oid": one.oid, "events": one.events} for one in tables]
     rows = api.sql(
         project,
-        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(u.place, u.names) ORDER BY u.place), '[]')::text AS found "
-        "FROM (SELECT r.place, pg_catalog.string_agg(pg_catalog.quote_ident(t.tgname), ', ' ORDER BY t.tgname) AS names "
-        f"FROM {recordset(asked, 'place int, oid oid, events int')} JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid "
+        "WITH RECURSIVE w(oid, event) AS ("
+        f"SELECT r.oid, e.event FROM {recordset(asked, 'oid oid, events int')} "
+        f"JOIN (VALUES {', '.join(f'({bit})' for bit in _EVENTS.values())}) e(event) ON r.events & e.event <> 0 "
+        f"UNION SELECT k.conrelid, CASE k.confdeltype WHEN 'c' THEN {_EVENTS['DELETE']} ELSE {_EVENTS['UPDATE']} END "
+        f"FROM w JOIN pg_catalog.pg_constraint k ON k.confrelid = w.oid AND w.event = {_EVENTS['DELETE']} "
+        "WHERE k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')) "
+        "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(u.shown, u.names) ORDER BY u.shown), '[]')::text AS found "
+        "FROM (SELECT CASE n.nspname WHEN 'public' THEN '' ELSE pg_catalog.quote_ident(n.nspname) || '.' END "
+        "|| pg_catalog.quote_ident(c.relname) AS shown, "
+        "pg_catalog.string_agg(DISTINCT pg_catalog.quote_ident(t.tgname), ', ' ORDER BY pg_catalog.quote_ident(t.tgname)) AS names "
+        "FROM w JOIN pg_catalog.pg_trigger t ON t.tgrelid = w.oid JOIN pg_catalog.pg_class c ON c.oid = w.oid "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "JOIN pg_catalog.pg_proc f ON f.oid = t.tgfoid JOIN pg_catalog.pg_language l ON l.oid = f.prolang "
-        "WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 1 = 1 AND t.tgtype & r.events <> 0 "
-        f"AND {_MAY_WRITE} GROUP BY r.place) u",
+        "WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 1 = 1 AND t.tgtype & w.event <> 0 "
+        f"AND {_MAY_WRITE} GROUP BY 1) u",
     )
     try:
-        return tuple(f"{tables[place].shown} ({names})" for place, names in json.loads(rows[0]["found"]))
+        return tuple(f"{shown} ({names})" for shown, names in json.loads(rows[0]["found"]))
     except (LookupError, TypeError, ValueError):
         raise ResponseInvalid("the embedded platform returned triggers in an unexpected format") from None

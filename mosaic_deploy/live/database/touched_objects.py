@@ -31,19 +31,20 @@ HOLDS_NO_ROWS = (
 )
 """Whether relation `t` in schema `n` surely holds no row itself. It waits for no lock and reads at most 8 MB."""
 _REACHED_RELATIONS = (
-    "LATERAL (WITH RECURSIVE r(oid, up, cascaded) AS (SELECT c.oid, false, false UNION "
-    "SELECT e.oid, e.up, r.cascaded OR e.cascaded FROM r, LATERAL ("
-    "SELECT inhparent AS oid, true AS up, false AS cascaded FROM pg_catalog.pg_inherits WHERE inhrelid = r.oid "
-    "UNION ALL SELECT inhrelid, false, false FROM pg_catalog.pg_inherits WHERE inhparent = r.oid AND NOT r.up "
-    "UNION ALL SELECT d.refobjid, false, false FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d "
+    "LATERAL (WITH RECURSIVE r(oid, up, cascaded, kept) AS (SELECT c.oid, false, false, false UNION "
+    "SELECT e.oid, e.up, r.cascaded OR e.cascaded, r.kept OR e.kept FROM r, LATERAL ("
+    "SELECT inhparent AS oid, true AS up, false AS cascaded, false AS kept FROM pg_catalog.pg_inherits WHERE inhrelid = r.oid "
+    "UNION ALL SELECT inhrelid, false, false, false FROM pg_catalog.pg_inherits WHERE inhparent = r.oid AND NOT r.up "
+    "UNION ALL SELECT d.refobjid, false, false, false FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_depend d "
     "ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid "
     "AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE w.ev_class = r.oid "
-    "UNION ALL SELECT conrelid, false, true FROM pg_catalog.pg_constraint "
+    "UNION ALL SELECT conrelid, false, true, confdeltype <> 'c' FROM pg_catalog.pg_constraint "
     "WHERE confrelid = r.oid AND contype = 'f' AND confdeltype IN ('c', 'n', 'd')) e) "
-    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded, pg_catalog.bool_and(r.up) AS above FROM r GROUP BY r.oid) r"
+    "SELECT r.oid, pg_catalog.bool_and(r.cascaded) AS cascaded, pg_catalog.bool_and(r.kept) AS kept, "
+    "pg_catalog.bool_and(r.up) AS above FROM r GROUP BY r.oid) r"
 )
 """Relations that share rows with relation `c`, or to which a foreign key cascades. From a partition it goes up to its
-parents, but not down to its siblings. `above`: only a parent of one of them."""
+parents, but not down to its siblings. Rows are `kept` if foreign keys only set columns of them. `above`: only a parent of one of them."""
 _SEQUENCES = (
     "(SELECT pg_catalog.json_object_agg(COALESCE(o.attname, ''), pg_catalog.json_build_array(CASE "
     "WHEN NOT pg_catalog.has_sequence_privilege(q.seqrelid, 'SELECT,USAGE') OR EXISTS (SELECT FROM pg_catalog.pg_locks k "
@@ -90,6 +91,13 @@ _RELATIONS = (
     "'empty', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", HOLDS_NO_ROWS) + ", "
     "'holds', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND NOT r.cascaded") + ", "
     "'cascades', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded") + ", "
+    "'cascade_updates', "
+    + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.oid <> c.oid AND r.cascaded AND r.kept")
+    + ", "
+    "'cascade_rows', (SELECT pg_catalog.json_object_agg(n.nspname || '.' || t.relname, "
+    + ROW_ESTIMATE.format("t")
+    + f") FROM {_REACHED_RELATIONS} JOIN pg_catalog.pg_class t ON t.oid = r.oid "
+    "JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace WHERE r.oid <> c.oid AND r.cascaded), "
     "'parents', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.above") + ", "
     "'key_updates', " + _KEY_UPDATES + ", "
     "'typed', "
@@ -201,6 +209,10 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         not_null_columns=frozenset(more.get("required") or ()),
         shares_rows_with=frozenset(more.get("holds") or ()),
         cascades=frozenset(more.get("cascades") or ()),
+        cascade_updates=frozenset(more.get("cascade_updates") or ()),
+        cascade_rows={
+            name: int(rows) for name, rows in (more.get("cascade_rows") or {}).items() if rows is not None
+        },
         parents=frozenset(more.get("parents") or ()),
         key_updates={name: frozenset(columns) for name, columns in (more.get("key_updates") or {}).items()},
         tables_with_row_type=frozenset(more.get("typed") or ()),

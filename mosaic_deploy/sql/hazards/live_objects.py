@@ -74,6 +74,10 @@ class ObjectFacts:
     below a view and its rules."""
     cascades: frozenset[str] = frozenset()
     """Tables that lose rows or values when its rows are deleted, because of foreign keys."""
+    cascade_updates: frozenset[str] = frozenset()
+    """Those of `cascades` whose rows stay, because the foreign keys only set columns of them."""
+    cascade_rows: Mapping[str, int] = field(default_factory=dict)
+    """PostgreSQL's estimates of the rows of `cascades`."""
     parents: frozenset[str] = frozenset()
     """Those of `shares_rows_with` and `cascades` that lose no row of their own: they are there only as parents of others."""
     key_updates: Mapping[str, frozenset[str]] = field(default_factory=dict)

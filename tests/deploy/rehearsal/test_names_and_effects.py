@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
+from mosaic_deploy.model.plan import Counts
 from tests.deploy.rehearsal.conftest import Rehearser
 from tests.sampling import sampled
 
@@ -187,3 +188,17 @@ def test_what_a_step_does_all_the_same_stops_nothing(rehearser, schema, pending,
         site.sql(change)
     last = site.run(planned)[-1]
     assert isinstance(last, ApplyDone), last.error
+
+
+def test_what_a_plan_creates_and_then_renames_is_renamed(rehearser: Rehearser) -> None:
+    site = rehearser.site
+    site.write("sql/1_a.sql", "CREATE TABLE accounts (id int, mail text);")
+    site.write("sql/2_b.sql", "ALTER TABLE accounts RENAME COLUMN mail TO email;")
+    site.write("sql/3_c.sql", "ALTER TABLE accounts RENAME TO users;")
+    site.manifest(database={"migrations": "sql"})
+    planned = rehearser.plan()
+    assert rehearser.changes()[1:] == [
+        ["change column accounts.mail renamed to email"],
+        ["change table accounts renamed to users"],
+    ]
+    assert planned.plan.counts == Counts(add=2), "the project and a table"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from mosaic_deploy.cli.commands.database.sql_review import SqlReview, require_sql_approval
@@ -10,6 +10,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.terminal.consent import is_interactive, require_approvals
 from mosaic_deploy.errors import (
+    DestructiveUnconfirmed,
     EffectsExceedConsent,
     EffectsNotMeasured,
     Location,
@@ -22,13 +23,14 @@ from mosaic_deploy.live.api.error_mapping import MULTIPLE_COMMANDS_ERROR
 from mosaic_deploy.live.api.responses import SqlResult
 from mosaic_deploy.live.database.existing import read_existing_now, with_rows_before
 from mosaic_deploy.model.approval import DESTRUCTIVE, Approval
-from mosaic_deploy.model.effects import Effects, parse_effects
+from mosaic_deploy.model.effects import EffectKind, Effects, parse_effects
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.execution.failure import parse_failure
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement, Existing, agreed_to
 from mosaic_deploy.sql.guard.request import measured_request
 from mosaic_deploy.sql.marker import STATEMENT_FAILED
 
+_INDIRECT = "changes what exists, by a trigger, rule, function, block or foreign key"
 _QUESTION = "Run it anyway?"
 
 
@@ -84,13 +86,17 @@ def _run_measured(
         *(Problem(text, Location(review.name)) for text in effects.texts),
         *(Problem(hazard.message, hazard.location) for hazard in found),
     )
-    # In a terminal the effects are listed above the question.
-    is_listed = is_interactive()
-    listed = "" if is_listed else f" ({'; '.join(effects.texts)})"
-    approval = Approval(DESTRUCTIVE, DESTRUCTIVE, f"changes what exists{listed}", problems)
-    if is_listed:
+    # The effects are listed once: in a terminal above the question, else as the error's problems.
+    what = "changes what exists" if found else _INDIRECT
+    if is_listed := is_interactive():
         screen.print_notice(effects.texts)
-    require_approvals([approval], allow, command_line(), _QUESTION)
+    approval = Approval(DESTRUCTIVE, DESTRUCTIVE, what, () if is_listed else problems)
+    try:
+        require_approvals([approval], allow, command_line(), _QUESTION)
+    except DestructiveUnconfirmed as error:
+        if updated := _only_updated(effects):
+            error.hint = f"{error.hint}. To approve only these updates, end the SQL with a line: -- mosaic-updates: {', '.join(updated)}"
+        raise
     refuse_changed()
     existing = read_existing_now(api, project, policy.protected_tables)
     try:
@@ -100,6 +106,14 @@ def _run_measured(
             f"the data changed while the question was open; now this {'; '.join(exceeded.effects.texts)} (rolled back)",
             hint="run the same command again to be asked with the new numbers",
         ) from None
+
+
+def _only_updated(effects: Effects) -> Sequence[str]:
+    """The tables of which rows are updated, if nothing else happens to what exists."""
+    changed = [one for one in effects.tables if one.kinds]
+    if effects.objects or any(one.kinds != {EffectKind.UPDATED} for one in changed):
+        return ()
+    return [one.table.removeprefix("public.") for one in changed]
 
 
 class _Exceeded(Exception):

@@ -57,7 +57,7 @@ class SqlReview:
         return tuple(one for one in found if not self.measurable or one.code in _NOT_MEASURED)
 
     def agreement(self, *, anything: bool) -> Agreement:
-        """What the text itself says that it does, and isn't destructive."""
+        """What the text itself says that it does, also in `mosaic-updates` comments, and isn't destructive."""
         from mosaic_deploy.sql.hazards import StepWrites, agreement
 
         writes = self.writes or StepWrites()
@@ -66,7 +66,11 @@ class SqlReview:
             for one in (self.plan.to_confirm if self.plan else ())
             for table in (one.table, *one.cascades_to)
         }
-        updates = {table: rows for table, rows in writes.updates.items() if table not in destroyed}
+        updates = {
+            table: rows
+            for table, rows in (writes.declared | writes.updates).items()
+            if table not in destroyed
+        }
         meant = StepWrites(
             updates,
             moves=writes.moves - destroyed,
@@ -122,7 +126,7 @@ def require_sql_approval(screen: Screen, review: SqlReview, allow: Collection[st
     if missing:
         if is_interactive():
             # The list above the question says what it is about.
-            missing = tuple(replace(each, effect="destroys data") for each in missing)
+            missing = tuple(replace(each, effect="destroys data", problems=()) for each in missing)
             screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in review.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
     return bool(missing)

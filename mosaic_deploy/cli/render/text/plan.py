@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
+from mosaic_deploy.cli.render.text.row_checks import failing_check_lines
 from mosaic_deploy.cli.render.text.schema import (
     drift_lines,
     rehearsal_notes,
@@ -50,6 +51,9 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
     if plan.drift and plan.drift.changes:
         yield ""
         yield from drift_lines(plan.drift)
+    if failing := [*failing_check_lines(plan.rehearsal.row_checks if plan.rehearsal else ())]:
+        yield ""
+        yield from failing
     yield from plan_hazard_lines(plan)
     # The lines above say what that note says.
     rehearsal = rehearsal_notes(plan.rehearsal, plan.drift) if plan.rehearsal else ()
@@ -65,7 +69,7 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
 
 
 def summary_line(plan: Plan) -> str:
-    """`Plan: 3 to add, 1 to change, 1 to destroy (table old).`, or that there is nothing to do."""
+    """`Plan: 3 to add, 1 to change, 1 to destroy (table old); deletes rows of 2 tables.`, or that there is nothing to do."""
     if plan.empty and plan.partial:
         return "No changes in the selection."
     if plan.empty and any(note.code == "plan_blocked" for note in plan.notes):
@@ -78,7 +82,7 @@ def summary_line(plan: Plan) -> str:
         return f"No changes. {plan.project.url or plan.project.name} is up to date."
     counts = plan.counts
     text = f"Plan: {counts.add} to add, {counts.change} to change, {counts.destroy} to destroy"
-    return f"{text}{_destroyed_text(plan)}."
+    return f"{text}{_destroyed_text(plan)}{_deleted_rows_text(plan)}."
 
 
 def pending_line(plan: Plan) -> str:
@@ -109,6 +113,16 @@ def _destroyed_text(plan: Plan) -> str:
     if files := sum(isinstance(change, Delete) for change in plan.changes):
         parts.append(count_text(files, "file"))
     return f" ({', '.join(parts)})"
+
+
+def _deleted_rows_text(plan: Plan) -> str:
+    """`; deletes rows of orders`, `; deletes rows of 3 tables`; "" if no SQL file deletes rows."""
+    tables = plan.row_deletions
+    if not tables:
+        return ""
+    return (
+        f"; deletes rows of {_table_names(tables) if len(tables) == 1 else count_text(len(tables), 'table')}"
+    )
 
 
 def _kind_text(kind: str, number: int) -> str:
@@ -184,15 +198,20 @@ def _change_lines(changes: list[Change], width: int | None, plan: Plan) -> Itera
         padding = " " * (name_width - text_width(name))
         line = f"    {sign} {name}{padding}  {size}{_reason(change, rehearsal)}"
         yield from (style(part, fg=color) for part in wrap(line.rstrip(), width, indent))
-        if isinstance(change, RunsSql) and change.updates:
-            updated = ", ".join(one.removeprefix("public.") for one in change.updates)
-            yield from wrap(f"        updates rows of {updated}", width, 10)
+        if isinstance(change, RunsSql):
+            for verb, tables in (("deletes", change.deletes), ("updates", change.updates)):
+                if tables:
+                    yield from wrap(f"        {verb} rows of {_table_names(tables)}", width, 10)
         if done := rehearsal.of(change.address):
             yield from rehearsed_lines(done, rehearsal, width)
     if rest := changes[len(shown) :]:
         total = sum(change.size for change in rest if isinstance(change, Put))
         sizes = f" ({size_text(total)})" if total else ""
         yield f"    … and {len(rest)} more{sizes}; --output json lists all"
+
+
+def _table_names(tables: Sequence[str]) -> str:
+    return ", ".join(one.removeprefix("public.") for one in tables)
 
 
 def _reason(change: Change, rehearsal: Rehearsal) -> str:

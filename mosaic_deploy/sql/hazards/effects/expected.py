@@ -58,6 +58,10 @@ class StepWrites:
 
     updates: dict[str, str] = field(default_factory=dict)
     """Tables whose rows it updates, with ` (table has ≈2 k rows)`: how many of them it updates isn't known before."""
+    deletes: dict[str, str] = field(default_factory=dict)
+    """Tables of which it deletes rows, itself or by foreign keys, as in `updates`. Each is in a hazard as well."""
+    unlinks: dict[str, str] = field(default_factory=dict)
+    """Tables whose rows a foreign key updates when it deletes those that they reference, as in `updates`."""
     declared: dict[str, str] = field(default_factory=dict)
     """Tables of which the file says in a comment that it updates rows, as in `updates`: through a trigger, for example."""
     follows: set[str] = field(default_factory=set)
@@ -88,6 +92,8 @@ class ExpectedWrites:
         for table, events in written_tables(effect):
             if "UPDATE" in events:
                 self._record_update(table, _set_columns(effect), scope, step)
+            if not events.isdisjoint({"DELETE", "TRUNCATE"}):
+                self._record_delete(table, scope, step, by_key="DELETE" in events)
         if "relation" not in effect.node or effect.kind not in REWRITING:
             return
         altered = touched_tables(scope, range_name(effect.node["relation"])).all
@@ -114,7 +120,7 @@ class ExpectedWrites:
         hit, found = touched_tables(scope, table), self._of(step)
         facts = scope.facts_of(table) or ObjectFacts()
         for name in (one for one in hit.all if one not in scope.empty_tables):
-            known = scope.row_estimate(table).replace(" (", " (table has ", 1) if name == hit.table else ""
+            known = _table_has(scope.row_estimate(table)) if name == hit.table else ""
             found.updates.setdefault(name, known)
         if hit:
             for name, keys in sorted(facts.key_updates.items()):
@@ -123,8 +129,19 @@ class ExpectedWrites:
         if facts.relation_kind == "p":
             found.moves.update(hit.all)
 
+    def _record_delete(self, table: Name, scope: Scope, step: int, *, by_key: bool) -> None:
+        hit, found = touched_tables(scope, table, deletes=by_key), self._of(step)
+        estimates = {hit.table: scope.row_estimate(table), **hit.deleted, **hit.updated}
+        for name in (one for one in hit.all if one not in scope.empty_tables | hit.parents):
+            tables = found.unlinks if name in hit.updated else found.deletes
+            tables.setdefault(name, _table_has(estimates.get(name, "")))
+
     def _of(self, step: int) -> StepWrites:
         return self.by_step.setdefault(step, StepWrites())
+
+
+def _table_has(estimate: str) -> str:
+    return estimate.replace(" (", " (table has ", 1)
 
 
 def _only_handles_rows(effect: Effect) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from mosaic_deploy.model.hazard import HazardSeverity
 from mosaic_deploy.sql.hazards.effects.scope import Scope
@@ -54,8 +54,17 @@ def deletes_rows(effect: Effect, scope: Scope) -> Iterator[Finding]:
 
 
 def _referring(hit: TouchedTables) -> str:
-    """`, and changes rows of public.items`: what foreign keys, partitions and children add."""
-    return f", and changes rows of {', '.join(hit.cascades_to)}" if hit.cascades_to else ""
+    """` and, by foreign keys, deletes rows of items (≈7 rows)`, `, and changes rows of part`: what foreign keys, partitions and
+    children add."""
+    found = [("deletes", hit.deleted), ("updates", hit.updated)]
+    by_key = [f"{verb} rows of {_named(tables)}" for verb, tables in found if tables]
+    sharing = f", and changes rows of {_named(dict.fromkeys(hit.sharing, ''))}" if hit.sharing else ""
+    return f"{sharing} and, by foreign keys, {' and '.join(by_key)}" if by_key else sharing
+
+
+def _named(tables: Mapping[str, str]) -> str:
+    """The tables with their row estimates."""
+    return ", ".join(f"{name.removeprefix('public.')}{rows}" for name, rows in tables.items())
 
 
 def update_without_where(effect: Effect, scope: Scope) -> Iterator[Finding]:

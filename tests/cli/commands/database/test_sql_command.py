@@ -232,6 +232,19 @@ def test_sql_is_measured_and_asks_with_the_real_numbers(run, deployed: Path, que
     assert run("sql", *HERE, "--allow", "destructive", query).returncode == 0
 
 
+def test_a_comment_says_what_a_counting_trigger_updates(run, deployed: Path) -> None:
+    setup = """create table counts (n int); insert into counts values (0); create table c (id int);
+        create function counting() returns trigger language plpgsql as $$ begin update counts set n = n + 1; return null; end $$;
+        create trigger counted after insert on c for each row execute function counting();"""
+    assert run("sql", *HERE, setup).returncode == 0
+    refused = run("sql", *HERE, "insert into c values (1)")
+    assert "by a trigger, rule, function, block or foreign key" in refused.stderr
+    assert refused.stderr.count("counts: updates 1 row") == 1
+    assert "end the SQL with a line: -- mosaic-updates: counts" in " ".join(refused.stderr.split())
+    said = run("sql", *HERE, "insert into c values (1)\n-- mosaic-updates: counts")
+    assert said.returncode == 0, said.stderr
+
+
 def test_a_measured_query_keeps_its_rows_session_and_error_places(run, deployed: Path) -> None:
     run("sql", *HERE, "insert into t values (7)")
     rows = read_json(

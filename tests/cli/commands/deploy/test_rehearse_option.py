@@ -81,6 +81,7 @@ def test_live_rows_that_violate_a_new_constraint_are_a_warning(run, shop):
     shown = run("plan", "--local", env=ON)
     assert shown.returncode == 0, shown.stderr
     assert "  ! SET NOT NULL on customers.fax would fail: 2 rows, keys 7, 8 (2_channel.sql)\n" in shown.stdout
+    assert "      fill them first: UPDATE customers SET fax = … WHERE fax IS NULL\n" in shown.stdout
     assert (
         "  i 1 new constraint holds for the live rows: UNIQUE customers_fax_key on customers\n"
         in shown.stdout
