@@ -55,7 +55,8 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
                 planned = deploy.compare(session.api, desired, live)
                 pending, needs_apply = planned.plan, planned.needs_apply
                 if not pending.empty:
-                    actions = (_PLAN_ACTION, *actions)
+                    # What a failed deploy left comes first.
+                    actions = (*actions, _PLAN_ACTION) if begun else (_PLAN_ACTION, *actions)
                 elif planned.checks_pending:
                     actions = (*actions, _CHECKS_ACTION)
         except MigrationError as error:
