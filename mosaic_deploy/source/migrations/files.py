@@ -33,10 +33,11 @@ from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, 
 from mosaic_deploy.sql.scripts.copy_batches import without_rows
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
 from mosaic_deploy.sql.scripts.outside_rows import OutsideRows, outside_line, whole_text
+from mosaic_deploy.sql.scripts.scan import scan
 from mosaic_deploy.sql.scripts.sections import up_section
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
-_DIRECTIVE = re.compile(r"^[ \t]*--[ \t]*mosaic:[ \t]*(.*)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^[ \t]*(--)[ \t]*mosaic:[ \t]*(.*)", re.MULTILINE)
 _LEDGER_WRITE = (
     f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables; only deploys and "
     "`mosaic-deploy migrate repair` may change it"
@@ -228,11 +229,14 @@ def _checks(text: str, statements: Sequence[Statement], steps: Sequence[StepSql]
 
 def _directives(text: str) -> Iterator[str]:
     """The values of `-- mosaic:` comments. Raises TransactionControlError for unknown ones."""
-    for found in _DIRECTIVE.finditer(text):
-        value = found.group(1).rstrip(" \t")
+    matches = list(_DIRECTIVE.finditer(text))
+    # Not in strings, bodies or other comments.
+    comments = {one.start for one in scan(text).comments} if matches else set()
+    for found in (one for one in matches if one.start(1) in comments):
+        value = found.group(2).rstrip(" \t")
         if not _KNOWN_DIRECTIVE.fullmatch(value):
             raise TransactionControlError(
-                f"unknown directive {value!r}; the only one is transaction=false", found.start(1)
+                f"unknown directive {value!r}; the only one is transaction=false", found.start(2)
             )
         yield value
 

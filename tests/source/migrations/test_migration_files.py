@@ -251,7 +251,14 @@ def test_directives(tmp_path: Path, directive: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["-- transaction=false\nSELECT 1;", "-- mosaic: transaction=true\nSELECT 1;"]
+    "text",
+    [
+        "-- transaction=false\nSELECT 1;",
+        "-- mosaic: transaction=true\nSELECT 1;",
+        "SELECT '\n-- mosaic: transaction=false\n';",
+        "/*\n-- mosaic: transaction=false\n*/ SELECT 1;",
+        "SELECT $$\n-- mosaic: bogus\n$$;",
+    ],
 )
 def test_other_comments_are_no_directives(tmp_path: Path, text: str) -> None:
     assert [step.execution_mode for step in parsed(tmp_path, text).steps] == [ExecutionMode.BATCH]
