@@ -167,7 +167,7 @@ CALLS: Mapping[str, Callable[[Screen], object]] = {
     "platform": lambda s: s.platform(DOCUMENT),
     "history": lambda s: s.history(mark(Project), [mark(MigrationStatus)]),
     "repairs": lambda s: s.repairs(mark(Project), [mark(MigrationStatus)]),
-    "plan_saved": lambda s: s.plan_saved(MARKER),
+    "plan_saved": lambda s: s.plan_saved(MARKER, MARKER),
     "created": lambda s: s.created(Path(MARKER.replace("\0", ""))),
     "lint": lambda s: s.lint([mark(Hazard)], 1),
     "result": lambda s: s.result(DOCUMENT, [MARKER, *table([MARKER], [[MARKER], [{"a": MARKER}]])]),

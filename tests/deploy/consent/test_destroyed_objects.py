@@ -46,7 +46,7 @@ DESTROYED = {
     "drop table if exists nix; drop view if exists nix; drop function if exists nix(int)": "0 to destroy",
     "create table made (i int); alter table made add column j int; drop table made": "0 to destroy",
     "alter table books add column z int; alter table books drop column z": "0 to destroy",
-    "delete from books": "0 to destroy",
+    "delete from books": "0 to destroy; deletes rows of books",
 }
 
 

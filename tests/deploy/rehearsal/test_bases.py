@@ -47,12 +47,12 @@ def test_a_base_is_built_once_and_then_copied(rehearser, stage):
     rehearser.site.write("sql/2_c.sql", "ALTER TABLE built_once ADD c int;")
     first = requests(rehearser, stage)
     # The live side: history, schema and sizes, and the recorded texts only for the first. The other: open, schema, relations,
-    # constraints, run, schema, drop.
+    # constraints, run, schema, names, drop.
     assert first[0] == 4
-    assert requests(rehearser, stage) == (3, 7)
-    assert requests(rehearser, stage) == (3, 7)
+    assert requests(rehearser, stage) == (3, 8)
+    assert requests(rehearser, stage) == (3, 8)
     rehearser.site.write("sql/2_c.sql", "CREATE TABLE locks_nothing (n int);")
-    assert requests(rehearser, stage) == (2, 7)
+    assert requests(rehearser, stage) == (2, 8)
 
 
 def test_a_longer_history_extends_the_base(rehearser, stage, monkeypatch):

@@ -74,7 +74,7 @@ def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
     value = {
         key: member
         for key, member in asdict(manifest).items()
-        if key not in ("file", "environment", "environments", "locations", "written")
+        if key not in ("file", "environment", "environments", "locations", "written", "held_rules")
     }
     value["warnings"] = tuple(str(warning) for warning in manifest.warnings)
     assert isinstance(manifest, Manifest)

@@ -71,5 +71,6 @@ def test_a_new_migration_is_valid_and_never_overwritten(tmp_path: Path):
     assert path.read_text().startswith("-- a ; drop table x\n-- ")
     with pytest.raises(FileExists, match="already exists"):
         write_new_migration(folder, "sql", [], "a drop table x", NOW)
+    assert write_new_migration(tmp_path / "new" / "sql", "new/sql", [], "a", NOW).is_file()
     with pytest.raises(WriteFailed):
-        write_new_migration(tmp_path / "nowhere", "nowhere", [], "a", NOW)
+        write_new_migration(path / "sql", "sql/0001_a_drop_table_x.sql/sql", [], "a", NOW)

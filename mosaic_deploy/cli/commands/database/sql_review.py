@@ -30,7 +30,7 @@ from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, OTHER_STRINGS, ST
 from mosaic_deploy.sql.text_settings import changes_strings
 
 if TYPE_CHECKING:
-    from mosaic_deploy.sql.hazards import StepWrites
+    from mosaic_deploy.sql.hazards import DeclaredUpdate, StepWrites
 
 _NOT_MEASURED = frozenset({"tracking_tables", "strings_setting", "unmeasured", "sequence_moved_back"})
 """The codes of hazards that no measurement shows."""
@@ -105,8 +105,10 @@ def review_sql(
         return SqlReview(text, name, manifest.policy)
     # Nothing checks again before it runs that a table is still empty, so the review mustn't count on it.
     step = StepSql(tuple(statements), ExecutionMode.OUTSIDE_TRANSACTION)
-    file = MigrationFile(Migration("", name, "", ""), name, text)
-    found = find_hazards(api, Snapshot(project), [ParsedFile(file, (step,))], manifest.policy)
+    file = ParsedFile(
+        MigrationFile(Migration("", name, "", ""), name, text), (step,), declared=_declared(text, name)
+    )
+    found = find_hazards(api, Snapshot(project), [file], manifest.policy)
     measurable = not has_own_transactions(statements) and not any(map(outside_transaction_reason, statements))
     unmeasured = () if measurable else _unmeasured_hazards(statements, text, name)
     hazards = (*_history_hazards(statements, text, name), *unmeasured, *found.hazards)
@@ -130,6 +132,18 @@ def require_sql_approval(screen: Screen, review: SqlReview, allow: Collection[st
             screen.print_notice(f"{hazard.location}: {hazard.message}" for hazard in review.to_confirm)
         require_approvals(missing, allow, command_line(), "Run it anyway?")
     return bool(missing)
+
+
+def _declared(text: str, name: str) -> tuple[DeclaredUpdate, ...]:
+    """The tables of `mosaic-updates` comments. Raises SqlInvalid for one with something else."""
+    from mosaic_deploy.sql.hazards import UpdatesInvalid, declared_updates
+
+    try:
+        return declared_updates(text)
+    except UpdatesInvalid as error:
+        raise SqlInvalid(
+            error.message, location=Location(name, *line_and_column(text, error.offset))
+        ) from None
 
 
 def _refuse_other_strings(statements: Sequence[Statement]) -> None:
