@@ -234,7 +234,7 @@ def test_provisioning_resumes_after_a_crash(own_home) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         response = client.post(f"/{created['project_id']}/sql", json={"query": "SELECT uuid_generate_v4()"})
-        assert response.status_code == 200
+        assert response.status_code == 200, response.text
     assert run_platform(own_home, "stop")["status"] == "stopped"
 
 
