@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
     from mosaic_deploy.live.ledger.lease import WaitPolicy
     from mosaic_deploy.model.event import Event
 
-_MAX_ATTEMPTS = 3
-"""Plans at most; after that, a stale plan is an error."""
+_MIN_ATTEMPTS = 3
+"""Plans that a deploy makes however long the first ones take."""
 
 
 class OvertakenByDeploy(Exception):
@@ -41,14 +44,21 @@ def plan_when_lease_free(
     return plan()
 
 
-def retry_when_overtaken(once: Callable[[bool], int]) -> int:
-    """Runs `once(last)`, and again if it was overtaken. `last` is true on the final attempt."""
-    for attempt in range(1, _MAX_ATTEMPTS + 1):
+def retry_when_overtaken(
+    once: Callable[[bool], int], seconds: float, clock: Callable[[], float] = time.monotonic
+) -> int:
+    """Runs `once(last)` until it isn't overtaken, for `seconds` after the first time, at least three times.
+
+    Whoever overtakes has deployed, so with N deploys at once the last makes N plans. On the `last` attempt a stale
+    plan is an error.
+    """
+    until = math.inf
+    for attempt in itertools.count(1):
         try:
-            return once(attempt == _MAX_ATTEMPTS)
+            return once(attempt >= _MIN_ATTEMPTS and clock() >= until)
         except OvertakenByDeploy:
-            continue
-    raise AssertionError("the final attempt never raises OvertakenByDeploy")
+            until = min(until, clock() + seconds)
+    raise AssertionError("count() has no end")
 
 
 def raise_if_overtaken(events: Iterator[Event], *, last: bool) -> Iterator[Event]:

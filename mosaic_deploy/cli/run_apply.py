@@ -109,7 +109,7 @@ def plan_and_apply(
             )
             return screen.apply(planned.plan, observe(events))
 
-    code = retry_when_overtaken(once)
+    code = retry_when_overtaken(once, deploy_options.lock_timeout)
     return last_plan[0], code
 
 

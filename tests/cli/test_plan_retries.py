@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
+from mosaic_deploy.cli.plan_retries import OvertakenByDeploy, retry_when_overtaken
 from mosaic_deploy.live.api.transport import loopback_target
 
 
@@ -55,6 +57,21 @@ def test_many_concurrent_deploys_all_succeed(sql, folder: Path, environment, tmp
     pages = {httpx.get(f"{url}/{name}", headers=headers).text for name in ("index.html", "a.css", "b.css")}
     assert len(pages) == 1
     assert pages < set(texts)
+
+
+@pytest.mark.parametrize(("overtaken", "seconds", "attempts"), [(0, 60, 1), (7, 60, 8), (7, 5, 7), (7, 0, 3)])
+def test_plans_again_for_the_time_that_it_would_wait(overtaken: int, seconds: float, attempts: int) -> None:
+    made: list[bool] = []
+
+    def once(last: bool) -> int:
+        made.append(last)
+        if len(made) <= overtaken and not last:
+            raise OvertakenByDeploy
+        return 0
+
+    assert retry_when_overtaken(once, seconds, clock=lambda: float(len(made))) == 0
+    assert len(made) == attempts
+    assert made[-1] == (attempts <= overtaken)
 
 
 def test_two_concurrent_first_deploys_leave_no_half_deployed_project(

@@ -107,7 +107,7 @@ def write_with_consent(
     def once(last: bool) -> int:
         return _write_once(screen, session, make_plan, write, consent, lease, last=last)
 
-    return retry_when_overtaken(once)
+    return retry_when_overtaken(once, lease.lock_timeout)
 
 
 def _write_once(
