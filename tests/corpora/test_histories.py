@@ -10,6 +10,7 @@ from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.model.catalog import SchemaState
 from tests.corpora.conftest import FOLDER, HISTORIES, psql_needs_one_transaction
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
+from tests.sampling import sampled
 
 pytestmark = [
     pytest.mark.skipif(not HISTORIES, reason="the corpora are not beside the repository"),
@@ -45,7 +46,7 @@ def test_a_real_history(corpus, site: Site, cluster, project, record_property): 
 _DEPLOYS = 4
 
 
-@pytest.mark.parametrize("corpus", HISTORIES, ids=[corpus["name"] for corpus in HISTORIES])
+@pytest.mark.parametrize("corpus", sampled(HISTORIES, 4, [corpus["name"] for corpus in HISTORIES]))
 def test_no_deploy_makes_drift(corpus, site: Site, cluster, project):  # noqa: F811
     """A history in several deploys: after each, the schema is the recorded one, and what drifted before stays drift."""
     files = sorted((FOLDER / corpus["dir"]).glob("*.sql"))

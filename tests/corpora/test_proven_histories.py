@@ -12,6 +12,7 @@ from mosaic_deploy.model.event import ApplyDone
 from tests.corpora.conftest import FOLDER, HISTORIES
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 from tests.deploy.rehearsal.test_schema_check import finds_no_difference, read_groups
+from tests.sampling import sampled
 
 pytestmark = [
     pytest.mark.skipif(not HISTORIES, reason="the corpora are not beside the repository"),
@@ -19,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("corpus", HISTORIES, ids=[corpus["name"] for corpus in HISTORIES])
+@pytest.mark.parametrize("corpus", sampled(HISTORIES, 4, [corpus["name"] for corpus in HISTORIES]))
 def test_the_last_third_is_applied_as_rehearsed(corpus, site: Site, cluster, project, record_property):  # noqa: F811
     files = sorted((FOLDER / corpus["dir"]).glob("*.sql"))
     (site.root / "sql").mkdir()
