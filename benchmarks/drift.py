@@ -1,10 +1,10 @@
-"""What it costs to find schema drift, in databases of 10 to 10,000 tables.
+"""What it costs to find schema drift, in databases of 10 to 10,000 relations.
 
     python benchmarks/drift.py
 
 Each table has an identity column, a default, a check, a foreign key, an index, a comment and a grant; every fifth also a
-view, a function and a policy. The times include the request to the embedded platform, which has the tables deployed as one
-migration.
+view, a function and a policy. Tables, indexes, sequences and views count as relations. The times include the request to the
+embedded platform.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from bench import Bench, embedded_platform
 
 COUNTS = (10, 1_000, 10_000)
+_RELATIONS_PER_TABLE = 4.2
+_TABLES_PER_FILE = 200
 _TIMES = 5
 _TIME_QUERIES = """
 import json, statistics, sys, time
@@ -47,8 +49,8 @@ print(json.dumps([plain, compared, drifted, begun, recorded, size["text"], size[
 """
 
 
-def migration(count: int) -> str:
-    """The tables as one file."""
+def migration(tables: range) -> str:
+    """These tables as one file."""
     return "\n".join(
         f"CREATE TABLE t{n} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL DEFAULT 'x', "
         f"price numeric(10, 2) CHECK (price > 0), at timestamptz DEFAULT now(), "
@@ -61,19 +63,20 @@ def migration(count: int) -> str:
             if n % 5 == 0
             else ""
         )
-        for n in range(1, count + 1)
+        for n in tables
     )
 
 
 def measure(bench: Bench) -> None:
     print(
-        "| tables | the query of a plan without it | with it | with drift | begin | record | the schema | stored | "
+        "| relations | tables | the query of a plan without it | with it | with drift | begin | record | the schema | stored | "
         "plan, nothing changed | requests |"
     )
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for count in COUNTS:
+        tables = round(count / _RELATIONS_PER_TABLE)
         project, folder = bench.project(f"drift-{count}", "static")
-        deploy(bench, folder, count)
+        deploy(bench, folder, tables)
         plans = [bench.mosaic_deploy("plan", folder) for _ in range(_TIMES)]
         command = [
             sys.executable,
@@ -89,14 +92,16 @@ def measure(bench: Bench) -> None:
         shown = " | ".join(f"{each} ms" for each in times)
         seconds = statistics.median(each.seconds for each in plans)
         print(
-            f"| {count:,} | {shown} | {text / 1000:,.0f} kB | {stored / 1000:,.0f} kB | {seconds:.2f} s | "
+            f"| {count:,} | {tables:,} | {shown} | {text / 1000:,.0f} kB | {stored / 1000:,.0f} kB | {seconds:.2f} s | "
             f"{plans[-1].requests} |"
         )
 
 
-def deploy(bench: Bench, folder: Path, count: int) -> None:
+def deploy(bench: Bench, folder: Path, tables: int) -> None:
     (folder / "sql").mkdir()
-    (folder / "sql/1_tables.sql").write_text(migration(count))
+    for number, first in enumerate(range(1, tables + 1, _TABLES_PER_FILE), 1):
+        last = min(tables, first + _TABLES_PER_FILE - 1)
+        (folder / f"sql/{number}_tables.sql").write_text(migration(range(first, last + 1)))
     with (folder / "mosaic.yaml").open("a") as manifest:
         manifest.write("database: {migrations: sql}\n")
     bench.mosaic_deploy("apply", "--yes", folder)
