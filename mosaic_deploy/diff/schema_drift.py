@@ -52,7 +52,9 @@ def _message(found: SchemaComparison, *, deploying: bool) -> str:
         case SchemaState.NOT_RECORDED:
             return "no deploy has recorded the schema yet; the next apply does"
         case SchemaState.UNFINISHED if deploying:
-            return "schema drift wasn't checked: a deploy is running"
+            return (
+                "schema drift wasn't checked: a deploy is running, or was interrupted and still has its lock"
+            )
         case SchemaState.UNFINISHED:
             return (
                 f"schema drift wasn't checked: deploy {found.open_by} ended before it recorded the schema; "

@@ -133,10 +133,9 @@ class Plan:
         """Why the policy blocks the plan, also if it requires a rehearsal that wasn't possible."""
         is_final = self.rehearsal is not None or not any(isinstance(c, ApplyMigration) for c in self.changes)
         if self.rehearsal_rule and is_final and (reason := self.unrehearsed):
-            return (
-                *self.denied,
-                Problem(f"not rehearsed: {reason}", self.rehearsal_rule, "policy.rehearsed"),
-            )
+            name = "policy.rehearsed"
+            held = "the policy of the last deploy still requires it" if name in self.held_rules else None
+            return (*self.denied, Problem(f"not rehearsed: {reason}", self.rehearsal_rule, name, held))
         return self.denied
 
     @property

@@ -19,7 +19,11 @@ from mosaic_deploy.sql.scripts.statements import read_statements
 from mosaic_deploy.sql.scripts.substitute import Substitute, substitute
 from mosaic_deploy.sql.text_settings import takes_utf8
 
-_HEADER = re.compile(r"^-- PostgreSQL database (?:cluster )?dump\b", re.MULTILINE)
+_HEADER = re.compile(
+    r"^(?:-- PostgreSQL database (?:cluster )?dump\b|\\restrict |SELECT pg_catalog\.set_config\('search_path', '', false\);)",
+    re.MULTILINE,
+)
+"""The comment, or what is left without it: both statements are pg_dump's own."""
 _HEADER_LENGTH = 4096
 _PROJECT_ROLE = re.compile(r"tenant_\w+")
 """The roles of Mosaic's projects."""

@@ -136,7 +136,10 @@ def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ())
 def status_document(
     live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
 ) -> Document:
-    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't."""
+    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't.
+
+    The steps of a migration are null once it is applied: an unchanged history isn't read again.
+    """
     snapshot = live.snapshot
     drift = schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease")))
     problem = pending if isinstance(pending, MosaicError) else None
@@ -148,8 +151,8 @@ def status_document(
                 "version": m.version,
                 "file": m.file,
                 "applied": m.applied,
-                "steps": m.steps,
-                "steps_done": m.steps_done,
+                "steps": None if m.applied else m.steps,
+                "steps_done": None if m.applied else m.steps_done,
             }
             for m in snapshot.migrations or ()
         ],

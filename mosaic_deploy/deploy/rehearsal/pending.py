@@ -48,6 +48,9 @@ _ABOUT_ROWS = ("02", "21", "22", "23", "55", "P0")
 """Classes of SQLSTATEs that missing rows can cause: no data, cardinality, values, constraints, states such as that
 of a materialized view that nobody refreshed, and what PL/pgSQL raises."""
 
+_NEVER_ABOUT_ROWS = frozenset({"0A000", "42601"})
+"""What PostgreSQL doesn't support, and syntax: no row changes that."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
@@ -171,12 +174,12 @@ def _result(
     watch: LockWatch,
 ) -> RehearsedChange:
     steps = [step for each in group for step in each.steps]
-    reports = [runner.reports.of((step.version, step.number), seconds / len(steps)) for step in steps]
+    reports = [runner.reports.of((step.version, step.number), 0.0) for step in steps]
     return RehearsedChange(
         tuple(each.change.address for each in group),
         changes,
         tuple(_notice_texts(reports)),
-        sum(report.seconds or 0.0 for report in reports),
+        seconds,
         *watch.read(
             [(each.change.address, each.parsed, step) for each in group for step in each.steps],
             runner.reports.locks,
@@ -230,16 +233,14 @@ def _failed(
             "a rehearsal has only the rows that migrations insert; if the statement succeeds with the live rows, make it "
             f"tolerate missing ones, {TOLERATE_MISSING_ROWS}; otherwise correct {file}"
         )
+    without = NextAction(
+        "if it fails only without the live rows, and you accept that later plans can't be rehearsed once it is applied like this",
+        f"{retry_command} --no-rehearse",
+        needs_person=True,
+    )
     return RehearsalFailed(
         f"{failure.message} (in the rehearsal, which has no live rows; nothing live was changed)",
         **failure_facts(failure, parsed),
         hint=hint,
-        next_actions=[
-            NextAction(
-                "if it fails only without the live rows, and you accept that later plans can't be rehearsed once it is "
-                "applied like this",
-                f"{retry_command} --no-rehearse",
-                needs_person=True,
-            )
-        ],
+        next_actions=[] if failure.sqlstate in _NEVER_ABOUT_ROWS else [without],
     )

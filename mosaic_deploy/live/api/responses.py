@@ -21,8 +21,14 @@ _NOT_BLOCKED = frozenset({401, 404, 408, 413, 414, 425, 429, 431, 499})
 """Statuses below 500 that say the same whether the platform or a gateway sends them."""
 _TEXT_BLOCKED = frozenset({403, 406, 451})
 """Statuses that firewalls also send with a line of plain text."""
-Row = dict[str, Any]
 _WRAPPERS = ("data", "rows", "result", "results")
+
+
+class Row(dict[str, Any]):
+    """The values of a row by column. A column that the endpoint left out raises ResponseInvalid."""
+
+    def __missing__(self, column: str) -> Any:
+        raise ResponseInvalid(f"the SQL endpoint's response has no column {column}: {excerpt(self)}")
 
 
 Notices = tuple[SqlNotice, ...] | None
@@ -62,7 +68,7 @@ def parse_rows(payload: object) -> list[Row]:
         for name in ("rows", "data", "result"):
             found = payload.get(name)
             if isinstance(found, list):
-                return [row for row in found if isinstance(row, dict)]
+                return [Row(row) for row in found if isinstance(row, dict)]
         if payload.get("success") is True:
             return []
     raise ResponseInvalid(f"the SQL endpoint's response has neither rows nor data: {excerpt(payload)}")

@@ -43,7 +43,7 @@ def run_read_only(api: Api, project: str, query: ReadOnlyQuery) -> ReadResult:
 
 
 def _without_own_columns(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in OWN_COLUMNS}
+    return Row((name, value) for name, value in row.items() if name not in OWN_COLUMNS)
 
 
 def _run_multi_statement(api: Api, project: str, query: ReadOnlyQuery) -> list[Row] | None:
@@ -75,7 +75,7 @@ def _run_single_statement(api: Api, project: str, query: ReadOnlyQuery) -> list[
     found = json.loads(document, parse_float=_lossless) if isinstance(document, str) else None
     if not found:
         raise OperationUnknown("this platform has no read-only transactions; the query wasn't run")
-    return [dict(row) for row in found]
+    return [Row(row) for row in found]
 
 
 def _lossless(text: str) -> Any:

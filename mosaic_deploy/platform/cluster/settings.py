@@ -73,6 +73,10 @@ async def store_claim(cluster: ClusterSettings, pool: Pool, store: ObjectStore) 
     return StoreClaim(pool, store, cluster.store_url, (await load_shared_state(pool)).home_id)
 
 
+_NEEDED_RIGHTS = "the role in the URL needs CREATEDB and CREATEROLE"
+_CHECK_URL = "check the URL's host, port, role, password and database, and that PostgreSQL is running there"
+
+
 @asynccontextmanager
 async def open_control_database(cluster: ClusterSettings) -> AsyncIterator[Pool]:
     """A pool for the control database, which is created and migrated first. Raises ProcessFault."""
@@ -82,11 +86,9 @@ async def open_control_database(cluster: ClusterSettings) -> AsyncIterator[Pool]
         await control_database.migrate(server.conninfo(control_database.DATABASE))
     except psycopg.Error as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ProcessFault(
-            "database_unusable",
-            f"can't use the database server: {reason}",
-            "the role in the URL needs CREATEDB and CREATEROLE",
-        ) from error
+        # PostgreSQL's code is unknown if no connection was made.
+        hint = _NEEDED_RIGHTS if error.sqlstate else _CHECK_URL
+        raise ProcessFault("database_unusable", f"can't use the database server: {reason}", hint) from error
     try:
         async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
             yield pool

@@ -16,6 +16,7 @@ from mosaic_deploy.model.plan import Plan
 
 if TYPE_CHECKING:
     from mosaic_deploy.live.snapshot import LiveState
+    from mosaic_deploy.model.snapshot import Migration
 
 
 @click.command()
@@ -45,7 +46,8 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError | None = None
         needs_apply = False
-        actions: tuple[NextAction, ...] = _PARTIAL_ACTIONS if begun else ()
+        continuing = [_continue(migration) for migration in begun[:1]]
+        actions: tuple[NextAction, ...] = (_MIGRATE_STATUS, *continuing) if begun else ()
         if urls_left_out(live):
             actions = (*actions, _STORAGE_ACTION)
         if live.schema and live.schema.state is SchemaState.DRIFTED:
@@ -62,23 +64,28 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         except MigrationError as error:
             session.complete_error(error)
             pending = error
-            actions = tuple(action for action in actions if action != _CONTINUE)
+            actions = tuple(action for action in actions if action not in continuing)
         screen.status(_mark_ended_lease(live), pending, session.scope_actions(actions))
     if begun or isinstance(pending, MigrationError):
         return 1
     return 2 if detailed_exitcode and needs_apply else 0
 
 
-_CONTINUE = NextAction("continue with the next step", "mosaic-deploy apply")
-_PARTIAL_ACTIONS = (
-    NextAction("see what is applied, what failed, and what else to do", "mosaic-deploy migrate status"),
-    _CONTINUE,
+_MIGRATE_STATUS = NextAction(
+    "see what is applied, what failed, and what else to do", "mosaic-deploy migrate status"
 )
 """For migrations that are applied in part."""
 _PLAN_ACTION = NextAction("see what is pending", "mosaic-deploy plan")
 _STORAGE_ACTION = NextAction("list all storage files", "mosaic-deploy storage ls")
 _DRIFT_ACTION = NextAction("see how the schema drifted", "mosaic-deploy migrate drift")
 _CHECKS_ACTION = NextAction("run the checks in verify", "mosaic-deploy apply")
+
+
+def _continue(migration: Migration) -> NextAction:
+    """How to go on with a migration that is applied in part."""
+    step = -migration.step_begun
+    what = f"retry step {step}, once {migration.file} or the data is corrected"
+    return NextAction(what if step > 0 else "continue with the next step", "mosaic-deploy apply")
 
 
 def _mark_ended_lease(live: LiveState) -> LiveState:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MAX_CHANGES = 40
 DRAFT_EXPLANATION = (
     "         Your app now uses a copy of the database with this draft; the real one is unchanged.",
-    "         Data written to the copy is discarded when you save or commit the draft, or stop dev.",
+    "         Data written to the copy is discarded when you save or commit the draft, or stop this command.",
 )
 
 
