@@ -69,8 +69,9 @@ async def _send_email(
 
 
 async def verify_token(platform: Platform, request: Request) -> Response:
-    await verifications.check(request.path_params["project_id"])
     project = await find_project(platform, request)
+    # Not the site's own rate, which anybody without a key can use up, nor that of projects of other accounts.
+    await verifications.check(f"key {project['id']}")
     return await _verify(platform, request, project["id"])
 
 

@@ -18,14 +18,26 @@ import psycopg
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
-# The views' own functions: views read catalogs of all databases.
+# The views' own functions: views read catalogs of all databases. Predicate locks of SERIALIZABLE transactions outlive their
+# sessions while an older transaction runs in their database: they count as held by a session that is there.
 _SESSIONS = """
-SELECT activity.pid, activity.usesysid, activity.datid, coalesce(held.locks, 0),
-       -- Null for a role that was just created and isn't the platform's to see into yet.
-       coalesce(extract(epoch FROM activity.backend_start), 0)::float8
-FROM pg_stat_get_activity(NULL) AS activity
-LEFT JOIN (SELECT pid, count(*) AS locks FROM pg_lock_status() GROUP BY pid) AS held USING (pid)
-WHERE activity.usesysid IS NOT NULL AND activity.datid <> 0 AND activity.pid <> pg_backend_pid()
+WITH activity AS MATERIALIZED (
+    SELECT pid, usesysid, datid,
+           -- Null for a role that was just created and isn't the platform's to see into yet.
+           coalesce(extract(epoch FROM backend_start), 0)::float8 AS started,
+           row_number() OVER (PARTITION BY datid ORDER BY pid) AS number
+    FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL AND datid <> 0
+), held AS MATERIALIZED (
+    SELECT pid, database, count(*) AS locks FROM pg_lock_status() GROUP BY pid, database
+), own AS (
+    SELECT pid, sum(locks) AS locks FROM held GROUP BY pid
+), left_over AS (
+    SELECT database AS datid, sum(locks) AS locks FROM held
+    WHERE NOT EXISTS (SELECT FROM activity WHERE activity.pid = held.pid) GROUP BY database
+)
+SELECT pid, usesysid, datid,
+       (coalesce(own.locks, 0) + CASE WHEN number = 1 THEN coalesce(left_over.locks, 0) ELSE 0 END)::bigint, started
+FROM activity LEFT JOIN own USING (pid) LEFT JOIN left_over USING (datid) WHERE pid <> pg_backend_pid()
 """
 _ROLES = """
 SELECT role::oid, id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = role)
@@ -47,6 +59,12 @@ BEGIN
     PERFORM FROM pg_roles LIMIT 0;
     PERFORM FROM pg_stats LIMIT 0;
 END $$
+"""
+# Waits for less, the longer it has waited for those before.
+_AWAIT_END = """
+SELECT pg_terminate_backend(
+    pid, greatest(1, 1000 - 1000 * extract(epoch FROM clock_timestamp() - statement_timestamp()))::bigint
+) FROM unnest(%s::int[]) AS pid
 """
 _CAPACITY = """
 SELECT current_setting('max_locks_per_transaction')::int
@@ -132,15 +150,14 @@ class ActivityConnection:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
         return [Session(*row) for row in await self._fetch(_SESSIONS)]
 
-    async def end_role(self, role: Role) -> None:
-        """End all sessions of the role."""
-        await self.end(session.pid for session in await self.sessions() if session.role == role.oid)
-
     async def end(self, pids: Iterable[int]) -> None:
-        """Also waits until they have ended, up to a second each: a session takes a while to release many locks."""
+        """Also waits until they have ended, up to a second in all: a session takes a while to release many locks.
+
+        One in a computation that PostgreSQL doesn't interrupt ends only after that.
+        """
         ended = list(pids)
         await self._fetch("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", ended)
-        await self._fetch("SELECT pg_terminate_backend(pid, 1000) FROM unnest(%s::int[]) AS pid", ended)
+        await self._fetch(_AWAIT_END, ended)
 
     async def _fetch(self, query: str, *parameters: list[int]) -> list[tuple[Any, ...]]:
         """An error leaves the transaction, and the locks it has, as they were."""

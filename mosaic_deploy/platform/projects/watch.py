@@ -20,6 +20,7 @@ from mosaic_deploy.platform.postgres.role_activity import (
     ActivityConnection,
     Offence,
     Role,
+    Session,
     find_offences,
 )
 from mosaic_deploy.platform.projects import suspension
@@ -67,26 +68,70 @@ async def _watch(platform: Platform, connection: ActivityConnection) -> None:
     # Roles, and the databases that they are in, of the last time.
     known: set[tuple[int, int]] = set()
     roles_due = 0.0
-    while True:
-        try:
-            sessions = await connection.sessions()
-            present = {(session.role, session.database) for session in sessions}
-            # A role or a database that is new since then is looked up before anything is held against it.
-            if time.monotonic() >= roles_due or present - known:
-                roles = await connection.roles()
-                known = present
-                roles_due = time.monotonic() + _ROLES_SECONDS
-            offences = find_offences(sessions, roles, share)
-            if offences:
-                await connection.end(pid for offence in offences for pid in offence.pids)
-                _report(offences)
-                for offence in offences:
-                    if offence.locks:
-                        await _suspend(platform, connection, offence, share)
-        except psycopg.errors.OutOfMemory as error:
-            # The lock table is full. What this connection has is enough to look again.
-            _log_failure("the watch over projects", error)
-        await asyncio.sleep(_TICK_SECONDS)
+    suspensions = _Suspensions(platform, share)
+    try:
+        while True:
+            try:
+                suspended = suspensions.completed()
+                sessions = await connection.sessions()
+                present = {(session.role, session.database) for session in sessions}
+                # A role or a database that is new since then is looked up before anything is held against it.
+                if time.monotonic() >= roles_due or present - known:
+                    roles = await connection.roles()
+                    known = present
+                    roles_due = time.monotonic() + _ROLES_SECONDS
+                offences = find_offences(sessions, roles, share)
+                suspensions.begin(offences)
+                ended = {pid for offence in offences for pid in offence.pids} | suspensions.sessions(sessions)
+                if ended:
+                    await connection.end(ended)
+                    _report(offences)
+                suspensions.forget(suspended)
+            except psycopg.errors.OutOfMemory as error:
+                # The lock table is full. What this connection has is enough to look again.
+                _log_failure("the watch over projects", error)
+            await asyncio.sleep(_TICK_SECONDS / 10 if suspensions else _TICK_SECONDS)
+    finally:
+        suspensions.cancel()
+
+
+class _Suspensions:
+    """Projects that are being suspended, by their role's OID.
+
+    A suspension needs locks itself, and waits for a transaction that holds its role: both can take long. So it runs beside
+    the watch, which meanwhile ends the role's sessions whenever it looks, and all others that fill the lock table.
+    """
+
+    def __init__(self, platform: Platform, share: AccountShare) -> None:
+        self._platform = platform
+        self._share = share
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def begin(self, offences: Iterable[Offence]) -> None:
+        """Suspend those who hold too many locks."""
+        for offence in offences:
+            if offence.locks and offence.role.oid not in self._tasks:
+                work = _suspend(self._platform, offence, self._share)
+                self._tasks[offence.role.oid] = asyncio.create_task(work)
+
+    def sessions(self, sessions: Iterable[Session]) -> set[int]:
+        """The PIDs of those that belong to these roles."""
+        return {session.pid for session in sessions if session.role in self._tasks}
+
+    def completed(self) -> list[int]:
+        return [role for role, task in self._tasks.items() if task.done()]
+
+    def forget(self, completed: Iterable[int]) -> None:
+        """Only after their sessions were ended once more: the last ones began before the role couldn't log in."""
+        for role in completed:
+            del self._tasks[role]
+
+    def cancel(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
 
 
 async def _upkeep(platform: Platform) -> None:
@@ -116,22 +161,14 @@ def _report(offences: Iterable[Offence]) -> None:
         )
 
 
-async def _suspend(
-    platform: Platform, connection: ActivityConnection, offence: Offence, share: AccountShare
-) -> None:
-    """Needs locks itself, so sessions that fill the table again before the role can't log in end first.
-
-    Nothing that fails here may cost the connection that looks: while the table is full, no other can be made.
-    """
+async def _suspend(platform: Platform, offence: Offence, share: AccountShare) -> None:
     reason = f"it held {offence.locks:,} locks; an account may hold {share.locks:,}"
     for attempt in range(1, _SUSPEND_ATTEMPTS + 1):
         try:
             await suspension.suspend(platform, offence.role.project_id, reason, suspension.LOCKS_PENALTY)
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError) as error:
             if attempt == _SUSPEND_ATTEMPTS:
                 _log_failure("suspending a project", error)
-            await connection.end_role(offence.role)
             await asyncio.sleep(_TICK_SECONDS / 10)
         else:
-            await connection.end_role(offence.role)
             return

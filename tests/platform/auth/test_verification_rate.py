@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from mosaic_deploy.platform.auth import verifications
+from mosaic_deploy.platform.auth import magic_link, verifications
 from mosaic_deploy.platform.faults import Fault
 
 
@@ -47,3 +49,21 @@ def test_a_refusal_comes_after_a_pause(monkeypatch) -> None:
     with pytest.raises(Fault):
         asyncio.run(verifications.check("flooded"))
     assert paused == [1.0]
+
+
+def test_what_anybody_sends_to_the_site_leaves_calls_with_a_key_alone(monkeypatch) -> None:
+    async def find(*_: object) -> dict[str, str]:
+        return {"id": "flooded"}
+
+    async def verify(*_: object) -> str:
+        return "verified"
+
+    monkeypatch.setattr(magic_link, "find_project", find)
+    monkeypatch.setattr(magic_link, "_verify", verify)
+    monkeypatch.setattr(verifications, "_budgets", {"flooded": (0.0, 1e12)})
+    monkeypatch.setattr(verifications, "PAUSE_SECONDS", 0)
+    nothing = cast(Any, None)
+    request = cast(Any, SimpleNamespace(headers={"content-type": "application/json"}))
+    with pytest.raises(Fault):
+        asyncio.run(magic_link.verify_on_site(nothing, request, "flooded"))
+    assert asyncio.run(magic_link.verify_token(nothing, nothing)) == "verified"
