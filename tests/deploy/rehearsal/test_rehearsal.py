@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 
 import pytest
@@ -57,6 +58,24 @@ def test_a_failure_is_the_plans_error_and_live_is_unchanged(rehearser):
     assert error.next_actions[0].command == "mosaic-deploy plan --no-rehearse"
     assert (read_catalog(site.api, project), site.sql("SELECT * FROM mosaic_deploy.migrations")) == before
     assert site.sql("SELECT count(*) AS n FROM customers") == [{"n": 1}]
+
+
+def test_a_failure_that_no_row_can_change_offers_no_way_around(rehearser):
+    with_orders(rehearser)
+    rehearser.site.write(
+        "sql/2_v.sql", "CREATE VIEW v AS SELECT id FROM orders; ALTER TABLE orders ALTER id TYPE text;"
+    )
+    error = rehearser.fails()
+    assert error.sqlstate == "0A000"
+    assert not error.next_actions
+
+
+def test_the_time_is_that_of_all_steps(rehearser):
+    with_orders(rehearser)
+    rehearser.site.write("sql/2_i.sql", "SELECT pg_sleep(0.5); CREATE INDEX CONCURRENTLY i ON orders (id);")
+    began = time.monotonic()
+    [done] = rehearser.rehearsal().done
+    assert 0.5 <= done.seconds < time.monotonic() - began
 
 
 def test_a_failure_for_lack_of_rows_says_so(rehearser):

@@ -175,6 +175,13 @@ def test_a_platform_error_for_a_statement_sent_once_has_unknown_effect() -> None
     assert caught.value.mutation_state == "unknown"
 
 
+def test_a_row_without_a_column_is_an_invalid_response() -> None:
+    [row] = Platform(httpx.Response(200, json={"rows": [{"a": 1}]})).api.sql("oak-1ab", "SELECT")
+    assert row["a"] == 1
+    with pytest.raises(errors.ResponseInvalid, match="has no column ledger"):
+        row["ledger"]
+
+
 # --- retries ---
 
 

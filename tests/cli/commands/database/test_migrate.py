@@ -144,7 +144,8 @@ def test_the_exit_codes_of_both_kinds_of_status(run, folder):
     assert "1 applied, newest 1_t.sql; 2_u.sql is applied in part (1 of 2 steps)" in shown
     assert "mosaic-deploy migrate status --local" in shown
     document = json.loads(run("status", "--local", "-o", "json").stdout)
-    assert document["migrations"][1]["steps_done"] == 1
+    assert [each["steps_done"] for each in document["migrations"]] == [None, 1]
+    assert document["next_actions"][1]["description"] == "retry step 2, once 2_u.sql or the data is corrected"
     assert document["next_actions"][0]["command"] == "mosaic-deploy migrate status --local -o json"
 
 
