@@ -163,6 +163,30 @@ def test_sql_does_no_more_than_the_question_shows(run, environment, pending: Pat
     assert kept(run) == 4
 
 
+def test_an_update_of_a_partitioned_table_agrees_to_no_deletes(run, folder: Path) -> None:
+    (folder / "sql/1_t.sql").write_text(
+        """create table pt (id int, at int, v text) partition by range (at);
+        create table p1 partition of pt for values from (0) to (10); create table p2 partition of pt for values from (10) to (20);
+        insert into pt select g, 1, 'x' from generate_series(1, 10) g;
+        create function purge() returns void language plpgsql as $$ begin execute 'delete from ' || 'pt where id > 2'; end $$;"""
+    )
+    assert run("apply", "--local", "--yes").returncode == 0
+    state = run("sql", "--local", "-o", "json", "select * from pt order by id").stdout
+    for update in ("update pt set v = 'y' where id = 1", "update pt set at = 11 where id = 1"):
+        (folder / "sql/2_more.sql").write_text(f"{update}; select purge();")
+        stopped = run("apply", "--local", "--yes", "-o", "json")
+        assert json.loads(stopped.stdout)["error"]["code"] == "effects_exceed_consent"
+        stopped = run("sql", "--local", "-o", "json", f"{update}; select purge()")
+        assert json.loads(stopped.stdout)["error"]["code"] == "destructive_unconfirmed"
+    assert (
+        json.loads(run("sql", "--local", "-o", "json", "select * from pt order by id").stdout)["rows"]
+        == json.loads(state)["rows"]
+    )
+    assert run("sql", "--local", "update pt set at = 11 where id = 2").returncode == 0
+    (folder / "sql/2_more.sql").write_text("update pt set at = 11 where id = 1;")
+    assert run("apply", "--local", "--yes").returncode == 0
+
+
 def test_a_seed_is_stopped_too(run, pending: Path) -> None:
     (pending / "sql/2_more.sql").unlink()
     (pending / "seed.sql").write_text("insert into inbox values (1);")

@@ -159,7 +159,7 @@ def stated_tables(planned: PreparedPlan, path: str, step: int) -> frozenset[str]
         and (one.severity is HazardSeverity.DESTRUCTIVE or one.empty_tables)
     ]
     deleted = (table for one in hazards for table in (one.table, *one.cascades_to))
-    return frozenset((*writes.updates, *writes.declared, *writes.follows, *writes.moves, *deleted))
+    return frozenset((*writes.updates, *writes.declared, *writes.follows, *writes.partitions, *deleted))
 
 
 def row_hazards(planned: PreparedPlan, rehearsal: Rehearsal) -> Iterator[Hazard]:

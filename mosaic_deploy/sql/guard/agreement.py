@@ -12,6 +12,8 @@ from mosaic_deploy.model.effects import EffectKind, Effects, TableEffect
 EXCEEDED = "effects_exceed_consent"
 NOT_MEASURED = "effects_not_measured"
 ANY_EFFECT = "".join(EffectKind)
+MOVED = "m"
+"""The letter for rows that an update moves to another partition. They count as deleted in the old one, but nothing is lost."""
 _KIND = re.compile(r"^(?:materialized view|composite type|[a-z]+) ")
 
 
@@ -24,7 +26,7 @@ def object_key(name: str) -> str:
 class Agreement:
     """What a step may do to what existed before.
 
-    `tables` has for names of tables (`public.orders`) the letters of EffectKind; `objects` are `object_key`s.
+    `tables` has for names of tables (`public.orders`) the letters of EffectKind, and MOVED; `objects` are `object_key`s.
     In `schemas` it may do anything to all tables, and with `anything` whatever it is, but not to protected ones. That is what a
     plan's text says, and has no numbers.
 

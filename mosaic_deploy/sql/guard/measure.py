@@ -7,6 +7,7 @@ were when the step began.
 - **Touched**: a transaction holds a lock on each table that it has written to, altered or dropped, until it ends. Only these are
   compared, so a step costs the same however many tables there are.
 - **Rows**: `pg_stat_get_xact_tuples_…`. If the table was touched, they count what an aborted subtransaction did there, too.
+- **Moved**: see `moved_rows`.
 - **Emptied**: a table has another file than before, or its counters went back, which only TRUNCATE does. A statement of
   the file that may rewrite its table (ALTER TABLE, CLUSTER) is meant, so the file that it leaves is expected. A TRUNCATE after
   that could use the same file; so the rows are counted after the rewrite, and again at the end.
@@ -23,6 +24,7 @@ were when the step began.
 from __future__ import annotations
 
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Existing
+from mosaic_deploy.sql.guard.moved_rows import MEASURE_MOVES, MOVED_VARIABLES, begin_moves_sql, is_move
 from mosaic_deploy.sql.guard.objects import OBJECTS_GONE
 from mosaic_deploy.sql.marker import SPLIT_MARKER, STATEMENT_FAILED, raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
@@ -35,7 +37,7 @@ VARIABLES = (
     "tables pg_catalog.jsonb; counted pg_catalog.jsonb; counting pg_catalog.jsonb; touched pg_catalog.jsonb; "
     "tables_now pg_catalog.jsonb; emptied pg_catalog.jsonb; rewritten pg_catalog.jsonb; effects pg_catalog.jsonb; "
     "excess pg_catalog.jsonb; kept pg_catalog.jsonb; target pg_catalog.text; target_rows pg_catalog.int8; drops pg_catalog.int8; "
-    "gone pg_catalog.jsonb; rows_before pg_catalog.jsonb; own_timeout pg_catalog.text;\n"
+    f"gone pg_catalog.jsonb; rows_before pg_catalog.jsonb; own_timeout pg_catalog.text; {MOVED_VARIABLES}\n"
 )
 
 
@@ -124,7 +126,7 @@ def begin_measure_sql(which: str, agreed: str) -> str:
     counted := COALESCE(counted, {_counters_of("existing -> 'tables'")});
     drops := {_DROPS};
     emptied := '{{}}'; rewritten := '{{}}';
-    {_count_rows_before(which, agreed)}"""
+    {begin_moves_sql(agreed)}    {_count_rows_before(which, agreed)}"""
 
 
 def _anything(agreed: str) -> str:
@@ -195,7 +197,7 @@ def measure_sql(*, alone: bool) -> str:
       'objects', CASE WHEN drops <> {_DROPS} THEN (
         SELECT pg_catalog.jsonb_agg(g.name ORDER BY g.name) FROM ({OBJECTS_GONE}) g) END));
     IF effects ? 'objects' THEN {_FORGET_GONE} END IF;
-    tables := tables || tables_now;
+{MEASURE_MOVES}    tables := tables || tables_now;
     counted := counted || counting;
 """
 
@@ -237,7 +239,7 @@ def compare_sql(agreed: str, which: str) -> str:
         WHERE CASE WHEN {agreed} -> 'exactly' ? (e ->> 'table') THEN {_exceeds(f"{agreed} -> 'exactly' -> (e ->> 'table')")}
         ELSE EXISTS (SELECT FROM pg_catalog.string_to_table(e ->> 'kinds', NULL) k(kind) WHERE NOT EXISTS (
           SELECT FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a(name, letters)
-          WHERE pg_catalog.strpos(a.letters, k.kind) > 0 AND e -> 'names' ? a.name)
+          WHERE (pg_catalog.strpos(a.letters, k.kind) > 0 OR {is_move("k.kind", "a.letters", "e ->> 'oid'")}) AND e -> 'names' ? a.name)
           AND NOT (NOT p.held AND EXISTS (SELECT FROM pg_catalog.jsonb_array_elements_text(e -> 'names') n
             JOIN pg_catalog.jsonb_array_elements_text({agreed} -> 'schemas') s ON pg_catalog.starts_with(n, pg_catalog.concat(s, '.'))))
           AND NOT ({_anything(agreed)} AND NOT p.held)) END),
@@ -251,7 +253,7 @@ def compare_sql(agreed: str, which: str) -> str:
 
 
 _STATE = "mosaic_deploy.measured"
-_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten", "gone", "rows_before")
+_FIELDS = ("tables", "counted", "drops", "emptied", "rewritten", "gone", "rows_before", "in_partitions")
 STATE = "pg_catalog.jsonb_build_object(" + ", ".join(f"'{name}', {name}" for name in _FIELDS) + ")"
 """The variables as one value."""
 KEEP_STATE = f"    PERFORM pg_catalog.set_config('{_STATE}', {STATE}::pg_catalog.text, true);\n"

@@ -82,6 +82,10 @@ class ObjectFacts:
     """Those of `shares_rows_with` and `cascades` that lose no row of their own: they are there only as parents of others."""
     key_updates: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Tables whose rows change when these columns of its own do, because of foreign keys with ON UPDATE CASCADE or SET NULL."""
+    partition_keys: frozenset[str] = frozenset()
+    """The columns by which it and the partitioned tables below it choose the partition of a row; "" for an expression."""
+    has_triggers: bool = False
+    """Whether a partitioned table, or another table of its tree, has triggers or rules."""
     tables_with_row_type: frozenset[str] = frozenset()
     """Tables with a column of its row type."""
     relation_kind: str = ""

@@ -110,6 +110,8 @@ class _ScriptReview:
                 done = number < self.script.done
                 if certain:
                     self._record_unknown_names(statement)
+                if number >= self.script.done:
+                    self.expected.record_insert(statement, number + 1)
                 for effect in statement_effects(statement, self.first_step + number, certain=certain):
                     place = _Place(statement, effect, comments, number + 1, atomic)
                     self._review_effect(place, done=done)

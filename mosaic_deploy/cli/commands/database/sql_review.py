@@ -73,7 +73,7 @@ class SqlReview:
         }
         meant = StepWrites(
             updates,
-            moves=writes.moves - destroyed,
+            moves=writes.agreed_moves - destroyed,
             retypes=writes.retypes - destroyed,
             rewrites=writes.rewrites - destroyed,
         )

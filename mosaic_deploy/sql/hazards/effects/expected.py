@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 
 from mosaic_deploy.model.effects import EffectKind
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
-from mosaic_deploy.sql.guard.agreement import ANY_EFFECT, Agreement, object_key
+from mosaic_deploy.sql.guard.agreement import ANY_EFFECT, MOVED, Agreement, object_key
 from mosaic_deploy.sql.guard.rewrites import REWRITING
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
-from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (
+    DYNAMIC_SQL,
     FUNCTION_CALL,
     FUNCTION_SETTING,
     WRITE_KINDS,
     Effect,
     alter_commands,
 )
+from mosaic_deploy.sql.parse import Statement
 from mosaic_deploy.sql.session.temporary import is_temporary
 
 _HANDLES_ROWS = WRITE_KINDS | {
@@ -49,6 +51,8 @@ _HANDLES_ROWS = WRITE_KINDS | {
     "RefreshMatViewStmt",
 }
 """Kinds of effects that change no object. What a block or a prepared statement does is an effect of its own."""
+_UNREAD = frozenset({DYNAMIC_SQL, "CallStmt", "CreateTrigStmt", "RuleStmt"})
+"""Kinds of effects that run code which isn't read, or make later statements run it."""
 _CHANGES_VALUES = ("AT_AlterColumnType", "AT_SetExpression", "AT_AlterColumnGenericOptions")
 
 
@@ -67,7 +71,13 @@ class StepWrites:
     follows: set[str] = field(default_factory=set)
     """Tables whose rows a foreign key updates with a key that it updates."""
     moves: set[str] = field(default_factory=set)
-    """Those whose rows an update may move to another partition, which deletes them in one."""
+    """Partitioned tables of which it updates a partition key, so that rows may move to another partition below them."""
+    partitions: set[str] = field(default_factory=set)
+    """Partitioned tables whose rows it updates, with those below and above them, also empty ones."""
+    inserts: bool = False
+    """Whether its text adds rows to any table, or partitions with rows to one."""
+    runs_unread: bool = False
+    """Whether it runs code that isn't read: composed SQL, functions of the project, triggers of a table in `partitions`."""
     retypes: set[str] = field(default_factory=set)
     """Tables with a column of another type afterwards."""
     rewrites: set[str] = field(default_factory=set)
@@ -76,6 +86,12 @@ class StepWrites:
     """Whether it may create, change or drop an object, as far as its text says: functions that it calls may do that as well."""
     drops: set[str] = field(default_factory=set)
     """Objects that it drops, as `object_key` writes them."""
+
+    @property
+    def agreed_moves(self) -> set[str]:
+        """Those of `moves` that need no approval. Deleted rows count as moved if as many come back in the table, which rows that the
+        step inserts could feign while code that isn't read deletes others."""
+        return set() if self.inserts and self.runs_unread else self.moves
 
 
 @dataclass(slots=True)
@@ -89,9 +105,15 @@ class ExpectedWrites:
         """Records what `effect` does. To be called before it changes the scope."""
         if not _only_handles_rows(effect):
             self._of(step).alters = True
+        if _is_unread(effect, scope):
+            self._of(step).runs_unread = True
+        if any(alter_commands(effect, "AT_AttachPartition")):
+            self._of(step).inserts = True
         for table, events in written_tables(effect):
+            if "INSERT" in events:
+                self._of(step).inserts = True
             if "UPDATE" in events:
-                self._record_update(table, _set_columns(effect), scope, step)
+                self._record_update(table, effect, scope, step)
             if not events.isdisjoint({"DELETE", "TRUNCATE"}):
                 self._record_delete(table, scope, step, by_key="DELETE" in events)
         if "relation" not in effect.node or effect.kind not in REWRITING:
@@ -101,6 +123,11 @@ class ExpectedWrites:
             self._of(step).rewrites.update(altered)
         if any(alter_commands(effect, *_CHANGES_VALUES)):
             self._of(step).retypes.update(altered)
+
+    def record_insert(self, statement: Statement, step: int) -> None:
+        """Records that the statement is an INSERT: a plain one in a large file has no effect."""
+        if statement.kind == "InsertStmt":
+            self._of(step).inserts = True
 
     def record_drop(self, text: str, step: int) -> None:
         """Records that the step drops an object: `view public.v`."""
@@ -116,8 +143,8 @@ class ExpectedWrites:
             rows = scope.row_estimate(table) if name == hit.table else ""
             self._of(step).declared.setdefault(name, rows)
 
-    def _record_update(self, table: Name, columns: frozenset[str], scope: Scope, step: int) -> None:
-        hit, found = touched_tables(scope, table), self._of(step)
+    def _record_update(self, table: Name, effect: Effect, scope: Scope, step: int) -> None:
+        hit, found, columns = touched_tables(scope, table), self._of(step), _set_columns(effect)
         facts = scope.facts_of(table) or ObjectFacts()
         for name in (one for one in hit.all if one not in scope.empty_tables):
             known = _table_has(scope.row_estimate(table)) if name == hit.table else ""
@@ -126,8 +153,13 @@ class ExpectedWrites:
             for name, keys in sorted(facts.key_updates.items()):
                 if not keys.isdisjoint(columns):
                     found.follows.add(name)
-        if facts.relation_kind == "p":
-            found.moves.update(hit.all)
+        if facts.relation_kind != "p":
+            return
+        found.partitions.update(hit.all)
+        found.runs_unread = found.runs_unread or facts.has_triggers
+        # PostgreSQL refuses to move the row of an INSERT … ON CONFLICT.
+        if effect.kind != "InsertStmt" and _sets_key(facts, columns - scope.relation(table).added_columns):
+            found.moves.update(one for one in hit.all if one not in facts.shares_rows_with)
 
     def _record_delete(self, table: Name, scope: Scope, step: int, *, by_key: bool) -> None:
         hit, found = touched_tables(scope, table, deletes=by_key), self._of(step)
@@ -154,12 +186,27 @@ def _only_handles_rows(effect: Effect) -> bool:
 
 def _set_columns(effect: Effect) -> frozenset[str]:
     """The columns to which an UPDATE, MERGE or INSERT … ON CONFLICT gives values in rows that are there."""
-    clauses = [item["MergeWhenClause"] for item in effect.node.get("mergeWhenClauses", [])]
     conflict = effect.node.get("onConflictClause")
-    nodes = clauses or ([conflict] if conflict else [effect.node])
+    nodes = [conflict] if conflict else [effect.node]
+    if effect.kind == "MergeStmt":
+        clauses = (item["MergeWhenClause"] for item in effect.node.get("mergeWhenClauses", []))
+        nodes = [clause for clause in clauses if clause.get("commandType") == "CMD_UPDATE"]
     return frozenset(
         str(item.get("ResTarget", {}).get("name")) for node in nodes for item in node.get("targetList", [])
     )
+
+
+def _sets_key(facts: ObjectFacts, columns: frozenset[str]) -> bool:
+    """Whether an update of these columns may move rows to another partition. A column that isn't live may be a renamed key."""
+    keys = facts.partition_keys
+    return "" in keys or not keys or not columns.isdisjoint(keys) or not columns <= facts.columns.keys()
+
+
+def _is_unread(effect: Effect, scope: Scope) -> bool:
+    if effect.kind == FUNCTION_CALL:
+        name = list_name(effect.node["funcname"])
+        return name.schema not in (None, "pg_catalog") or scope.may_be_own_function(name)
+    return effect.kind in _UNREAD
 
 
 def agreement(
@@ -174,8 +221,8 @@ def agreement(
         letters.setdefault(table, set()).add(EffectKind.UPDATED)
     for table in writes.rewrites:
         letters.setdefault(table, set()).add(EffectKind.EMPTIED)
-    for table in writes.moves:
-        letters.setdefault(table, set()).add(EffectKind.DELETED)
+    for table in writes.agreed_moves:
+        letters.setdefault(table, set()).add(MOVED)
     for table in writes.retypes:
         letters.setdefault(table, set()).add(EffectKind.TYPE_CHANGED)
     approved = [one for one in hazards if one.severity is HazardSeverity.DESTRUCTIVE]
