@@ -26,6 +26,7 @@ from mosaic_deploy.deploy.rehearsal.recorded import (
 )
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
+from mosaic_deploy.deploy.rehearsal.unmanaged import UnmanagedTables
 from mosaic_deploy.deploy.rehearsal.writes import row_hazards
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.schema import unmanaged_objects
@@ -95,7 +96,10 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_catalog, live, project) if project else None
         history = read_recorded(live, planned)
-        with _open(stage, history) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
+        tables = UnmanagedTables(
+            unmanaged_objects(planned.desired.manifest.unmanaged), reading.result if reading else dict
+        )
+        with _open(stage, history, tables) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
             database = replace(unlimited, api=unlimited.api.until(deadline))
             matched = match_live(database, history, planned, reading)
             found = Rehearsal(
@@ -149,8 +153,8 @@ def _without_empty(done: RehearsedChange, found: Rehearsal) -> RehearsedChange:
 
 
 @contextmanager
-def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
-    database = open_base(stage, history)
+def _open(stage: Api, history: RecordedHistory, tables: UnmanagedTables) -> Iterator[RehearsalDatabase]:
+    database = open_base(stage, history, tables)
     try:
         yield database
     finally:
