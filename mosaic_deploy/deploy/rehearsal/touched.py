@@ -139,7 +139,12 @@ class TouchWatch:
 
     def _grouped(self, catalog: Catalog) -> Groups:
         setting = search_path_setting(self.search_path or "")
-        return group_by_touched({**self.unmanaged.without(catalog), **setting})
+        groups = group_by_touched({**self.unmanaged.without(catalog), **setting})
+        # A foreign key of a managed table also counts for the table that it references.
+        return {one: objects for one, objects in groups.items() if not self._is_unmanaged(one)}
+
+    def _is_unmanaged(self, touched: Touched) -> bool:
+        return touched.kind == RELATION and self.unmanaged.includes_name(touched.name)
 
 
 class _Names:

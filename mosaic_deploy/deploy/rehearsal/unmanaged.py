@@ -34,19 +34,25 @@ def managed(catalog: Catalog, unmanaged: Unmanaged) -> Catalog:
 
 
 def copy_tables(database: RehearsalDatabase, here: Catalog, live: Catalog, unmanaged: Unmanaged) -> bool:
-    """Whether it made any unmanaged table that the live database has and this one doesn't. Raises ApiError.
+    """Whether it made any unmanaged table or column that the live database has and this one doesn't. Raises ApiError.
 
     Columns, constraints, indexes and the sequences of columns are copied. A table that PostgreSQL rejects is left out.
     """
-    missing = [
+    new = [
         item
         for item, text in live.items()
-        if item.kind == "table" and item not in here and unmanaged.includes(item, text)
+        if item.kind in ("table", "column") and item not in here and unmanaged.includes(item, text)
     ]
-    if not missing:
+    if not new:
         return False
     source = _Source.of(live, unmanaged)
-    copied = [_run(database, ";\n".join(source.statements(item.name))) for item in missing[:_MOST_COPIES]]
+    tables = [";\n".join(source.statements(item.name)) for item in new if item.kind == "table"]
+    columns = [
+        f"ALTER TABLE {item.parent} ADD COLUMN {item.name} {live[item]}"
+        for item in new
+        if item.kind == "column" and SchemaObject("table", item.parent) in here
+    ]
+    copied = [_run(database, each) for each in (*tables, *columns)[:_MOST_COPIES]]
     return any(copied)
 
 
@@ -155,7 +161,6 @@ class GivenTables:
     any: bool = field(default=False, init=False)
     """Whether the base has got anything."""
     _tried: set[tuple[str, int, str]] = field(default_factory=set, init=False)
-    _schemas: list[str] = field(default_factory=list, init=False)
 
     def help(self, failure: StepFailed) -> bool:
         """Whether it changed something unmanaged that the step failed for, so the step can be run again."""
@@ -170,19 +175,16 @@ class GivenTables:
 
     def drop_stubs(self) -> None:
         """Drops the stubs that no file has dropped. One that something else needs stays: that isn't live, either."""
-        if self.any:
-            for row in self.database.api.sql(self.database.project, _STUBS):
-                _run(self.database, f"DROP TABLE {row['name']}")
-        for schema in self._schemas:
-            _run(self.database, f"DROP SCHEMA {schema}")
+        for row in self.database.api.sql(self.database.project, _STUBS) if self.any else ():
+            _run(self.database, f"DROP TABLE {row['name']}")
 
     def _remedies(self, failure: StepFailed) -> Iterator[str]:
         """Statements that each may make the step possible, the best first."""
         message = failure.message
-        if found := _MISSING.search(message):
-            yield from self._missing(found[1], found[2], failure)
-        elif found := _NO_COLUMN.search(message):
+        if found := _NO_COLUMN.search(message):
             yield from self._missing_column(found[1].rpartition(".")[2], found[2], failure)
+        elif found := _MISSING.search(message):
+            yield from self._missing(found[1], found[2], failure)
         elif found := _COLUMN_EXISTS.search(message):
             for table in self._names(found[2], failure):
                 yield f"ALTER TABLE {table} DROP COLUMN {identifier(found[1])}"
@@ -200,8 +202,7 @@ class GivenTables:
 
     def _missing(self, kind: str, name: str, failure: StepFailed) -> Iterator[str]:
         if kind == "schema":
-            if name in _SCHEMAS or self.tables.unmanaged.includes_name(f"schema {identifier(name)}"):
-                self._schemas += [] if self._is_live_schema(name) else [identifier(name)]
+            if self._may_create(identifier(name)):
                 yield f"CREATE SCHEMA {identifier(name)}"
             return
         source = _Source.of(self.tables.read_live(), self.tables.unmanaged)
@@ -210,7 +211,9 @@ class GivenTables:
             if table in live:
                 yield ";\n".join(source.statements(live[table]))
                 yield ";\n".join(source.statements(live[table], foreign_keys=False))
-            yield f"CREATE TABLE {table} ({_STUB} text)"
+            schema = table.rpartition(".")[0]
+            new = f"CREATE SCHEMA IF NOT EXISTS {schema};\n" if schema and self._may_create(schema) else ""
+            yield f"{new}CREATE TABLE {table} ({_STUB} text)"
 
     def _missing_column(self, column: str, relation: str | None, failure: StepFailed) -> Iterator[str]:
         names = [*self._names(relation, failure)] if relation else [*self._used(failure)]
@@ -250,9 +253,8 @@ class GivenTables:
             if item.parent and _quoted(item.parent) == table
         )
 
-    def _is_live_schema(self, name: str) -> bool:
-        live = self.tables.read_live()
-        return any(SchemaObject("schema", each) in live for each in (name, identifier(name)))
+    def _may_create(self, schema: str) -> bool:
+        return _plain(schema) in _SCHEMAS or self.tables.unmanaged.includes_name(f"schema {schema}")
 
 
 def _text(failure: StepFailed) -> str:
