@@ -176,7 +176,8 @@ class GivenTables:
     def drop_stubs(self) -> None:
         """Drops the stubs that no file has dropped. One that something else needs stays: that isn't live, either."""
         for row in self.database.api.sql(self.database.project, _STUBS) if self.any else ():
-            _run(self.database, f"DROP TABLE {row['name']}")
+            if self.tables.unmanaged.includes_name(str(row["name"])):
+                _run(self.database, f"DROP TABLE {row['name']}")
 
     def _remedies(self, failure: StepFailed) -> Iterator[str]:
         """Statements that each may make the step possible, the best first."""
