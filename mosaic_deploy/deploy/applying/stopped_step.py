@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 from mosaic_deploy.deploy.applying.run import Run
@@ -23,10 +22,9 @@ from mosaic_deploy.model.command_line import with_approvals
 from mosaic_deploy.model.effects import EffectKind, Effects
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.guard.agreement import Agreement, agreed_to
-from mosaic_deploy.sql.quote import identifier
+from mosaic_deploy.sql.quote import as_written
 
 _MAX_NAMED = 3
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
 
@@ -115,19 +113,10 @@ def _listing_hint(run: Run, effects: Effects, file: str) -> str:
     """How the plan gets to list what is only updates, which then needs no more than `--yes`; "" if anything is lost."""
     if effects.objects or any(one.kinds != {EffectKind.UPDATED} for one in effects.tables):
         return ""
-    names = ", ".join(_sql_name(one.table) for one in effects.tables)
+    names = ", ".join(as_written(one.table) for one in effects.tables)
     comment = f"name what {file} updates in a comment in it: -- mosaic-updates: {names}"
     rehearse = "" if run.planned.plan.rehearsal else "make the plan with a rehearsal, or "
     return f"to have the plan list these updates, so that --yes agrees to them, {rehearse}{comment}"
-
-
-def _sql_name(table: str) -> str:
-    """`public.orders` as `orders`. A schema's name has a dot only in theory."""
-    schema, _, name = table.partition(".")
-    return ".".join(
-        part if _PLAIN_NAME.fullmatch(part) else identifier(part)
-        for part in ((name,) if schema == "public" else (schema, name))
-    )
 
 
 def _approve(run: Run) -> Iterator[NextAction]:
