@@ -45,7 +45,8 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError | None = None
         needs_apply = False
-        actions: tuple[NextAction, ...] = _PARTIAL_ACTIONS if begun else ()
+        unknown = any(migration.unknown for migration in begun)
+        actions: tuple[NextAction, ...] = (_HISTORY, _CHECK if unknown else _CONTINUE) if begun else ()
         if urls_left_out(live):
             actions = (*actions, _STORAGE_ACTION)
         if live.schema and live.schema.state is SchemaState.DRIFTED:
@@ -62,19 +63,17 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
         except MigrationError as error:
             session.complete_error(error)
             pending = error
-            actions = tuple(action for action in actions if action != _CONTINUE)
+            actions = tuple(action for action in actions if action not in (_CONTINUE, _CHECK))
         screen.status(_mark_ended_lease(live), pending, session.scope_actions(actions))
     if begun or isinstance(pending, MigrationError):
         return 1
     return 2 if detailed_exitcode and needs_apply else 0
 
 
+_HISTORY = NextAction("see what is applied, what failed, and what else to do", "mosaic-deploy migrate status")
 _CONTINUE = NextAction("continue with the next step", "mosaic-deploy apply")
-_PARTIAL_ACTIONS = (
-    NextAction("see what is applied, what failed, and what else to do", "mosaic-deploy migrate status"),
-    _CONTINUE,
-)
-"""For migrations that are applied in part."""
+_CHECK = NextAction("check whether the last step took effect, if possible", "mosaic-deploy apply")
+"""These are for migrations that are applied in part."""
 _PLAN_ACTION = NextAction("see what is pending", "mosaic-deploy plan")
 _STORAGE_ACTION = NextAction("list all storage files", "mosaic-deploy storage ls")
 _DRIFT_ACTION = NextAction("see how the schema drifted", "mosaic-deploy migrate drift")
