@@ -21,7 +21,7 @@ from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
 from mosaic_deploy.model.effects import EffectKind, Effects
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.guard.agreement import Agreement, agreed_to
+from mosaic_deploy.sql.guard.agreement import Agreement, Existing, agreed_to
 from mosaic_deploy.sql.quote import as_written
 
 _MAX_NAMED = 3
@@ -85,14 +85,15 @@ def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str
     )
 
 
-def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
-    """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again; None if
+def approver(run: Run) -> Callable[[StepFailed], tuple[Agreement, Existing] | None]:
+    """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again, and what
+    exists by then; None if
     nobody can be asked, no answer would be enough, or the answer is no.
 
     It adds to the failure's effects the rows of tables that were emptied or dropped.
     """
 
-    def approve(failure: StepFailed) -> Agreement | None:
+    def approve(failure: StepFailed) -> tuple[Agreement, Existing] | None:
         effects = failure.effects
         if run.ask is None or not effects or run.allows_destroying or _denied_by_policy(run, effects):
             return None
@@ -104,7 +105,7 @@ def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
             return None
         agreed = agreed_to(effects, step.agreed)
         run.approved[step.file, step.number] = f"{step.file}: {'; '.join(agreed.measured.texts)}"
-        return agreed
+        return agreed, run.existing_after_question()
 
     return approve
 
