@@ -49,7 +49,7 @@ def retry_when_overtaken(
 ) -> int:
     """Runs `once(last)` until it isn't overtaken, for `seconds` after the first time, at least three times.
 
-    Whoever overtakes has deployed, so with N deploys at once the last makes N plans. On the `last` attempt a stale
+    A deploy that overtakes is done then, so with N deploys at once the last makes N plans. On the `last` attempt a stale
     plan is an error.
     """
     until = math.inf
