@@ -84,7 +84,10 @@ def with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal | None) -> Prepar
     """
     plan = replace(planned.plan, rehearsal=rehearsal)
     if rehearsal and rehearsal.live_server and not rehearsal.not_rehearsed:
-        plan = replace(plan, notes=drift_in_files(plan.notes))
+        unmanaged = unmanaged_objects(planned.desired.manifest.unmanaged)
+        drifted = plan.drift.changes if plan.drift else ()
+        if not any(unmanaged.includes(one.object, one.after or one.before or "") for one in drifted):
+            plan = replace(plan, notes=drift_in_files(plan.notes))
     if rehearsal and (more := tuple(row_hazards(planned, rehearsal))):
         plan = apply_policy(plan, tuple(worst_first((*plan.hazards, *more))), planned.desired.manifest)
     return replace(planned, plan=plan)

@@ -263,6 +263,16 @@ def test_what_the_plan_lists_as_destructive_is_done_once_approved(site, sql):
     assert isinstance(last := site.run(planned)[-1], ApplyDone), last
 
 
+def test_a_table_may_lose_its_only_column(site):
+    site.deploy_sql("CREATE TABLE bare (x int); INSERT INTO bare VALUES (1);")
+    for number, sql in (
+        (2, "ALTER TABLE bare DROP x;"),
+        (3, "ALTER TABLE bare ADD y int; UPDATE bare SET y = 1;"),
+    ):
+        site.write(f"sql/{number}_more.sql", sql)
+        assert isinstance(last := site.run(site.plan())[-1], ApplyDone), last
+
+
 @pytest.mark.parametrize(
     "sql", ["DO $$ BEGIN EXECUTE 'delete from items'; END $$;", "SAVEPOINT a; DELETE FROM items; RELEASE a;"]
 )
