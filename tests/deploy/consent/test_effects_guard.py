@@ -195,6 +195,7 @@ MEANT = {
     "sent plainly, with a reset": "SAVEPOINT one; RESET ALL; UPDATE orders SET total = 0 WHERE id = 1; RELEASE one;",
     "a rewrite in a block": """DO $$ BEGIN IF true THEN ALTER TABLE prices ADD COLUMN u uuid DEFAULT gen_random_uuid(); END IF;
         ALTER TABLE prices ALTER COLUMN price TYPE bigint; END $$;""",
+    "another enum": "ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('good'); DROP TYPE mood_old;",
     "a row that moves": "UPDATE moving SET k = 11 WHERE k = 1;",
     "an index": "CREATE INDEX ON orders (total); REINDEX TABLE orders; ANALYZE orders;",
 }  # fmt: skip
