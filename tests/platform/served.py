@@ -41,13 +41,11 @@ def unavailable(reason: str) -> None:
     pytest.skip(reason)
 
 
-def postgres_programs(major: str = "*") -> Path:
-    """The folder of the newest PostgreSQL from Debian's packages, or of this major."""
-    found = sorted(
-        Path("/usr/lib/postgresql").glob(f"{major}/bin/postgres"), key=lambda path: float(path.parts[4])
-    )
+def postgres_programs() -> Path:
+    """The folder of the newest PostgreSQL from Debian's packages."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[4]))
     if not found:
-        unavailable(f"no PostgreSQL server: apt-get install postgresql{'' if major == '*' else f'-{major}'}")
+        unavailable("no PostgreSQL server: apt-get install postgresql")
     return found[-1].parent
 
 
@@ -59,9 +57,9 @@ def unprivileged() -> dict[str, Any]:
 
 
 @contextmanager
-def postgres_server(folder: Path, major: str = "*") -> Iterator[str]:
+def postgres_server(folder: Path) -> Iterator[str]:
     """The URL of a role that may create databases and roles but isn't a superuser, as on hosted clusters."""
-    programs, port = postgres_programs(major), free_port()
+    programs, port = postgres_programs(), free_port()
     folder.mkdir(parents=True)
     secret = folder / "password"
     secret.write_text(_PASSWORD)

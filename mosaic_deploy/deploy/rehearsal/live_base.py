@@ -102,7 +102,9 @@ def _printed_differently(
     here, there = major_version(database.server), major_version(live_server)
     if not there or here == there:
         return {}
-    changed = {each.object: (each.before or "", each.after or "") for each in differences if each.action == "change"}
+    changed = {
+        each.object: (each.before or "", each.after or "") for each in differences if each.action == "change"
+    }
     printed_here = remade(database.api, database.project, {item: live for item, (_, live) in changed.items()})
     return {
         item: live
