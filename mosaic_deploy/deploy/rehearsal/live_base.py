@@ -97,19 +97,28 @@ def _printed_differently(
 ) -> Catalog:
     """The live definitions of these differences that are none: another major of PostgreSQL prints the same objects differently.
 
-    That counts as shown if the database, given the live definition, prints its own. Raises ApiError.
+    That counts as shown if the database, given the live definition, prints its own, or what it prints given that: it prints some
+    definitions that it reads in another way than it was given. Raises ApiError.
     """
     here, there = major_version(database.server), major_version(live_server)
-    if not there or here == there:
-        return {}
     changed = {
         each.object: (each.before or "", each.after or "") for each in differences if each.action == "change"
     }
-    printed_here = remade(database.api, database.project, {item: live for item, (_, live) in changed.items()})
+    if not changed or not there or here == there:
+        return {}
+    own = {item: before for item, (before, _) in changed.items()}
+    live = {item: after for item, (_, after) in changed.items()}
+    from_live = remade(database.api, database.project, live)
+    from_own = remade(
+        database.api,
+        database.project,
+        {item: own[item] for item in from_live if from_live[item] != own[item]},
+    )
     return {
-        item: live
-        for item, (own, live) in changed.items()
-        if printed_here.get(item) == own or without_newer_privileges(item, own, there) == live
+        item: text
+        for item, text in live.items()
+        if (item in from_live and from_live[item] in (own[item], from_own.get(item)))
+        or without_newer_privileges(item, own[item], there) == text
     }
 
 

@@ -17,7 +17,7 @@ from mosaic_deploy.live.catalog.query import CATALOG_OBJECTS
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.sql.quote import dollar_quote, json_literal, literal
 
-_QUERY = re.compile(r"(?:.*? )??(?=(?: |(?:\( ?)+)(?:SELECT|WITH|VALUES)\b)", re.DOTALL)
+_QUERY = re.compile(r"(?:.*? )??(?=(?: |(?:\(\s*)+)(?:SELECT|WITH|VALUES)\b)", re.DOTALL)
 """What is before a view's query, such as its options. PostgreSQL prints a space or a parenthesis before the query."""
 _UNIQUE = " UNIQUE"
 _CONSTRAINT = "CONSTRAINT "
