@@ -107,6 +107,17 @@ def test_drift_that_a_recorded_file_makes_is_only_to_be_accepted(rehearser):
     assert "2_kept.sql was recorded since then without running" in note.message
 
 
+def test_a_table_of_another_tool_is_nothing_that_recorded_files_make(rehearser):
+    site = rehearser.site
+    site.deploy_sql(SHOP)
+    site.sql("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+    site.write("sql/2_next.sql", "ALTER TABLE orders ADD channel text;")
+    planned = rehearser.plan().plan
+    assert not planned.rehearsal.not_rehearsed
+    [text] = [note.message for note in planned.notes if note.code == "schema_drift_next"]
+    assert "recorded files" not in text
+
+
 APP_MADE = """CREATE TABLE cache_a (id serial PRIMARY KEY, at timestamptz DEFAULT now(), order_id int REFERENCES orders);
 CREATE INDEX ON cache_a (at); COMMENT ON TABLE cache_a IS 'x'; GRANT SELECT ON cache_a TO public;
 CREATE SCHEMA jobs; CREATE TYPE jobs.state AS ENUM ('new'); CREATE TABLE jobs.runs (id int, state jobs.state);
