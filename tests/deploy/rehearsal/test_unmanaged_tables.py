@@ -134,3 +134,25 @@ def test_a_missing_table_that_is_nobodys(rehearser):
     repair(site, accept=["2_drop.sql"])
     assert rehearser.changes() == [["add column orders.c integer"]]
     assert isinstance(site.run(rehearser.plan())[-1], ApplyDone)
+
+
+# What a file made of a table that isn't as it was, and how it is written so that the base gets the same.
+WRITTEN_OUT = {
+    "CREATE TABLE archive AS SELECT * FROM app_t; DROP TABLE app_t;": "CREATE TABLE archive (id int);",
+    "DO $$ BEGIN IF to_regclass('app_u') IS NOT NULL THEN CREATE VIEW vu AS SELECT id FROM app_u; END IF; END $$;": (
+        "CREATE VIEW vu AS SELECT id FROM app_u;"
+    ),
+}
+
+
+def test_a_file_whose_result_depends_on_the_table_is_written_out(rehearser):
+    site = begin(rehearser, "CREATE TABLE app_t (id int)", "CREATE TABLE app_u (id int)")
+    deploy(rehearser, 2, *WRITTEN_OUT)
+    site.write("sql/300_next.sql", "ALTER TABLE orders ADD c int;")
+    found = {str(each.object) for each in rehearser.rehearsal().differences}
+    assert {"column archive.id", "view vu"} <= found, found
+    for place, text in enumerate(WRITTEN_OUT.values()):
+        site.write(f"sql/2{place:02}_file.sql", text)
+    repair(site, accept=["200_file.sql", "201_file.sql"])
+    assert rehearser.changes() == [["add column orders.c integer"]]
+    assert isinstance(site.run(rehearser.plan())[-1], ApplyDone)
