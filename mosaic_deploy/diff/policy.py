@@ -53,6 +53,7 @@ def apply_policy(
     to_confirm = destructive if policy.destructive == "confirm" else ()
     lost = loosened(recorded, policy) if recorded else ""
     changes = (LoosenPolicy(lost), *plan.changes) if lost else plan.changes
+    folder = manifest.database.migrations if manifest.database else None
     rule = manifest.locate("policy.rehearsed") if policy.rehearsed == "required" else None
     return replace(
         plan,
@@ -64,6 +65,7 @@ def apply_policy(
         to_confirm=to_confirm,
         rehearsal_rule=rule,
         held_rules=manifest.held_rules,
+        migrations=folder or plan.migrations,
     )
 
 

@@ -13,7 +13,7 @@ from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_e
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
 from mosaic_deploy.deploy.rehearsal.unmanaged import copy_tables, managed
 from mosaic_deploy.diff.schema import schema_changes, unmanaged_objects
-from mosaic_deploy.diff.schema_drift import HOW_TO_KEEP
+from mosaic_deploy.diff.schema_drift import how_to_keep
 from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.catalog.remade import remade, without_newer_privileges
 from mosaic_deploy.live.database.clones import RehearsalDatabase
@@ -26,7 +26,7 @@ _DEFAULT_SEARCH_PATH = '"$user", public'
 _MAX_NAMED = 5
 """Objects that a remark names; the others are counted."""
 NOT_THE_FILES = "the recorded files don't make the live schema"
-_REMEDY = f"undo the differences in the database; or {HOW_TO_KEEP}; or list objects that an app creates itself under policy.unmanaged"
+_REMEDY = "undo the differences in the database; or {keep}; or list objects that an app creates itself under policy.unmanaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ def match_live(
     others = [each for each in differences if each not in (*extensions, *unfinished)]
     printed = _printed_differently(database, history.database.server, others)
     if serious := tuple(each for each in others if each.object not in printed):
-        raise NotRehearsed(NOT_THE_FILES, serious, _REMEDY)
+        keep = how_to_keep(planned.live.snapshot.migrations or ())
+        raise NotRehearsed(NOT_THE_FILES, serious, _REMEDY.format(keep=keep))
     _require_search_path(database, history.database.search_path)
     remarks = (
         *_print_remarks(database.server, history.database.server, printed),

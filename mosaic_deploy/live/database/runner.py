@@ -96,7 +96,7 @@ class Runner:
         waiting = list(steps)
         attempt = 1
         while waiting:
-            with reporting_progress(self._silent_api, self.project, waiting[0].file, self.on_running):
+            with reporting_progress(self._silent_api, self.project, waiting, self.on_running):
                 done, failed = self._run_next_call(waiting)
             while self.pending_notes:
                 yield Noted(self.pending_notes.pop())

@@ -47,13 +47,13 @@ def test_an_accepted_change_is_rehearsed_again_once_a_migration_makes_it(rehears
     [note] = [note for note in accepted.plan.notes if note.code == "accepted_not_in_files"]
     assert note.severity is Severity.WARNING
     assert "can't be rehearsed and policy.rehearsed refuses them" in note.message
-    assert "migrate repair --applied VERSION:STEP" in note.message
+    assert "migrate repair --applied 2:1" in note.message
     assert isinstance(list(accept_drift(site.api, accepted, OPTIONS))[-1], ApplyDone)
     site.write("sql/3_next.sql", "ALTER TABLE orders ADD channel text;")
     denied = site.run(rehearser.plan())[-1]
     assert isinstance(denied, ApplyFailed)
     assert denied.error.code == "rehearsal_required"
-    assert "migrate repair --applied VERSION:STEP" in str(denied.error.hint)
+    assert "migrate repair --applied 2:1" in str(denied.error.hint)
     # The first try forgets the index, which the plan says.
     site.write("sql/2_kept.sql", "ALTER TABLE orders ADD sneaky int;")
     repair(site, applied=[("2", 1)])
