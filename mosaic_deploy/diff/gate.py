@@ -72,7 +72,7 @@ class Consent:
 
 def _agent_approvals(plan: Plan) -> tuple[Approval, ...]:
     seen = plan.rehearsal.writes if plan.rehearsal else ()
-    return agent_approvals(plan.changes, plan.live_counts, seen)
+    return agent_approvals(plan.changes, plan.live_counts, seen, plan.migrations)
 
 
 def _runs_sql(plan: Plan) -> bool:

@@ -53,6 +53,7 @@ def apply_policy(
     to_confirm = destructive if policy.destructive == "confirm" else ()
     lost = loosened(recorded, policy) if recorded else ""
     changes = (LoosenPolicy(lost), *plan.changes) if lost else plan.changes
+    folder = manifest.database.migrations if manifest.database else None
     rule = manifest.locate("policy.rehearsed") if policy.rehearsed == "required" else None
     return replace(
         plan,
@@ -64,6 +65,7 @@ def apply_policy(
         to_confirm=to_confirm,
         rehearsal_rule=rule,
         held_rules=manifest.held_rules,
+        migrations=folder or plan.migrations,
     )
 
 
@@ -146,6 +148,8 @@ COMMIT_OLDER = "commit_older"
 """The code of the note that the live commit is newer than the folder's."""
 COMMIT_SHALLOW = "commit_shallow"
 """The code of the note that a shallow clone can't tell which commit is newer."""
+COMMIT_MISSING = "commit_missing"
+"""The code of the note that git doesn't have the live commit here, as in a job that began before it was pushed."""
 OLDER_COMMIT = "older-commit"
 """The value of `--allow` for replacing a newer commit with an older one."""
 _REFUSED = {
@@ -155,6 +159,11 @@ _REFUSED = {
     ),
     COMMIT_SHALLOW: (
         "check out the whole history (`fetch-depth: 0` of actions/checkout, or `git fetch --unshallow`)",
+        "to deploy this commit although it may be older than the live one",
+    ),
+    COMMIT_MISSING: (
+        "if this is the run of an older commit, deploy the newest one instead; else get the live commit with `git fetch`, or, if it "
+        "was never pushed or was removed by a forced push, allow it once",
         "to deploy this commit although it may be older than the live one",
     ),
 }

@@ -8,17 +8,13 @@ from dataclasses import replace
 from mosaic_deploy.diff.schema import Unmanaged, schema_changes
 from mosaic_deploy.model.catalog import SchemaChange, SchemaComparison, SchemaDrift, SchemaState
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.snapshot import Migration
 
 SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
 """The codes of the notes that the schema drifted, and that this couldn't be found out."""
 DRIFT_NEXT = "schema_drift_next"
 """The code of the note about what to do with drift."""
 _ACCEPT = "`mosaic-deploy migrate drift --accept`"
-HOW_TO_KEEP = (
-    "write a migration that makes them, and record it as applied without running it "
-    "(`mosaic-deploy migrate repair --applied VERSION:STEP`, its last step)"
-)
-"""What to do with changes made by hand that are meant, so that the files make the live schema again."""
 _MAX_IN_NOTE = 10
 
 
@@ -90,15 +86,23 @@ def drift_in_files(notes: Iterable[Note]) -> tuple[Note, ...]:
     return tuple(replace(note, message=message) if note.code == DRIFT_NEXT else note for note in notes)
 
 
-def how_to_keep(recorded: Sequence[str]) -> str:
-    """What to do with accepted drift so that later plans can be rehearsed. `recorded` are the files that were recorded since it
-    was last compared, without running them."""
+def how_to_keep(history: Iterable[Migration], recorded: Sequence[str] = ()) -> str:
+    """What to do with changes made by hand that are meant, so that the files make the live schema again.
+
+    `history` are all recorded migrations, `recorded` the files that were recorded since the drift was last compared, without
+    running them.
+    """
+    number = max((row.order for row in history), default=0) + 1
+    write = (
+        f"write a migration that makes them, with the number {number} (pending files come after it), and record it as applied without running it "
+        f"(`mosaic-deploy migrate repair --applied {number}:1`; 1 is its last step)"
+    )
     if not recorded:
-        return HOW_TO_KEEP
+        return write
     names = (
         f"{', '.join(recorded)} {'was' if len(recorded) == 1 else 'were'} recorded since then without running"
     )
-    return f"{names}; if the files make all of these changes, nothing; otherwise {HOW_TO_KEEP}"
+    return f"{names}; if the files make all of these changes, nothing; otherwise {write}"
 
 
 _SIGNS = {"add": "+", "change": "~", "drop": "-"}

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.change import (
@@ -62,15 +63,18 @@ def required_approvals(
 
 
 def agent_approvals(
-    changes: Sequence[Change], live_counts: Mapping[str, int], writes: Sequence[TableWrite] = ()
+    changes: Sequence[Change],
+    live_counts: Mapping[str, int],
+    writes: Sequence[TableWrite] = (),
+    migrations: str = ".",
 ) -> tuple[Approval, ...]:
     """What an agent needs approved besides: updating rows that are there, and deleting or replacing any live file, also one
     that this project deployed.
 
     The values of `allow` are those of `mosaic-deploy mcp`, without a number: DESTRUCTIVE, PRUNE and OVERWRITE. `writes` are what a
-    rehearsal saw.
+    rehearsal saw, `migrations` is the migrations folder.
     """
-    return (*_updating(changes, writes), *_replacing(changes), *_deleting(changes, live_counts))
+    return (*_updating(changes, writes, migrations), *_replacing(changes), *_deleting(changes, live_counts))
 
 
 def overwrite_count(changes: Sequence[Change]) -> int:
@@ -137,9 +141,11 @@ def _prune_reasons(
         yield f"{unmanaged} not deployed by this manifest, or changed since"
 
 
-def _updating(changes: Sequence[Change], writes: Sequence[TableWrite]) -> Iterator[Approval]:
+def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migrations: str) -> Iterator[Approval]:
     files = {
-        change.address: change.path if isinstance(change, RunSeed) else change.file
+        change.address: change.path
+        if isinstance(change, RunSeed)
+        else str(PurePosixPath(migrations) / change.file)
         for change in changes
         if isinstance(change, RunsSql)
     }

@@ -57,7 +57,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """A request with SQL of `file` has been running for `seconds`.
+    """SQL of `file` has been running for `seconds`.
 
     `phase` is PostgreSQL's name of what it does for an index, VACUUM or CLUSTER, `fraction` the part of it that is done.
     It comes while the stream of events waits, so not in it.

@@ -92,6 +92,8 @@ class Plan:
     """Where the manifest requires a rehearsal; None if it doesn't."""
     held_rules: frozenset[str] = frozenset()
     """As in Manifest."""
+    migrations: str = "."
+    """The migrations folder, relative to the manifest."""
 
     @property
     def unrehearsed(self) -> str:

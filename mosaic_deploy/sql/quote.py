@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 
 from mosaic_deploy.sql.parse import Statement
+
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def index_name(statement: Statement) -> str:
@@ -43,6 +46,15 @@ def identifier(name: str) -> str:
     """`name` as a quoted identifier."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
+
+
+def as_written(table: str) -> str:
+    """The table of a measured effect as SQL: `public.orders` as `orders`. A schema's name has a dot only in theory."""
+    schema, _, name = table.partition(".")
+    return ".".join(
+        part if _PLAIN_NAME.fullmatch(part) else identifier(part)
+        for part in ((name,) if schema == "public" else (schema, name))
+    )
 
 
 def dollar_quote(body: str, tag: str = "mosaic") -> str:

@@ -166,7 +166,9 @@ def test_rows_that_are_there_need_a_person_whatever_changes_them(session, folder
         for number, (sql, code) in enumerate(UNSEEN, 3):
             file = folder / f"sql/{number}_more.sql"
             file.write_text(sql)
-            assert (await apply(client))["error"]["code"] == code, sql
+            error = (await apply(client))["error"]
+            assert error["code"] == code, sql
+            assert {each["location"]["file"] for each in error["problems"]} <= {f"sql/{file.name}"}
             file.unlink()
         rows = await call(client, "query", local=True, sql="select count(*) as n from t where id < 4")
         assert rows["rows"] == [{"n": 6}]

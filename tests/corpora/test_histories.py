@@ -1,15 +1,21 @@
-"""Real histories, files unmodified, through `mosaic-deploy apply`: the schema is psql's, a second plan is empty."""
+"""Real histories, files unmodified, through `mosaic-deploy apply`: the schema is psql's, a second plan is empty.
+
+A baseline of what psql made finds all that the files create.
+"""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from mosaic_deploy.deploy.history.adopt import plan_baseline
 from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.model.catalog import SchemaState
 from tests.corpora.conftest import FOLDER, HISTORIES, psql_needs_one_transaction
 from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
+from tests.deploy.histories import known
 from tests.sampling import sampled
 
 pytestmark = [
@@ -24,7 +30,8 @@ def test_a_real_history(corpus, site: Site, cluster, project, record_property): 
     (site.root / "sql").mkdir()
     first = corpus["prerequisites"]["corpus_first"]
     before = sorted((FOLDER / first).glob("*.sql")) if first else []
-    reference = cluster.prepare(project(f"{corpus['name']} by psql"), corpus)
+    by_psql = f"{corpus['name']} by psql"
+    reference = cluster.prepare(project(by_psql), corpus)
     ours_id = project(site.name)
     ours = cluster.prepare(ours_id, corpus)
     for url in (reference, ours):
@@ -32,6 +39,7 @@ def test_a_real_history(corpus, site: Site, cluster, project, record_property): 
     cluster.psql(reference, files, one_transaction=psql_needs_one_transaction(corpus))
     for file in files:
         shutil.copy(file, site.root / "sql")
+    assert_baseline_finds_all(replace(site, name=by_psql))
     site.manifest(database={"migrations": "sql"})
     requests = site.api.traffic.requests
     last = site.apply()
@@ -41,6 +49,14 @@ def test_a_real_history(corpus, site: Site, cluster, project, record_property): 
     drift = site.plan().plan.drift
     assert drift is not None
     assert (drift.state, drift.changes) == (SchemaState.UNCHANGED, ())
+
+
+def assert_baseline_finds_all(made: Site) -> None:
+    """In a project in which psql ran the files of the folder."""
+    made.manifest(database={"migrations": "sql"})
+    context = known(made)
+    planned = plan_baseline(made.api, context, context.files[-1].migration.version)
+    assert len(planned.plan.changes) == len(context.files)
 
 
 _DEPLOYS = 4

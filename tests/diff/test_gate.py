@@ -75,6 +75,14 @@ def test_the_stricter_policy_forbids_what_either_forbids() -> None:
     assert stricter_policy(None, None) == PolicySpec()
 
 
+def test_problems_have_paths_relative_to_the_manifest() -> None:
+    migration = ApplyMigration("1", "1.sql", "c", "s", updates=("t (table has 2 rows)",))
+    seed = RunSeed("seeds/1.sql", "0" * 64, 1, Action.ADD, "new", updates=("u (table has 2 rows)",))
+    plan = Plan(Project("p", "p"), (migration, seed), (), "d", "l", 1, migrations="db/sql")
+    [approval] = needs_person(plan, None, Actor(is_agent=True))
+    assert [problem.location.file for problem in approval.problems] == ["db/sql/1.sql", "seeds/1.sql"]
+
+
 MIGRATION = ApplyMigration("1", "1.sql", "c", "s", 1)
 SEED = RunSeed("seeds/1.sql", "0" * 64, 1, Action.ADD, "new")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Protocol, Self, cast
 
 from mosaic_deploy.cli.render.layout import is_live_terminal, write_lines
 from mosaic_deploy.cli.render.notices import report_lines
+from mosaic_deploy.cli.render.tally import Tally
 from mosaic_deploy.cli.visible_text import ExactWriter, visible_text
 from mosaic_deploy.errors import MosaicError
 from mosaic_deploy.model.change import Delete, Put
@@ -19,7 +19,6 @@ from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
     ApplyStarted,
-    BytesSent,
     ChangeDone,
     ChangeFailed,
     ChangeStarted,
@@ -30,7 +29,7 @@ from mosaic_deploy.model.event import (
     Verified,
     Waiting,
 )
-from mosaic_deploy.model.quantities import count_text, duration_text, size_text
+from mosaic_deploy.model.quantities import count_text, duration_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -42,9 +41,6 @@ _RUNNING_INTERVAL = 10.0
 """Seconds of silence before a log says that SQL is still running."""
 _MAX_FAILURES = 10
 """Failures of files shown as they happen; the error at the end lists all. The only failure of SQL is that error."""
-_RATE_WINDOW = 10.0
-"""Seconds over which the rate is measured: long enough to be steady, short enough to be current."""
-_MAX_TIME_LEFT = 99 * 3600
 _WIDE = 100
 """Columns of a terminal that has room for the longer bar."""
 
@@ -141,6 +137,8 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
 
     def __init__(self, color: bool | None) -> None:
         self._tally = Tally()
+        self._running: dict[str, None] = {}
+        """Addresses of the changes that have started and not ended, in the order of their starts."""
         self._progress = _change_bar(console(color))
         self._task = self._progress.add_task("", total=None, facts="")
 
@@ -167,17 +165,17 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._tally.add_event(event)
         if isinstance(event, ApplyStarted):
             self._progress.update(self._task, total=event.total)
-        elif isinstance(event, ChangeStarted):
-            self._describe(event.change.address)
         elif isinstance(event, Waiting):
             waited = duration_text(round(event.seconds))
             self._describe(f"waiting {event.reason} ({waited})")
-        elif isinstance(event, ChangeDone) and (lines := list(report_lines(event))):
+        elif isinstance(event, StepDone):
+            self._describe(f"{event.change.address} step {event.number + 1} of {event.total}")
+        elif isinstance(event, ChangeStarted | ChangeDone | ChangeFailed | Verified):
+            self._describe_running(event)
+        if isinstance(event, ChangeDone) and (lines := list(report_lines(event))):
             self._print(f"{event.change.address} done in {duration_text(event.seconds)}")
             for line in lines:
                 self._print(f"  {line}")
-        elif isinstance(event, StepDone):
-            self._describe(step_text(event))
         elif (
             isinstance(event, ChangeFailed)
             and self._tally.failed <= _MAX_FAILURES
@@ -192,7 +190,17 @@ class ProgressBar(AbstractContextManager["ProgressBar"]):
         self._progress.update(self._task, completed=self._tally.done, facts=facts)
 
     def _show_running(self, event: StillRunning) -> None:
-        self._describe(running_text(event))
+        # Another thread reports it, perhaps when the SQL has just ended.
+        if self._running:
+            self._describe(running_text(event))
+
+    def _describe_running(self, event: ChangeStarted | ChangeDone | ChangeFailed | Verified) -> None:
+        """Describes the change that started last of those that are running; nothing if none is."""
+        if isinstance(event, ChangeStarted):
+            self._running[event.change.address] = None
+        elif not isinstance(event, Verified):
+            self._running.pop(event.change.address, None)
+        self._describe(next(reversed(self._running), ""))
 
     # What rich writes isn't filtered any more: it has the sequences that draw the bar.
 
@@ -230,67 +238,3 @@ def _change_bar(output: Console) -> Progress:
 
     columns = (SpinnerColumn(), MofNCompleteColumn(), BarColumn(bar_width=bar_width(output)), Elapsed())
     return ChangeBar(*columns, console=output, transient=True)
-
-
-class Tally:
-    """Counts the changes, files and bytes of an apply, and estimates its rate and the time left."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self.total = 0
-        self.done = 0
-        self.failed = 0
-        self.deleted = 0
-        self.total_bytes = 0
-        self._completed_bytes = 0
-        self._partial_bytes: dict[str, int] = {}
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def add_event(self, event: Event) -> None:
-        if isinstance(event, ApplyStarted):
-            self.total, self.total_bytes = event.total, event.total_bytes
-        elif isinstance(event, BytesSent):
-            self._partial_bytes[event.address] = event.sent
-            self._add_sample()
-        elif isinstance(event, ChangeFailed):
-            self.failed += 1
-            self._partial_bytes.pop(event.change.address, None)
-        elif isinstance(event, ChangeDone):
-            self.done += 1
-            if isinstance(event.change, Delete):
-                self.deleted += 1
-            elif isinstance(event.change, Put):
-                self._partial_bytes.pop(event.change.address, None)
-                self._completed_bytes += event.change.size
-                self._add_sample()
-
-    @property
-    def sent(self) -> int:
-        """Bytes of completed files and of those in progress; a file that is sent again counts once."""
-        return self._completed_bytes + sum(self._partial_bytes.values())
-
-    @property
-    def rate(self) -> float:
-        """Bytes per second over the last seconds; 0 if not known yet."""
-        if len(self._samples) < 2:
-            return 0.0
-        (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
-        return max(0, last - first) / (last_time - first_time) if last_time > first_time else 0.0
-
-    def facts(self) -> list[str]:
-        """What is known of `3.1 MB of 12.0 MB`, `1.2 MB/s`, `7 s left`, `200 deleted`, `1 failed`."""
-        facts = []
-        if self.total_bytes:
-            facts.append(f"{size_text(self.sent)} of {size_text(self.total_bytes)}")
-            if rate := self.rate:
-                facts.append(f"{size_text(round(rate))}/s")
-                if left := max(0, self.total_bytes - self.sent):
-                    facts.append(f"{duration_text(round(min(left / rate, _MAX_TIME_LEFT)))} left")
-        counts = ((self.deleted, "deleted"), (self.failed, "failed"))
-        return [*facts, *(f"{count:,} {what}" for count, what in counts if count)]
-
-    def _add_sample(self) -> None:
-        now = self._clock()
-        self._samples.append((now, self.sent))
-        while now - self._samples[0][0] > _RATE_WINDOW:
-            self._samples.popleft()

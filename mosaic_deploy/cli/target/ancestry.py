@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mosaic_deploy.cli.target.commit import read_commit, uncommitted_files
-from mosaic_deploy.diff.policy import COMMIT_OLDER, COMMIT_SHALLOW
+from mosaic_deploy.diff.policy import COMMIT_MISSING, COMMIT_OLDER, COMMIT_SHALLOW
 from mosaic_deploy.git import repository_root, run_git
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Severity
@@ -14,6 +14,8 @@ from mosaic_deploy.model.quantities import count_text
 
 _SHORT = 12
 _SHALLOW = "this clone is shallow; fetch the whole history (`fetch-depth: 0` of actions/checkout)"
+
+_MISSING = "git doesn't have"
 
 
 def commit_comparison(manifest: Manifest) -> Callable[[str | None, bool], list[Note]]:
@@ -56,7 +58,8 @@ def _compare(folder: Path, ours: str, live: str) -> Note | None:
         return Note(COMMIT_OLDER, message, Severity.WARNING)
     if reason := _why_unknown(folder, ours, live):
         message = f"it isn't known whether {shown} is newer than the live commit {shown_live}: {reason}"
-        return Note(COMMIT_SHALLOW if reason == _SHALLOW else "commit_unknown", message, Severity.WARNING)
+        code = COMMIT_SHALLOW if reason == _SHALLOW else "commit_unknown"
+        return Note(COMMIT_MISSING if reason.startswith(_MISSING) else code, message, Severity.WARNING)
     message = f"{shown} and the live commit {shown_live} have forked: what is only in {shown_live} would be replaced"
     return Note("commit_forked", message, Severity.WARNING)
 
@@ -78,7 +81,7 @@ def _why_unknown(folder: Path, ours: str, live: str) -> str | None:
     for commit in (live, ours):
         found = run_git(folder, "cat-file", "-e", f"{commit}^{{commit}}")
         if found is None or found.returncode != 0:
-            return f"git doesn't have {commit[:_SHORT]} here; `git fetch` may get it"
+            return f"{_MISSING} {commit[:_SHORT]} here; `git fetch` may get it"
     return None
 
 

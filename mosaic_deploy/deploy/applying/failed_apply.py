@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from mosaic_deploy.deploy.applying.run import ApplyOptions
 from mosaic_deploy.errors import (
     EffectsExceedConsent,
+    Forbidden,
     LockHeld,
     ManifestInvalid,
     MosaicError,
     NextAction,
     PlanStale,
+    RequestBlocked,
+    RequestRefused,
     SchemaChanged,
     StatementFailed,
+    Unauthorized,
 )
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE
 from mosaic_deploy.model.change import Change
@@ -24,6 +28,8 @@ from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
 
 _NOTHING_TO_CORRECT = frozenset({LOCK_NOT_AVAILABLE, ROWS_APPEARED})
 """SQLSTATEs of statements that are right as they are."""
+_NOT_AGAIN = (ManifestInvalid, EffectsExceedConsent, Unauthorized, Forbidden, RequestBlocked, RequestRefused)
+"""What fails again as long as nothing is corrected."""
 
 
 def apply_failed(
@@ -56,7 +62,7 @@ def _next_actions(error: MosaicError, options: ApplyOptions) -> tuple[NextAction
             "if that deploy is dead", with_options(options.retry_command, "--force-unlock"), needs_person=True
         )
         return (NextAction("continue when it has ended", options.retry_command), force)
-    to_correct = isinstance(error, ManifestInvalid | EffectsExceedConsent) or (
+    to_correct = isinstance(error, _NOT_AGAIN) or (
         isinstance(error, StatementFailed) and error.sqlstate not in _NOTHING_TO_CORRECT
     )
     again = "make the plan again" if is_saved else "run it again"

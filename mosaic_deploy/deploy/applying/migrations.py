@@ -84,6 +84,8 @@ def apply_migrations(run: Run) -> Iterator[Event]:
                     yield StepDone(change, step.number, step.steps, reports[-1].seconds or 0.0)
                 else:
                     yield ChangeDone(change, sum(one.seconds or 0.0 for one in reports), tuple(reports))
+            del steps[: len(committed)]
+            yield from (ChangeStarted(by_version[step.version]) for step in steps[:1])
         if runner.reports.dropped:
             yield Noted(Note("notices_dropped", _NOTICES_DROPPED, Severity.INFO))
     except StepFailed as failure:

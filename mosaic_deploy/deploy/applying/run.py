@@ -92,12 +92,18 @@ class Run:
     def existing(self) -> Existing:
         """What existed when the run began, read once before the first SQL of the run."""
         if not self._existing:
-            policy = self.planned.desired.manifest.policy
-            protected = policy.protected_tables if policy else ()
-            claim = self.claim
-            found = read_existing(self.api, self.project.id, claim.token, claim.deploy_id, protected)
-            self._existing.append(found)
-        return self._existing[0]
+            self._existing.append(self._read_existing(again=False))
+        return self._existing[-1]
+
+    def existing_after_question(self) -> Existing:
+        """The same, with what somebody else has added while a person was asked, for all later steps."""
+        self._existing.append(self._read_existing(again=True))
+        return self._existing[-1]
+
+    def _read_existing(self, *, again: bool) -> Existing:
+        policy, claim = self.planned.desired.manifest.policy, self.claim
+        protected = policy.protected_tables if policy else ()
+        return read_existing(self.api, self.project.id, claim.token, claim.deploy_id, protected, again=again)
 
     def rehearsed(self) -> Mapping[tuple[str, int], TouchedNames]:
         """What each step of a rehearsed plan is compared with, by the change's address and the step's number."""

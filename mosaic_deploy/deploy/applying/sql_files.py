@@ -42,7 +42,8 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
     began = time.monotonic()
     yield ChangeStarted(file_steps[0].change)
     try:
-        for done in runner.run([file_step.step for file_step in file_steps]):
+        steps = [file_step.step for file_step in file_steps]
+        for done in runner.run(steps):
             run.heartbeat.check()
             if isinstance(done, Waiting | Noted):
                 yield done
@@ -53,6 +54,8 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
             for step in done:
                 report = runner.reports.of((step.version, step.number), seconds / len(done))
                 yield ChangeDone(by_version[step.version].change, report.seconds or 0.0, (report,))
+            del steps[: len(done)]
+            yield from (ChangeStarted(by_version[step.version].change) for step in steps[:1])
     except StepFailed as failure:
         file_step = by_version[failure.step.version]
         yield ChangeStarted(file_step.change)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 
 from mosaic_deploy.deploy.applying.run import Run
@@ -22,11 +21,10 @@ from mosaic_deploy.model.approval import DESTRUCTIVE
 from mosaic_deploy.model.command_line import with_approvals
 from mosaic_deploy.model.effects import EffectKind, Effects
 from mosaic_deploy.model.manifest import PolicySpec
-from mosaic_deploy.sql.guard.agreement import Agreement, agreed_to
-from mosaic_deploy.sql.quote import identifier
+from mosaic_deploy.sql.guard.agreement import Agreement, Existing, agreed_to
+from mosaic_deploy.sql.quote import as_written
 
 _MAX_NAMED = 3
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _CAUSES = "a trigger, a foreign key, a function or dynamic SQL may do this; the numbers were measured in its transaction"
 
 
@@ -87,14 +85,15 @@ def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str
     )
 
 
-def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
-    """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again; None if
+def approver(run: Run) -> Callable[[StepFailed], tuple[Agreement, Existing] | None]:
+    """Asks a person about a step that did more than was agreed to. It returns what the step may do when it runs again, and what
+    exists by then; None if
     nobody can be asked, no answer would be enough, or the answer is no.
 
     It adds to the failure's effects the rows of tables that were emptied or dropped.
     """
 
-    def approve(failure: StepFailed) -> Agreement | None:
+    def approve(failure: StepFailed) -> tuple[Agreement, Existing] | None:
         effects = failure.effects
         if run.ask is None or not effects or run.allows_destroying or _denied_by_policy(run, effects):
             return None
@@ -106,7 +105,7 @@ def approver(run: Run) -> Callable[[StepFailed], Agreement | None]:
             return None
         agreed = agreed_to(effects, step.agreed)
         run.approved[step.file, step.number] = f"{step.file}: {'; '.join(agreed.measured.texts)}"
-        return agreed
+        return agreed, run.existing_after_question()
 
     return approve
 
@@ -115,19 +114,10 @@ def _listing_hint(run: Run, effects: Effects, file: str) -> str:
     """How the plan gets to list what is only updates, which then needs no more than `--yes`; "" if anything is lost."""
     if effects.objects or any(one.kinds != {EffectKind.UPDATED} for one in effects.tables):
         return ""
-    names = ", ".join(_sql_name(one.table) for one in effects.tables)
+    names = ", ".join(as_written(one.table) for one in effects.tables)
     comment = f"name what {file} updates in a comment in it: -- mosaic-updates: {names}"
     rehearse = "" if run.planned.plan.rehearsal else "make the plan with a rehearsal, or "
     return f"to have the plan list these updates, so that --yes agrees to them, {rehearse}{comment}"
-
-
-def _sql_name(table: str) -> str:
-    """`public.orders` as `orders`. A schema's name has a dot only in theory."""
-    schema, _, name = table.partition(".")
-    return ".".join(
-        part if _PLAIN_NAME.fullmatch(part) else identifier(part)
-        for part in ((name,) if schema == "public" else (schema, name))
-    )
 
 
 def _approve(run: Run) -> Iterator[NextAction]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mosaic_deploy.deploy.history.expected_objects import expected_objects, missing_problems
+from mosaic_deploy.deploy.history.expected_objects import expected_objects
+from mosaic_deploy.deploy.history.missing_objects import missing_problems, references
 from mosaic_deploy.deploy.history.read import (
     HistoryContext,
     OwnHistory,
@@ -95,10 +96,10 @@ def plan_import(
 def _missing_objects(api: Api, context: HistoryContext, files: Sequence[MigrationFile]) -> list[Problem]:
     """What the files create and the database doesn't have. One request, if they create anything."""
     expected = expected_objects([parsed for file in files if (parsed := try_parse(file))])
-    if not expected:
+    wanted = references(expected)
+    if not wanted:
         return []
-    facts = read_facts(api, context.project.id, {each.ref for each in expected})
-    return list(missing_problems(expected, facts))
+    return missing_problems(expected, read_facts(api, context.project.id, wanted))
 
 
 def _refuse_differences(differences: Sequence[Problem], *, allow_mismatch: bool) -> None:

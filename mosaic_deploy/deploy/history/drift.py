@@ -70,7 +70,8 @@ def _rehearsal_notes(context: HistoryContext, drift: SchemaDrift) -> Iterator[No
     """What accepting means for later plans, and what else to do."""
     policy = context.manifest.policy or PolicySpec()
     refused = " and policy.rehearsed refuses them" if policy.rehearsed == "required" else ""
-    keep = how_to_keep(recorded_since(context.ledger.entries, drift))
+    entries = context.ledger.entries
+    keep = how_to_keep([entry.migration for entry in entries], recorded_since(entries, drift))
     message = (
         f"until recorded migrations make the same changes, later plans can't be rehearsed{refused}: "
         f"{keep}; objects that an app creates itself can be listed under policy.unmanaged instead"

@@ -19,6 +19,7 @@ from mosaic_deploy.deploy.planning.history_evidence import (
     lost_step_problem,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.history.repair_order import order_notes
 from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
@@ -52,7 +53,8 @@ def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> Pr
     _refuse_lost(api, context, request)
     _refuse_unapplied(api, context, request)
     _refuse_split(api, context, request)
-    return history_plan(own, changes, _unrun_notes(context, request))
+    notes = (*order_notes(own.found.matches, changes), *_unrun_notes(context, request))
+    return history_plan(own, changes, notes)
 
 
 def _unrun_notes(context: HistoryContext, request: RepairRequest) -> Iterator[Note]:

@@ -12,6 +12,7 @@ from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, time_limit
+from mosaic_deploy.deploy.rehearsal.unmanaged import GivenTables, UnmanagedTables
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.clones import RehearsalDatabase, hold_lease, open_rehearsal
@@ -30,34 +31,59 @@ _MOST_DIGESTS = 200
 """Prefixes of a long history that are looked for as a base."""
 TOLERATE_MISSING_ROWS = "for example with INSERT … SELECT … WHERE EXISTS (…)"
 """How a file can run with and without the rows that it refers to."""
+TOLERATE_MISSING_TABLES = "DROP … IF EXISTS, or a DO block that asks to_regclass"
+_MISSING_OBJECTS = frozenset({"42P01", "3F000"})
+"""SQLSTATEs: a table or a schema doesn't exist."""
 MAX_SECONDS = 15 * 60.0
 """For building a base, which is done once."""
 
 
-def open_base(stage: Api, history: RecordedHistory) -> RehearsalDatabase:
+def open_base(stage: Api, history: RecordedHistory, tables: UnmanagedTables) -> RehearsalDatabase:
     """A database as the recorded history makes it, ready to run steps in. The base is built or extended if it is missing.
 
-    Raises NotRehearsed, ApiError.
+    If a recorded file fails without unmanaged tables, the base is given them. It then has a digest of its own, so a history
+    that doesn't need them never gets it. Raises NotRehearsed, ApiError.
     """
     digests = history.digests
-    wanted = list(reversed(digests))[:_MOST_DIGESTS]
-    database = open_rehearsal(stage, wanted)
+    database = open_rehearsal(stage, _newest_first(digests))
     if database.base == digests[-1]:
         return database
     try:
+        texts = history.read_texts(_rows_in(digests, database.base))
+        if tables.may_be_named(texts.values()):
+            aided = history.aided_digests(tables.facts)
+            drop(database)
+            database = open_rehearsal(stage, _newest_first(digests, aided))
+            if database.base in (digests[-1], aided[-1]):
+                return database
+        else:
+            aided = ()
         with time_limit(MAX_SECONDS, "running the recorded files") as deadline:
             limited = replace(database, api=database.api.until(deadline))
-            _build(limited, history, digests.index(database.base) if database.base else None)
+            first = _rows_in(digests, database.base) or _rows_in(aided, database.base)
+            given = _build(limited, history, first, texts, tables)
+        if given or database.base in aided:
+            digests = history.aided_digests(tables.facts)
     except BaseException:
         drop(database)
         raise
     # Only now can others find it: one that was left half-built has no digest.
     database.keep(digests[-1])
-    copy = open_rehearsal(stage, wanted)
+    copy = open_rehearsal(stage, [digests[-1]])
     if copy.base != digests[-1]:
         drop(copy)
         raise NotRehearsed("many rehearsals at once pushed this one's base out; plan again")
     return copy
+
+
+def _newest_first(*digests: Sequence[str]) -> list[str]:
+    """Of the longest histories, those that are looked for."""
+    return [each for same in list(zip(*digests, strict=True))[: -_MOST_DIGESTS - 1 : -1] for each in same]
+
+
+def _rows_in(digests: Sequence[str], base: str | None) -> int:
+    """The number of rows of the history that the base has; 0 if it isn't one of these."""
+    return digests.index(base) if base in digests else 0
 
 
 def drop(database: RehearsalDatabase) -> None:
@@ -66,34 +92,47 @@ def drop(database: RehearsalDatabase) -> None:
         database.drop()
 
 
-def _build(database: RehearsalDatabase, history: RecordedHistory, found: int | None) -> None:
-    """Runs the history from where the base that was found ends; `found` is its number of rows."""
-    if found is None:
+def _build(
+    database: RehearsalDatabase,
+    history: RecordedHistory,
+    first: int,
+    texts: Mapping[str, str],
+    tables: UnmanagedTables,
+) -> bool:
+    """Runs the history from its row `first` on. Returns whether a file needed unmanaged tables, which the base now has."""
+    if database.base is None:
         hold_lease(database.api, database.project, "a rehearsal", LEASE_TOKEN)
         create_extensions(database, history.extensions)
-    first = found or 0
     rows = history.rows[first:]
-    parsed = _parse(rows, history.read_texts(first))
+    parsed = _parse(rows, texts)
     steps = [step for row, file in zip(rows, parsed, strict=True) for step in _committed_steps(row, file)]
     refuse_role_changes(steps)
     by_version = {row.version: file for row, file in zip(rows, parsed, strict=True)}
-    try:
-        for _ in Runner(database.api, database.project, SqlSession(LEASE_TOKEN, "base")).run(steps):
-            continue
-    except StepFailed as failure:
-        parsed_file = by_version[failure.step.version]
-        place = failure_facts(failure, parsed_file)["location"]
-        why = f"{place}, as recorded, fails on a database without live rows: {failure.message}"
-        raise NotRehearsed(why, remedy=_remedy(parsed_file.file.migration.file)) from None
-    except OutcomeUnknown as unknown:
-        raise NotRehearsed(f"the outcome of {unknown.step.file} there isn't known") from None
+    given = GivenTables(database, tables)
+    while steps:
+        try:
+            for done in Runner(database.api, database.project, SqlSession(LEASE_TOKEN, "base")).run(steps):
+                steps = steps[len(done) :] if isinstance(done, tuple) else steps
+        except StepFailed as failure:
+            if not given.help(failure):
+                raise _fails(failure, by_version[failure.step.version]) from None
+        except OutcomeUnknown as unknown:
+            raise NotRehearsed(f"the outcome of {unknown.step.file} there isn't known") from None
+    given.drop_stubs()
+    return given.any
 
 
-def _remedy(file: str) -> str:
-    return (
-        f"make {file} run on a database without live rows ({TOLERATE_MISSING_ROWS}), "
-        f"then record it as it is now: `mosaic-deploy migrate repair --accept {shlex.quote(file)}`"
-    )
+def _fails(failure: StepFailed, parsed: ParsedFile) -> NotRehearsed:
+    place, file = failure_facts(failure, parsed)["location"], parsed.file.migration.file
+    accept = f"then record it as it is now: `mosaic-deploy migrate repair --accept {shlex.quote(file)}`"
+    remedy = f"make {file} run on a database without live rows ({TOLERATE_MISSING_ROWS}), {accept}"
+    if failure.sqlstate in _MISSING_OBJECTS:
+        remedy = (
+            "if an app or another tool makes what is missing, list it under policy.unmanaged; or make "
+            f"{file} tolerate that it is missing ({TOLERATE_MISSING_TABLES}), {accept}"
+        )
+    why = f"{place}, as recorded, fails on a database without live rows: {failure.message}"
+    return NotRehearsed(why, remedy=remedy)
 
 
 def _parse(rows: Sequence[Migration], texts: Mapping[str, str]) -> tuple[ParsedFile, ...]:

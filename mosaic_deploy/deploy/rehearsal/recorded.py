@@ -73,6 +73,11 @@ class RecordedHistory:
             found.append(_digest([found[-1], row.version, row.checksum, row.semantic, row.steps_done]))
         return tuple(found)
 
+    def aided_digests(self, facts: object) -> tuple[str, ...]:
+        """As `digests`, of bases that were also given tables that the files don't make; `facts` is what these depend on."""
+        given = _digest([facts])
+        return tuple(_digest([each, given]) for each in self.digests)
+
     def read_texts(self, first: int) -> Mapping[str, str]:
         """Version → the text of each row from the index `first` on, as recorded. Texts that can't be read are left out."""
         wanted = [row.version for row in self.rows[first:]]

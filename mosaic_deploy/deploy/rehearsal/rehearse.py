@@ -13,7 +13,7 @@ from functools import partial
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.base import drop, open_base
 from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
-from mosaic_deploy.deploy.rehearsal.live_base import MatchedBase, match_live
+from mosaic_deploy.deploy.rehearsal.live_base import MatchedBase, major_version, match_live
 from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
 from mosaic_deploy.deploy.rehearsal.observed import LockWatch
 from mosaic_deploy.deploy.rehearsal.pending import run_pending, unmade_checks
@@ -26,6 +26,7 @@ from mosaic_deploy.deploy.rehearsal.recorded import (
 )
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
+from mosaic_deploy.deploy.rehearsal.unmanaged import UnmanagedTables
 from mosaic_deploy.deploy.rehearsal.writes import row_hazards
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.schema import unmanaged_objects
@@ -84,7 +85,10 @@ def with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal | None) -> Prepar
     """
     plan = replace(planned.plan, rehearsal=rehearsal)
     if rehearsal and rehearsal.live_server and not rehearsal.not_rehearsed:
-        plan = replace(plan, notes=drift_in_files(plan.notes))
+        unmanaged = unmanaged_objects(planned.desired.manifest.unmanaged)
+        drifted = plan.drift.changes if plan.drift else ()
+        if not any(unmanaged.includes(one.object, one.after or one.before or "") for one in drifted):
+            plan = replace(plan, notes=drift_in_files(plan.notes))
     if rehearsal and (more := tuple(row_hazards(planned, rehearsal))):
         plan = apply_policy(plan, tuple(worst_first((*plan.hazards, *more))), planned.desired.manifest)
     return replace(planned, plan=plan)
@@ -95,7 +99,10 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_catalog, live, project) if project else None
         history = read_recorded(live, planned)
-        with _open(stage, history) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
+        tables = UnmanagedTables(
+            unmanaged_objects(planned.desired.manifest.unmanaged), reading.result if reading else dict
+        )
+        with _open(stage, history, tables) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
             database = replace(unlimited, api=unlimited.api.until(deadline))
             matched = match_live(database, history, planned, reading)
             found = Rehearsal(
@@ -123,7 +130,10 @@ def _run(
     schema = FollowedSchema(matched.schema, relations, matched.read_schema, read_names)
     watch = LockWatch(relations)
     touched = TouchWatch(
-        matched.schema, matched.search_path, unmanaged_objects(planned.desired.manifest.unmanaged)
+        matched.schema,
+        matched.search_path,
+        unmanaged_objects(planned.desired.manifest.unmanaged),
+        matched.printed,
     )
     constraints = read_constraints(database) if project else None
     done = run_pending(database, planned, schema, watch, touched, retry_command)
@@ -149,8 +159,8 @@ def _without_empty(done: RehearsedChange, found: Rehearsal) -> RehearsedChange:
 
 
 @contextmanager
-def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
-    database = open_base(stage, history)
+def _open(stage: Api, history: RecordedHistory, tables: UnmanagedTables) -> Iterator[RehearsalDatabase]:
+    database = open_base(stage, history, tables)
     try:
         yield database
     finally:
@@ -158,7 +168,7 @@ def _open(stage: Api, history: RecordedHistory) -> Iterator[RehearsalDatabase]:
 
 
 def _version_remarks(here: str, live: str) -> Iterator[str]:
-    if live and here.partition(".")[0] != live.partition(".")[0]:
+    if live and major_version(here) != major_version(live):
         yield f"rehearsed on PostgreSQL {here}; the live database runs {live}"
 
 

@@ -63,11 +63,13 @@ class TouchWatch:
 
     `search_path` is what the role or the database sets for new live sessions. None if there is no live database: then nothing
     is known of what the new one has that may act on any statement. What is `unmanaged` isn't compared, so it isn't touched.
+    `printed` are definitions of the base that the live server prints differently, as it prints them.
     """
 
     base: Catalog
     search_path: str | None
     unmanaged: Unmanaged = field(default_factory=Unmanaged)
+    printed: Catalog = field(default_factory=dict)
     steps: list[StepTouches] = field(default_factory=list)
     _now: Groups = field(default_factory=dict, init=False)
     _groups: dict[Touched, dict[SchemaObject, str]] = field(default_factory=dict, init=False)
@@ -123,11 +125,11 @@ class TouchWatch:
 
     @property
     def objects(self) -> Groups:
-        """Of all that the steps touch, and of all schemas, the objects of the base with the digests of their definitions."""
+        """Of all that the steps touch, and of all schemas, the objects of the base with the digests of their live definitions."""
         every = {touched for step in self.steps for touched in step.touches}
         return {
             touched: digests_of(objects)
-            for touched, objects in sorted(self._grouped(self.base).items())
+            for touched, objects in sorted(self._grouped({**self.base, **self.printed}).items())
             if touched in every or touched.kind == SCHEMA
         }
 
@@ -139,7 +141,12 @@ class TouchWatch:
 
     def _grouped(self, catalog: Catalog) -> Groups:
         setting = search_path_setting(self.search_path or "")
-        return group_by_touched({**self.unmanaged.without(catalog), **setting})
+        groups = group_by_touched({**self.unmanaged.without(catalog), **setting})
+        # A foreign key of a managed table also counts for the table that it references.
+        return {one: objects for one, objects in groups.items() if not self._is_unmanaged(one)}
+
+    def _is_unmanaged(self, touched: Touched) -> bool:
+        return touched.kind == RELATION and self.unmanaged.includes_name(touched.name)
 
 
 class _Names:

@@ -1,19 +1,22 @@
 """What no recorded file makes, and isn't managed: the history tables of other migration tools, and what `policy.unmanaged` names.
 
 They are no differences from the live schema, and aren't compared before steps. A rehearsal's database gets copies of such tables:
-a migration may use or drop them.
+a migration may use or drop them. A base gets them when a recorded file fails without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
+from mosaic_deploy.live.database.failed_step import StepFailed, step_key
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.model.migration_history import HISTORY_TABLES
+from mosaic_deploy.sql.quote import identifier
 
 _OWNED_BY, _OWNER, _UNIQUE = " OWNED BY ", " OWNER ", " UNIQUE"
 _SCHEMAS = frozenset(table.partition(".")[0] for table in HISTORY_TABLES if "." in table)
@@ -31,19 +34,25 @@ def managed(catalog: Catalog, unmanaged: Unmanaged) -> Catalog:
 
 
 def copy_tables(database: RehearsalDatabase, here: Catalog, live: Catalog, unmanaged: Unmanaged) -> bool:
-    """Whether it made any unmanaged table that the live database has and this one doesn't. Raises ApiError.
+    """Whether it made any unmanaged table or column that the live database has and this one doesn't. Raises ApiError.
 
     Columns, constraints, indexes and the sequences of columns are copied. A table that PostgreSQL rejects is left out.
     """
-    missing = [
+    new = [
         item
         for item, text in live.items()
-        if item.kind == "table" and item not in here and unmanaged.includes(item, text)
+        if item.kind in ("table", "column") and item not in here and unmanaged.includes(item, text)
     ]
-    if not missing:
+    if not new:
         return False
     source = _Source.of(live, unmanaged)
-    copied = [_run(database, ";\n".join(source.statements(item.name))) for item in missing[:_MOST_COPIES]]
+    tables = [";\n".join(source.statements(item.name)) for item in new if item.kind == "table"]
+    columns = [
+        f"ALTER TABLE {item.parent} ADD COLUMN {item.name} {live[item]}"
+        for item in new
+        if item.kind == "column" and SchemaObject("table", item.parent) in here
+    ]
+    copied = [_run(database, each) for each in (*tables, *columns)[:_MOST_COPIES]]
     return any(copied)
 
 
@@ -68,7 +77,7 @@ class _Source:
         }
         return cls(live, parts, frozenset(schemas | _SCHEMAS))
 
-    def statements(self, table: str) -> Iterator[str]:
+    def statements(self, table: str, *, foreign_keys: bool = True) -> Iterator[str]:
         """What makes the table, in one transaction."""
         schema = table.rpartition(".")[0]
         if schema in self.schemas:
@@ -79,7 +88,9 @@ class _Source:
             yield f"CREATE SEQUENCE {name} AS {text.partition(_OWNED_BY)[0].partition(_OWNER)[0]}"
         columns = [f"{item.name} {text}" for item, text in parts.items() if item.kind == "column"]
         constraints = [
-            f"CONSTRAINT {item.name} {text}" for item, text in parts.items() if item.kind == "constraint"
+            f"CONSTRAINT {item.name} {text}"
+            for item, text in parts.items()
+            if item.kind == "constraint" and (foreign_keys or not text.startswith("FOREIGN KEY"))
         ]
         yield f"CREATE TABLE {table} ({', '.join((*columns, *constraints))})"
         for name, text in sequences.items():
@@ -99,6 +110,173 @@ class _Source:
 
 def _owner_of_sequence(definition: str) -> str:
     return definition.rpartition(_OWNED_BY)[2].rpartition(".")[0] if _OWNED_BY in definition else ""
+
+
+@dataclass(frozen=True, slots=True)
+class UnmanagedTables:
+    """The unmanaged tables that recorded files may use. `read_live` returns the live schema, and may wait for it."""
+
+    unmanaged: Unmanaged
+    read_live: Callable[[], Catalog]
+
+    def may_be_named(self, texts: Iterable[str]) -> bool:
+        """Whether one of the texts has a part of an unmanaged name. False for texts that compose it from pieces."""
+        words = {_longest_word(pattern) for pattern in self.unmanaged.patterns}
+        return any(word in text for text in map(str.lower, texts) for word in words)
+
+    @property
+    def facts(self) -> list[list[str]]:
+        """What the copies and stubs of a base depend on, in a fixed order."""
+        copied = sorted(
+            [item.kind, item.parent, item.name, text]
+            for item, text in self.read_live().items()
+            if item.kind in _COPIED and self.unmanaged.includes(item, text)
+        )
+        return [list(self.unmanaged.patterns), *copied]
+
+
+_COPIED = frozenset({"table", "column", "constraint", "index", "sequence"})
+_STUB = "mosaic_deploy_stub"
+"""The column of a stub: a table in place of one that isn't live any more, whose columns nobody knows."""
+_STUBS = f"""SELECT a.attrelid::pg_catalog.regclass::text AS name FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attname = '{_STUB}' AND c.relkind = 'r'"""
+_MISSING = re.compile(r'\b(relation|table|schema) "(.+?)" does not exist')
+_NO_COLUMN = re.compile(r'\bcolumn "?([^"]+?)"?(?: of relation "(.+?)")? does not exist')
+_COLUMN_EXISTS = re.compile(r'\bcolumn "(.+?)" of relation "(.+?)" already exists')
+_CONSTRAINT_EXISTS = re.compile(r'\bconstraint "(.+?)" for relation "(.+?)" already exists')
+_KEY_EXISTS = re.compile(r'\bmultiple primary keys for table "(.+?)"')
+_EXISTS = re.compile(r'\brelation "(.+?)" already exists')
+
+
+@dataclass
+class GivenTables:
+    """What a base gets when a recorded file fails: unmanaged tables as they are live, and stubs of ones that aren't any more.
+
+    A live table may already have what later files give it; that is then removed. Whatever a base gets, it is only used if
+    all that is managed in it is as in the live schema. Methods raise ApiError.
+    """
+
+    database: RehearsalDatabase
+    tables: UnmanagedTables
+    any: bool = field(default=False, init=False)
+    """Whether the base has got anything."""
+    _tried: set[tuple[str, int, str]] = field(default_factory=set, init=False)
+
+    def help(self, failure: StepFailed) -> bool:
+        """Whether it changed something unmanaged that the step failed for, so the step can be run again."""
+        for statements in self._remedies(failure):
+            attempt = (*step_key(failure.step), statements)
+            if attempt not in self._tried and len(self._tried) < _MOST_COPIES:
+                self._tried.add(attempt)
+                if _run(self.database, statements):
+                    self.any = True
+                    return True
+        return False
+
+    def drop_stubs(self) -> None:
+        """Drops the stubs that no file has dropped. One that something else needs stays: that isn't live, either."""
+        for row in self.database.api.sql(self.database.project, _STUBS) if self.any else ():
+            if self.tables.unmanaged.includes_name(str(row["name"])):
+                _run(self.database, f"DROP TABLE {row['name']}")
+
+    def _remedies(self, failure: StepFailed) -> Iterator[str]:
+        """Statements that each may make the step possible, the best first."""
+        message = failure.message
+        if found := _NO_COLUMN.search(message):
+            yield from self._missing_column(found[1].rpartition(".")[2], found[2], failure)
+        elif found := _MISSING.search(message):
+            yield from self._missing(found[1], found[2], failure)
+        elif found := _COLUMN_EXISTS.search(message):
+            for table in self._names(found[2], failure):
+                yield f"ALTER TABLE {table} DROP COLUMN {identifier(found[1])}"
+        elif found := _CONSTRAINT_EXISTS.search(message):
+            for table in self._names(found[2], failure):
+                yield f"ALTER TABLE {table} DROP CONSTRAINT {identifier(found[1])}"
+        elif found := _KEY_EXISTS.search(message):
+            for table in self._names(found[1], failure):
+                for item, text in self._live_parts(table):
+                    if text.startswith("PRIMARY KEY"):
+                        yield f"ALTER TABLE {table} DROP CONSTRAINT {item.name}"
+        elif found := _EXISTS.search(message):
+            yield from (f"DROP TABLE {table}" for table in self._names(found[1], failure))
+            yield from self._drop_index(found[1])
+
+    def _missing(self, kind: str, name: str, failure: StepFailed) -> Iterator[str]:
+        if kind == "schema":
+            if self._may_create(identifier(name)):
+                yield f"CREATE SCHEMA {identifier(name)}"
+            return
+        source = _Source.of(self.tables.read_live(), self.tables.unmanaged)
+        live = {_quoted(item.name): item.name for item in source.live if item.kind == "table"}
+        for table in self._names(name, failure):
+            if table in live:
+                yield ";\n".join(source.statements(live[table]))
+                yield ";\n".join(source.statements(live[table], foreign_keys=False))
+            schema = table.rpartition(".")[0]
+            new = f"CREATE SCHEMA IF NOT EXISTS {schema};\n" if schema and self._may_create(schema) else ""
+            yield f"{new}CREATE TABLE {table} ({_STUB} text)"
+
+    def _missing_column(self, column: str, relation: str | None, failure: StepFailed) -> Iterator[str]:
+        names = [*self._names(relation, failure)] if relation else [*self._used(failure)]
+        for table in names:
+            for item, text in self._live_parts(table):
+                if item.kind == "column" and item.name in (column, identifier(column)):
+                    yield f"ALTER TABLE {table} ADD COLUMN {item.name} {text}"
+        yield from (f"ALTER TABLE {table} ADD COLUMN {identifier(column)} text" for table in names)
+
+    def _drop_index(self, name: str) -> Iterator[str]:
+        for item, text in self.tables.read_live().items():
+            is_named = item.kind == "index" and item.name in (name, identifier(name))
+            if is_named and self.tables.unmanaged.includes(item, text):
+                schema = item.parent.rpartition(".")[0] or "public"
+                yield f"DROP INDEX {schema}.{item.name}"
+
+    def _names(self, name: str, failure: StepFailed) -> Iterator[str]:
+        """The quoted names of the unmanaged relations that PostgreSQL may mean by `name`, with or without their schema."""
+        last = name.rpartition(".")[2]
+        schemas = re.findall(rf'([\w$]+|"[^"]+")\s*\.\s*"?{re.escape(last)}\b', _text(failure))
+        live = [item.name for item in self.tables.read_live() if item.kind == "table"]
+        known = [each for each in (*live, *HISTORY_TABLES) if _plain(each).rpartition(".")[2] == last]
+        found = [*(f"{schema}.{last}" for schema in schemas), name, *known]
+        for each in dict.fromkeys(map(_quoted, found)):
+            if self.tables.unmanaged.includes_name(each):
+                yield each
+
+    def _used(self, failure: StepFailed) -> Iterator[str]:
+        """The unmanaged tables whose names the failed statement has."""
+        words = dict.fromkeys(re.findall(r"(?:[\w$]+\.)?[\w$]+", _text(failure).replace('"', "")))
+        yield from (name for name in map(_quoted, words) if self.tables.unmanaged.includes_name(name))
+
+    def _live_parts(self, table: str) -> Iterator[tuple[SchemaObject, str]]:
+        return (
+            (item, text)
+            for item, text in self.tables.read_live().items()
+            if item.parent and _quoted(item.parent) == table
+        )
+
+    def _may_create(self, schema: str) -> bool:
+        return _plain(schema) in _SCHEMAS or self.tables.unmanaged.includes_name(f"schema {schema}")
+
+
+def _text(failure: StepFailed) -> str:
+    statement = failure.step.sql.statements[failure.statement - 1] if failure.statement else None
+    return statement.written if statement else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace('"', "").removeprefix("public.")
+
+
+def _quoted(name: str) -> str:
+    """An SQL name in the one form in which they are compared here."""
+    schema, _, last = _plain(name).rpartition(".")
+    return f"{identifier(schema)}.{identifier(last)}" if schema else identifier(last)
+
+
+def _longest_word(pattern: str) -> str:
+    """Of `cache_*`: `cache_`; of `jobs.*`: `jobs`."""
+    schema, _, name = pattern.rpartition(".")
+    return max((name if name.strip("*") else schema).lower().split("*"), key=len)
 
 
 def _run(database: RehearsalDatabase, statements: str) -> bool:

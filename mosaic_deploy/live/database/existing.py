@@ -91,22 +91,26 @@ def _failed_run(own: str) -> str:
     AND d.status IN ('failed', 'interrupted', 'running'))"""
 
 
-def existing_sql(token: str, deploy_id: str, protected: Collection[str]) -> str:
+def existing_sql(token: str, deploy_id: str, protected: Collection[str], *, again: bool = False) -> str:
     """Reads and records what existed before this run, or before the failed run that this one continues. May be sent twice.
+
+    `again`: and what somebody else has added since the last committed step of this run, which is running.
 
     What a failed run has made and filled by its last committed step isn't from before, unless somebody else has added rows or
     objects since. One row: `held`, and `existing` as JSON.
     """
     deploy = literal(deploy_id)
+    value = _FOUND if again else f"COALESCE((SELECT b.value FROM before b WHERE b.is_own), {_FOUND})"
+    until = "" if again else f", ('{UNTIL}', '0'::jsonb)"
     return f"""WITH {lease_held_cte(token)},
 before AS MATERIALIZED ({_failed_run(deploy)}),
 locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
-found AS MATERIALIZED (SELECT COALESCE((SELECT b.value FROM before b WHERE b.is_own), {_FOUND}) AS value FROM held),
+found AS MATERIALIZED (SELECT {value} AS value FROM held),
 written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
   SELECT r.name, r.value, {deploy}, pg_catalog.clock_timestamp()
-  FROM found, LATERAL (VALUES ('{EXISTING}', found.value), ('{UNTIL}', '0'::jsonb)) r(name, value)
+  FROM found, LATERAL (VALUES ('{EXISTING}', found.value){until}) r(name, value)
   ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at
-  WHERE s.deploy_id <> EXCLUDED.deploy_id RETURNING 1)
+  WHERE {again} OR s.deploy_id <> EXCLUDED.deploy_id RETURNING 1)
 SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written,
   (SELECT value FROM found)::text AS existing"""
 
@@ -133,9 +137,11 @@ def _with_schema(table: str) -> str:
     return table if "." in table else f"public.{table}"
 
 
-def read_existing(api: Api, project: str, token: str, deploy_id: str, protected: Collection[str]) -> Existing:
-    """What existed before the run `deploy_id`. Raises LockLost, ApiError, ResponseInvalid."""
-    rows = api.sql(project, existing_sql(token, deploy_id, protected))
+def read_existing(
+    api: Api, project: str, token: str, deploy_id: str, protected: Collection[str], *, again: bool = False
+) -> Existing:
+    """What existed before the run `deploy_id`; `again` as for `existing_sql`. Raises LockLost, ApiError, ResponseInvalid."""
+    rows = api.sql(project, existing_sql(token, deploy_id, protected, again=again))
     if rows and str(rows[0].get("held")) == "0":
         raise lease_lost_error()
     return _parse(rows, protected)

@@ -44,7 +44,7 @@ from mosaic_deploy.sql.execution.plain import (
 from mosaic_deploy.sql.execution.rewrite import executable_form, first_not_executable
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
-from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement
+from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement, Existing
 from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
 from mosaic_deploy.sql.marker import RESEND
 
@@ -73,8 +73,9 @@ class Runner:
     sleep: Callable[[float], None] = time.sleep
     on_running: Callable[[StillRunning], None] | None = None
     """Called by another thread, every few seconds during a long request."""
-    approve: Callable[[StepFailed], Agreement | None] = lambda _: None
-    """Called with a step that did more than was agreed to, and was rolled back: what it may do when it runs again, or None."""
+    approve: Callable[[StepFailed], tuple[Agreement, Existing] | None] = lambda _: None
+    """Called with a step that did more than was agreed to, and was rolled back: what it may do when it runs again, and what exists
+    by then, or None."""
     commits_in_block: bool = field(default=True, init=False)
     multi_statement: bool = field(default=True, init=False)
     """Becomes false if the endpoint accepts only one statement per request."""
@@ -95,14 +96,15 @@ class Runner:
         waiting = list(steps)
         attempt = 1
         while waiting:
-            with reporting_progress(self._silent_api, self.project, waiting[0].file, self.on_running):
+            with reporting_progress(self._silent_api, self.project, waiting, self.on_running):
                 done, failed = self._run_next_call(waiting)
             while self.pending_notes:
                 yield Noted(self.pending_notes.pop())
             if done:
                 yield done
                 attempt = 1
-            if failed and failed.effects and (agreed := self.approve(failed)):
+            if failed and failed.effects and (approved := self.approve(failed)):
+                agreed, self.session = approved[0], replace(self.session, existing=approved[1])
                 yield Noted(Note("effects_approved", f"approved: {'; '.join(failed.effects.texts)}"))
                 self.reports.take_unclaimed()
                 key, failed = step_key(failed.step), None

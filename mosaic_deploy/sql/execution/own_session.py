@@ -71,7 +71,7 @@ def check_carried_sql(names: str, statements: str, unmentioned: str) -> str:
     That is so if the settings aren't those that `statements` set in a new session, if they were changed for new
     connections, or if a temporary object hides one that the next session would reach. All are SQL expressions of a JSON
     array: the `compared_settings`, the statements with which the next step's session begins, and the names of temporary
-    objects that no later step mentions. Requires CARRIED_VARIABLES and DECLARE_OWN.
+    objects that no later step can mean. Requires CARRIED_VARIABLES and DECLARE_OWN.
     """
     read = (
         "pg_catalog.jsonb_object_agg(name, COALESCE(pg_catalog.current_setting(name, true), '')) INTO {} "

@@ -46,7 +46,7 @@ class Step:
     next_session: SessionState | None = None
     """The settings that the file's next step starts with; None for its last step."""
     unmentioned: tuple[str, ...] = ()
-    """Temporary objects of its statements whose names occur in no later step."""
+    """Temporary objects of its statements that no later step can mean."""
     manifest: str = ""
     """The manifest whose seed it is."""
     agreed: Agreement = NOTHING_AGREED

@@ -49,8 +49,8 @@ def _tables_of(oids: str) -> str:
     """An SQL expression: for the jsonb object `oids`, whose keys are OIDs of tables, their files and columns."""
     return f"""(SELECT COALESCE(pg_catalog.jsonb_object_agg(c.oid::pg_catalog.text, pg_catalog.jsonb_build_object(
       'file', c.relfilenode::pg_catalog.text, 'columns', (
-        SELECT pg_catalog.jsonb_object_agg(a.attnum::pg_catalog.text, pg_catalog.jsonb_build_array(a.attname,
-          pg_catalog.concat(a.atttypid, ' ', a.atttypmod)))
+        SELECT COALESCE(pg_catalog.jsonb_object_agg(a.attnum::pg_catalog.text, pg_catalog.jsonb_build_array(a.attname,
+          pg_catalog.concat(a.atttypid, ' ', a.atttypmod))), '{{}}')
         FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))), '{{}}')
     FROM pg_catalog.pg_class c WHERE c.oid = ANY (ARRAY(SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys({oids}) k)))"""
 

@@ -41,9 +41,13 @@ def temporary_names(statements: Sequence[Statement]) -> set[str]:
 
 
 def unmentioned_temporary(statements: Sequence[Statement], later: Sequence[Statement]) -> tuple[str, ...]:
-    """The temporary objects that the statements create and whose names occur nowhere in the later ones."""
-    names = {name for statement in statements for name, _ in created_temporary(statement)}
-    return tuple(sorted(name for name in names if not any(name.lower() in one.text.lower() for one in later)))
+    """The temporary objects that the statements create and that no later one can mean: their names occur nowhere in those, or they
+    are dropped when the statements commit."""
+    created = [one for statement in statements for one in created_temporary(statement)]
+    lasting = {name for name, until_commit in created if not until_commit}
+    names = {name for name, _ in created}
+    mentioned = {name for name in lasting if any(name.lower() in one.text.lower() for one in later)}
+    return tuple(sorted(names - mentioned))
 
 
 def created_temporary(statement: Statement) -> Iterator[tuple[str, bool]]:

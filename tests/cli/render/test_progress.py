@@ -10,10 +10,23 @@ import pytest
 
 from mosaic_deploy.cli.render import progress, reading_progress
 from mosaic_deploy.cli.render.json_views import NdjsonView
-from mosaic_deploy.cli.render.progress import Tally
 from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.render.tally import Tally
+from mosaic_deploy.cli.render.text.view import TextView
 from mosaic_deploy.errors import ServerFailed
-from mosaic_deploy.model.change import Action, CreateProject, DeleteStorageFile, PutStorageFile
+from mosaic_deploy.model.change import (
+    AcceptSchema,
+    Action,
+    ApplyMigration,
+    Change,
+    CreateProject,
+    DeleteStorageFile,
+    ForgetMigration,
+    LoosenPolicy,
+    PutStorageFile,
+    RecordMigration,
+    RollBackMigration,
+)
 from mosaic_deploy.model.event import (
     ApplyDone,
     ApplyFailed,
@@ -22,7 +35,11 @@ from mosaic_deploy.model.event import (
     ChangeDone,
     ChangeFailed,
     ChangeStarted,
+    Event,
+    StepDone,
     StillRunning,
+    Verified,
+    Waiting,
 )
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.snapshot import Project
@@ -206,6 +223,38 @@ def test_a_bar_cuts_no_count_and_no_name(monkeypatch: pytest.MonkeyPatch, width:
     assert "…" not in shown
 
 
+def test_the_label_of_a_bar_is_what_runs_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    first, second = (ApplyMigration(n, f"{n}.sql", "c", "s", 2) for n in "12")
+    a, b = put("a", 1), put("b", 1)
+    running = StillRunning("1.sql", 12.0, None, None)
+    steps: list[tuple[Event | StillRunning, str]] = [
+        (running, ""),
+        (ChangeStarted(first), "migration:1.sql"),
+        (running, "1.sql has been running for 12 s"),
+        (StepDone(first, 1, 2, 0.1), "migration:1.sql step 2 of 2"),
+        (ChangeDone(first, 0.1), ""),
+        (ChangeStarted(second), "migration:2.sql"),
+        (
+            Waiting("for a table lock that 2.sql needs", 1.0),
+            "waiting for a table lock that 2.sql needs (1 s)",
+        ),
+        (ChangeDone(second, 0.1), ""),
+        (ChangeStarted(a), "storage:a"),
+        (ChangeStarted(b), "storage:b"),
+        (ChangeFailed(b, ServerFailed("no")), "storage:a"),
+        (ChangeDone(a, 0.1), ""),
+        (Waiting("for check GET /", 2.0), "waiting for check GET / (2 s)"),
+        (Verified("http", "GET /", "200", 0.1), ""),
+        (running, ""),
+    ]
+    with progress.ProgressBar(color=False) as bar:
+        for event, label in steps:
+            bar.show(event)
+            assert bar._progress.tasks[0].description == label, event
+
+
 def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
@@ -224,3 +273,26 @@ def test_running_sql_is_described() -> None:
         progress.running_text(StillRunning("a.sql", 61.0, None, None))
         == "a.sql has been running for 1 min 1 s"
     )
+
+
+RECORDED = RecordMigration("1", "1.sql", "c", "s", 1, 1, Action.CHANGE, "applied")
+UNDONE = RollBackMigration("1", "1.sql", "1.down.sql", 1, "c")
+
+
+@pytest.mark.parametrize(
+    ("changes", "done"),
+    [
+        ((), "Applied"),
+        ((ApplyMigration("1", "1.sql", "c", "s"),), "Applied"),
+        ((UNDONE,), "Rolled back"),
+        ((LoosenPolicy("protected_tables"), UNDONE), "Rolled back"),
+        ((RECORDED, ForgetMigration("2", "2.sql", "gone")), "Recorded"),
+        ((AcceptSchema("d", 1),), "Recorded"),
+    ],
+)
+def test_the_last_line_says_what_was_done(
+    capsys: pytest.CaptureFixture[str], changes: tuple[Change, ...], done: str
+) -> None:
+    plan = Plan(Project("p", "p"), changes, (), "d", "l", 1)
+    TextView(color=False).apply(plan, iter([ApplyDone(Project("p", "p"), (), 1, 0, 0.2)]))
+    assert capsys.readouterr().out.startswith(f"{done} in 200 ms: ")

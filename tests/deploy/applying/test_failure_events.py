@@ -9,7 +9,7 @@ import pytest
 
 from mosaic_deploy.cli.render.text.error import error_lines
 from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
-from mosaic_deploy.model.event import ApplyFailed, ChangeFailed, ChangeStarted
+from mosaic_deploy.model.event import ApplyFailed, ChangeDone, ChangeFailed, ChangeStarted
 from mosaic_deploy.sql.execution import cut_rows
 from mosaic_deploy.sql.scripts import copy_batches
 from tests.deploy.conftest import OPTIONS
@@ -50,6 +50,24 @@ def test_a_change_whose_result_is_unknown_says_so(site, api_over, error) -> None
     site.write("sql/2_call.sql", "COMMIT; DO $$ BEGIN COMMIT; END $$;")
     failing = Failing(lambda request: b"BEGIN COMMIT" in request.content, error)
     check_events(site.run(api=api_over(failing)), "migration:2_call.sql")
+
+
+def test_each_request_says_what_it_runs(site) -> None:
+    site.write("sql/1_t.sql", "CREATE TABLE t (id int);")
+    site.write("sql/2_i.sql", "CREATE INDEX CONCURRENTLY i ON t (id);")
+    site.write("sql/3_a.sql", "SELECT 1;")
+    site.write("sql/4_b.sql", "SELECT 2;")
+    site.write("seeds/a.sql", "SELECT 3;")
+    site.manifest(database=DATABASE)
+    seen = [
+        f"{'+' if isinstance(event, ChangeStarted) else '-'} {event.change.address.partition(':')[2]}"
+        for event in site.run()
+        if isinstance(event, ChangeStarted | ChangeDone) and event.change.kind != "project"
+    ]
+    assert seen == [
+        "+ 1_t.sql", "- 1_t.sql", "+ 2_i.sql", "- 2_i.sql", "+ 3_a.sql", "- 3_a.sql", "- 4_b.sql",
+        "+ seeds/a.sql", "- seeds/a.sql",
+    ]  # fmt: skip
 
 
 def check_events(events, failed: str) -> None:

@@ -47,6 +47,8 @@ DESTROYED = {
     "create table made (i int); alter table made add column j int; drop table made": "0 to destroy",
     "alter table books add column z int; alter table books drop column z": "0 to destroy",
     "delete from books": "0 to destroy; deletes rows of books",
+    "alter type mood rename to mood_old; create type mood as enum ('sad'); drop type mood_old": "0 to destroy",
+    "alter type mood rename to mood_old; drop type mood_old": "1 to destroy (type mood_old)",
 }
 
 

@@ -195,6 +195,7 @@ MEANT = {
     "sent plainly, with a reset": "SAVEPOINT one; RESET ALL; UPDATE orders SET total = 0 WHERE id = 1; RELEASE one;",
     "a rewrite in a block": """DO $$ BEGIN IF true THEN ALTER TABLE prices ADD COLUMN u uuid DEFAULT gen_random_uuid(); END IF;
         ALTER TABLE prices ALTER COLUMN price TYPE bigint; END $$;""",
+    "another enum": "ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('good'); DROP TYPE mood_old;",
     "a row that moves": "UPDATE moving SET k = 11 WHERE k = 1;",
     "an index": "CREATE INDEX ON orders (total); REINDEX TABLE orders; ANALYZE orders;",
 }  # fmt: skip
@@ -261,6 +262,16 @@ def test_what_the_plan_lists_as_destructive_is_done_once_approved(site, sql):
     planned = site.plan()
     assert planned.plan.to_confirm
     assert isinstance(last := site.run(planned)[-1], ApplyDone), last
+
+
+def test_a_table_may_lose_its_only_column(site):
+    site.deploy_sql("CREATE TABLE bare (x int); INSERT INTO bare VALUES (1);")
+    for number, sql in (
+        (2, "ALTER TABLE bare DROP x;"),
+        (3, "ALTER TABLE bare ADD y int; UPDATE bare SET y = 1;"),
+    ):
+        site.write(f"sql/{number}_more.sql", sql)
+        assert isinstance(last := site.run(site.plan())[-1], ApplyDone), last
 
 
 @pytest.mark.parametrize(

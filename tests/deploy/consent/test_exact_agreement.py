@@ -165,6 +165,35 @@ def test_rows_are_counted_in_every_kind_of_transaction(site, text, single):
     assert rows == (["3", "5"] if single else ["5"])
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "command", "shown"),
+    [
+        ("INSERT INTO inbox VALUES (1), (2)", "DELETE FROM inbox", "inbox: deletes 2 rows"),
+        (
+            "ALTER TABLE wide ADD d int; UPDATE wide SET d = 1",
+            "ALTER TABLE wide DROP d",
+            "wide: drops column d",
+        ),
+        ("CREATE VIEW theirs AS SELECT 1", "DROP VIEW theirs", "drops view theirs"),
+    ],
+)
+def test_what_others_add_while_the_question_is_open_is_not_the_runs_own(site, meanwhile, command, shown):
+    site.deploy_sql(f"{LIVE} CREATE TABLE inbox (id int);")
+    site.sql("UPDATE commands SET sql = 'DELETE FROM kept WHERE id = 1'")
+    site.write("sql/2_own.sql", "CREATE TABLE own AS SELECT 1 AS one; CREATE VIEW own_view AS SELECT 1;")
+    site.write("sql/3_more.sql", "SELECT go(); DROP TABLE own; DROP VIEW own_view;")
+    questions: list[tuple[str, ...]] = []
+
+    def ask(_file: str, effects: Effects) -> bool:
+        questions.append(effects.texts)
+        if len(questions) == 1:
+            site.sql(f"{meanwhile}; INSERT INTO commands VALUES (1, '{command}')")
+        return True
+
+    assert isinstance(site.run(ask=ask)[-1], ApplyDone)
+    assert questions == [("kept: deletes 1 row",), (shown,)]
+
+
 def approved(site) -> list[str]:
     """The effects of the newest deploy's approval, as the history has it."""
     [row] = site.sql(

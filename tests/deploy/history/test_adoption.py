@@ -83,6 +83,7 @@ def test_baseline_records_without_running(site, database):
 
 def test_a_baseline_records_checksums_and_steps(site, database):
     history(site, m1_a="create table a (id int); create index concurrently i on a (id);")
+    sql(site, "create index i on a (id)")
     baseline(site, "1")
     rows = sql(site, "select steps, steps_done from mosaic_deploy.migrations")
     assert rows == [{"steps": 2, "steps_done": 2}]
@@ -228,7 +229,7 @@ def test_baseline_refuses_what_is_not_there(site, database):
         plan_baseline(site.api, known(site), "3")
     assert [f"{p.location}: {p.message}" for p in caught.value.problems] == [
         "sql/0001_a.sql:2:1: adds column note to a, which doesn't have it",
-        "sql/0003_orders.sql:1:1: creates orders, which doesn't exist",
+        "sql/0003_orders.sql:1:1: creates table orders, which doesn't exist",
     ]
     planned = plan_baseline(site.api, known(site), "3", allow_mismatch=True)
     assert [note.code for note in planned.plan.notes] == ["recorded_mismatch", "recorded_mismatch"]
@@ -257,7 +258,7 @@ def test_baseline_refuses_what_is_not_there(site, database):
         "create table x (id int) partition by list (id); create table y partition of x default; drop table x;",
         "create table x (id int); alter table x set schema app; drop table app.x;",
         "create table x (id int); create view y as table x; drop table x cascade;",
-        "create type x as enum ('a'); create table if not exists a (id int, other int);",
+        "create table if not exists a (id int, other int);",
     ],
 )
 def test_baseline_doubts_only_what_is_certain(site, database, text):
@@ -277,6 +278,136 @@ def test_baseline_still_looks_for_what_a_temporary_table_hides(site, database):
         plan_baseline(site.api, known(site), "3")
     places = {str(problem.location) for problem in caught.value.problems}
     assert places == {"sql/0002_x.sql:1:1", "sql/0003_y.sql:3:1"}
+
+
+ALL_KINDS = """create index concurrently missing_i on other (id);
+create schema app;
+create function f(n int) returns int language sql as 'select 1';
+create procedure app.p() language sql as 'select 1';
+create type mood as enum ('a');
+create type app.pair as (a int, b int);
+create domain d as text check (value <> '');
+create sequence s;
+create extension btree_gist;
+alter table other add constraint positive check (id > 0);
+alter table other add constraint only_once unique (id);
+alter table other add constraint other_fk foreign key (id) references other (id);
+create trigger t before insert on other for each row execute function suppress_redundant_updates_trigger();
+create policy own on other using (true);
+create materialized view m as select 1 as n;
+create view app.v as select 1 as n;
+alter table other alter column id type bigint;
+alter table other add column "Note" text constraint short check ("Note" < 'x');
+create table taken (id int);
+create table made (id int constraint made_pk primary key, n numeric(4), constraint made_u unique (n));
+alter table made alter n type text;
+create rule r as on update to other do nothing;"""
+"""Each statement on a line, on a database with `other (id int)` and what `CHANGED` makes."""
+CHANGED = """create view taken as select 1 as id;
+create table made (id int, n numeric(4))"""
+
+
+def test_baseline_names_each_missing_object(site, database):
+    history(site, m0001_all=ALL_KINDS)
+    sql(site, f"create table other (id int); {CHANGED}")
+    with pytest.raises(HistoryImportRefused) as caught:
+        plan_baseline(site.api, known(site), "1")
+    with_more = plan_baseline(site.api, known(site), "1", allow_mismatch=True)
+    assert len(with_more.plan.notes) == len(caught.value.problems) == 20
+    sql(site, "create schema app; create view app.v as select 1; create index missing_i on other (id)")
+    with pytest.raises(HistoryImportRefused) as caught:
+        plan_baseline(site.api, known(site), "1")
+    assert [f"{p.location.line}: {p.message}" for p in caught.value.problems] == [
+        "3: creates function f, which doesn't exist",
+        "4: creates procedure app.p, which doesn't exist",
+        "5: creates type mood, which doesn't exist",
+        "6: creates type app.pair, which doesn't exist",
+        "7: creates domain d, which doesn't exist",
+        "8: creates sequence s, which doesn't exist",
+        "9: creates extension btree_gist, which doesn't exist",
+        "10: creates constraint positive on other, which doesn't exist",
+        "11: creates constraint only_once on other, which doesn't exist",
+        "12: creates constraint other_fk on other, which doesn't exist",
+        "13: creates trigger t on other, which doesn't exist",
+        "14: creates policy own on other, which doesn't exist",
+        "15: creates materialized view m, which doesn't exist",
+        "17: gives column id of other the type bigint, but it has integer",
+        "18: adds column Note to other, which doesn't have it",
+        "18: creates constraint short on other, which doesn't exist",
+        "19: creates table taken, but the database has a view of that name",
+        "20: creates constraint made_pk on made, which doesn't exist",
+        "20: creates constraint made_u on made, which doesn't exist",
+        "21: gives column n of made the type text, but it has numeric(4,0)",
+    ]
+    ran = ALL_KINDS.replace(" concurrently", "")
+    sql(site, f"drop view taken, app.v; drop schema app; drop table made; drop index missing_i; {ran}")
+    assert plan_baseline(site.api, known(site), "1").plan.notes == ()
+
+
+RAN = [
+    "create table t (id int, n int constraint c check (n > 0), k int); create index i on t (n); alter table t drop n;",
+    "create table t (id int, n int); create index i on t (n); alter table t rename n to m; alter table t drop m;",
+    "create table t (id int); create index i on t (id); alter index i rename to j;",
+    "create table t (id int constraint c unique); alter index c rename to j;",
+    "create table t (id int); create unique index i on t (id); alter table t add constraint c unique using index i;",
+    "create table t (id int constraint c unique); alter table t rename constraint c to d; alter table t drop constraint d;",
+    "create table t (id int); create index i on t (id); alter table t rename to u; drop index i;",
+    "create schema app; create table t (id int constraint c unique); create index i on t (id); alter table t set schema app;",
+    "create schema app; create function app.f() returns int language sql as 'select 1'; alter schema app rename to b;",
+    "create function f() returns int language sql as 'select 1'; alter function f() rename to g; drop function g;",
+    "create function f() returns int language sql as 'select 1'; create function f(int) returns int language sql "
+    "as 'select 1'; drop function f(int), f();",
+    "create type e as enum ('a'); alter type e rename to f; create table t (x f); drop type f cascade;",
+    "create domain d as int; create table t (x d, y int); create function f(d) returns int language sql as 'select 1'; "
+    "drop domain d cascade;",
+    "create table t (id int, x numeric(3), y timestamp(3), z varchar(7)[], w char, v bigserial, u float, s decimal(3, 1), "
+    "r time(2) with time zone, q interval day to second, p bit varying(3), o int4[3], m real, l double precision);",
+    "create table t (id serial); create sequence s owned by t.id; alter table t drop id;",
+    "create table t (id int); create sequence s; alter sequence s owned by t.id; drop table t;",
+    "create table p (id int, n int) partition by list (id); create table c (id int, n int); create index i on c (n); "
+    "alter table p attach partition c default; alter table p drop n;",
+    "create table p (id int, n int) partition by list (id); create table c partition of p default; "
+    "create index i on c (n); create index j on p (n); drop index j; alter table p alter n type bigint;",
+    "create table p (id int) partition by list (id); create table c partition of p default partition by list (id); "
+    "create table d partition of c default; drop table p;",
+    "create table p (id int); create table c () inherits (p); alter table p add n int; alter table p rename n to m;",
+    "create table t (id int); create table u (id int primary key); alter table t add constraint fk foreign key (id) "
+    "references u; create view v as table u; create materialized view m as table u; drop table u cascade;",
+    "create function f() returns trigger language plpgsql as 'begin return new; end'; create table t (id int); "
+    "create trigger g after insert on t execute function f(); create policy p on t using (true); drop function f() cascade;",
+    "create table t (id int); create trigger g before update on t for each row execute function "
+    "suppress_redundant_updates_trigger(); alter trigger g on t rename to h; create policy p on t using (true); "
+    "alter policy p on t rename to q;",
+    "create extension citext; create table t (x citext); drop extension citext cascade;",
+    "create table t (id int constraint c unique); do $$ begin alter table t drop constraint c; end $$;",
+    "create table t (id int); do $$ begin alter table t alter id type bigint; end $$;",
+    "create table t (id int); create index i on t (id); do $$ declare n text; begin for n in select indexname from "
+    "pg_indexes where tablename = 't' loop execute 'drop index ' || n; end loop; end $$;",
+    "create function f() returns void language sql as 'drop table if exists t'; create table t (id int); select f();",
+    "create function f(n text) returns void language plpgsql as $$ begin execute 'drop ' || 'index ' || n; end $$; "
+    "create table t (id int); create index i on t (id); select f('i');",
+    "create table t (id int); alter table if exists u add column n int; create index if not exists a on t (id);",
+    "create table t (id int); begin; savepoint s; create index i on t (id); rollback to s; commit;",
+    "set search_path = app; create schema app; create table t (id int); create index i on t (id);",
+    "create temp table u (id int); create index i on u (id); alter table u add constraint c unique (id); "
+    "create function pg_temp.f() returns int language sql as 'select 1'; create temp sequence s;",
+    f"create table {'x' * 70} (id int constraint {'y' * 70} check (id > 0)); create index {'z' * 70} on {'x' * 70} (id);",
+    'create table "T t" (id int constraint "c""1" check (id > 0)); create index "I" on "T t" (id);',
+]
+"""Texts after which each object that is still expected must exist."""
+
+
+def test_baseline_finds_what_ran(site, database):
+    for text in RAN:
+        history(site, m0001_x=text)
+        sql(
+            site,
+            "drop schema if exists app, b cascade; drop schema public cascade; create schema public; "
+            "create extension if not exists btree_gist; create table a (id int)",
+        )
+        sql(site, f"{text} set search_path = default")
+        planned = plan_baseline(site.api, known(site), "1", allow_mismatch=True)
+        assert planned.plan.notes == (), text
 
 
 def test_import_from_flyway_by_checksum_and_name(site, database):

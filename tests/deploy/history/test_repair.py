@@ -96,6 +96,40 @@ def test_statements_of_an_accepted_file_never_run_again_from_another_one(site):
     assert sql(site, "select x from a order by x") == [{"x": "b"}, {"x": "c"}]
 
 
+def test_files_that_a_repair_leaves_pending_before_an_applied_one_are_named(site):
+    history(site, m1_a=A, m2_e="", m4_b=B)
+    site.apply()
+    for name in ("6_x", "7_y", "9_z"):
+        site.write(f"sql/{name}.sql", "select 1;")
+
+    def warned(**request: tuple) -> list[str]:
+        notes = plan_repair(site.api, known(site), RepairRequest(**request)).plan.notes
+        assert all(note.severity == "warning" for note in notes)
+        return [note.message for note in notes if note.code == "pending_before_applied"]
+
+    assert warned(applied=(("9", 1),)) == [
+        "6_x.sql and 7_y.sql are older and pending; give 9_z.sql a number before them, or renumber them after it"
+    ]
+    assert warned(applied=(("6", 1), ("9", 1))) == [
+        "7_y.sql is older and pending; give 9_z.sql a number before it, or renumber 7_y.sql after it"
+    ]
+    assert warned(applied=(("6", 1), ("7", 1))) == []
+    site.write("sql/5_w.sql", "select 1;")
+    assert warned(applied=(("6", 1),)) == ["5_w.sql is older and pending; renumber it after 6_x.sql"]
+    (site.root / "sql/4_b.sql").rename(site.root / "sql/8_b.sql")
+    assert warned(rename=("4",)) == [
+        "5_w.sql, 6_x.sql and 7_y.sql are older and pending; give 8_b.sql a number before them, or renumber them after it"
+    ]
+    (site.root / "sql/8_b.sql").rename(site.root / "sql/4_b.sql")
+    site.write("sql/2_e.sql", "select 2;")
+    assert warned(forget=("2",)) == [
+        "2_e.sql will be pending, and version 4 is already applied; renumber it, or pass --allow-out-of-order to the "
+        "next apply"
+    ]
+    site.write("sql/4_b.sql", "create table b (id bigint);")
+    assert warned(accept=("4_b.sql",), applied=(("5", 1),)) == []
+
+
 def test_the_accepted_file_is_stored_in_the_ledger(site):
     import base64
     import zlib

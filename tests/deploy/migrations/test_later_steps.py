@@ -71,6 +71,6 @@ def test_temporary_objects_that_hide_nothing_stay_allowed(site) -> None:
     site.write(
         "sql/2_later.sql",
         "CREATE TEMP TABLE a2 (id serial, t text); SELECT makes_t(); DROP TABLE pg_temp.t; CREATE TEMP TABLE v2 (i int);"
-        " VACUUM v; UPDATE t SET x = x;",
+        " BEGIN; CREATE TEMP TABLE t ON COMMIT DROP AS SELECT 1 AS i; COMMIT; VACUUM v; UPDATE t SET x = x;",
     )
     site.apply()

@@ -12,7 +12,15 @@ import pytest
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database import progress
 from mosaic_deploy.live.ledger.deploys import read_deploys
-from mosaic_deploy.model.event import ApplyDone, ChangeDone, Noted, StepDone, StillRunning
+from mosaic_deploy.model.event import (
+    ApplyDone,
+    ChangeDone,
+    ChangeStarted,
+    Event,
+    Noted,
+    StepDone,
+    StillRunning,
+)
 
 # Each way that a migration is sent: many per request, one by one as plain statements, outside a transaction.
 CARRIERS = {"batch": {}, "plain": {"statement_timeout": "20s"}}
@@ -135,6 +143,27 @@ def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
     _migrations(site, {"1_t.sql": "create table t (id int);"})
     site.apply()
     _migrations(site, {"2_i.sql": "create index concurrently i on t (id);"})
+    _, reports = _run_behind_a_writer(
+        site, lambda running: running.phase == "waiting for writers before build"
+    )
+    assert {running.file for running in reports} == {"2_i.sql"}
+    assert "waiting for writers before build" in {running.phase for running in reports}
+
+
+def test_the_file_that_runs_is_reported_if_several_are_sent_together(site, monkeypatch) -> None:
+    monkeypatch.setattr(progress, "FIRST_REPORT", 0.1)
+    _migrations(site, {"1_t.sql": "create table t (id int);"})
+    site.apply()
+    waiting = "lock table t in exclusive mode;"
+    _migrations(site, {"2_a.sql": "select 1;", "3_b.sql": "select 2;", "4_c.sql": waiting})
+    events, reports = _run_behind_a_writer(site, lambda running: running.file == "4_c.sql")
+    assert reports[-1].file == "4_c.sql"
+    started = [event.change.address for event in events if isinstance(event, ChangeStarted)]
+    assert started == ["migration:2_a.sql"]
+
+
+def _run_behind_a_writer(site, is_reached) -> tuple[list[Event], list[StillRunning]]:
+    """Applies while another session writes to `t`, until `is_reached` of a report. Returns events and reports."""
     reports: list[StillRunning] = []
     planned, project = site.plan(), site.project_id
 
@@ -144,7 +173,7 @@ def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
 
     def report(running: StillRunning) -> None:
         reports.append(running)
-        if running.phase == "waiting for writers before build":
+        if is_reached(running):
             site.api.sql(
                 project,
                 "select pg_cancel_backend(pid) from pg_stat_activity "
@@ -155,10 +184,10 @@ def test_progress_of_a_long_step_is_reported(site, monkeypatch) -> None:
     writer.start()
     while not site.sql("select from pg_locks where relation = 't'::regclass and mode = 'RowExclusiveLock'"):
         assert writer.is_alive()
-    assert isinstance(site.run(planned, on_running=report)[-1], ApplyDone)
+    events = site.run(planned, on_running=report)
+    assert isinstance(events[-1], ApplyDone), events[-1]
     writer.join()
-    assert {running.file for running in reports} == {"2_i.sql"}
-    assert "waiting for writers before build" in {running.phase for running in reports}
+    return events, reports
 
 
 def test_the_history_keeps_rows_notices_and_times(site) -> None:

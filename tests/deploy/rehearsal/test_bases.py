@@ -175,9 +175,7 @@ def test_another_version_of_an_extension_is_only_remarked(rehearser, monkeypatch
         return {item: "0.1" if item.kind == "extension" else text for item, text in found.items()}
 
     monkeypatch.setattr(module, "read_catalog", with_other_version)
-    monkeypatch.setattr(
-        module, "open_base", lambda stage, history: replace(bases.open_base(stage, history), server="17.2")
-    )
+    monkeypatch.setattr(module, "open_base", lambda *given: replace(bases.open_base(*given), server="17.2"))
     remarks = rehearser.rehearsal().remarks
     assert remarks[0].startswith("rehearsed on PostgreSQL 17.2; the live database runs 18")
     assert remarks[1].startswith("rehearsed with ")

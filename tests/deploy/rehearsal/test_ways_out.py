@@ -47,13 +47,13 @@ def test_an_accepted_change_is_rehearsed_again_once_a_migration_makes_it(rehears
     [note] = [note for note in accepted.plan.notes if note.code == "accepted_not_in_files"]
     assert note.severity is Severity.WARNING
     assert "can't be rehearsed and policy.rehearsed refuses them" in note.message
-    assert "migrate repair --applied VERSION:STEP" in note.message
+    assert "migrate repair --applied 2:1" in note.message
     assert isinstance(list(accept_drift(site.api, accepted, OPTIONS))[-1], ApplyDone)
     site.write("sql/3_next.sql", "ALTER TABLE orders ADD channel text;")
     denied = site.run(rehearser.plan())[-1]
     assert isinstance(denied, ApplyFailed)
     assert denied.error.code == "rehearsal_required"
-    assert "migrate repair --applied VERSION:STEP" in str(denied.error.hint)
+    assert "migrate repair --applied 2:1" in str(denied.error.hint)
     # The first try forgets the index, which the plan says.
     site.write("sql/2_kept.sql", "ALTER TABLE orders ADD sneaky int;")
     repair(site, applied=[("2", 1)])
@@ -105,6 +105,17 @@ def test_drift_that_a_recorded_file_makes_is_only_to_be_accepted(rehearser):
         note for note in plan_accept(site.api, known(site)).plan.notes if note.code == "accepted_not_in_files"
     ]
     assert "2_kept.sql was recorded since then without running" in note.message
+
+
+def test_a_table_of_another_tool_is_nothing_that_recorded_files_make(rehearser):
+    site = rehearser.site
+    site.deploy_sql(SHOP)
+    site.sql("CREATE TABLE schema_migrations (version text PRIMARY KEY)")
+    site.write("sql/2_next.sql", "ALTER TABLE orders ADD channel text;")
+    planned = rehearser.plan().plan
+    assert not planned.rehearsal.not_rehearsed
+    [text] = [note.message for note in planned.notes if note.code == "schema_drift_next"]
+    assert "recorded files" not in text
 
 
 APP_MADE = """CREATE TABLE cache_a (id serial PRIMARY KEY, at timestamptz DEFAULT now(), order_id int REFERENCES orders);

@@ -29,6 +29,7 @@ from mosaic_deploy.sql.execution.failure import parse_failure
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement, Existing, agreed_to
 from mosaic_deploy.sql.guard.request import measured_request
 from mosaic_deploy.sql.marker import STATEMENT_FAILED
+from mosaic_deploy.sql.quote import as_written
 
 _INDIRECT = "changes what exists, by a trigger, rule, function, block or foreign key"
 _QUESTION = "Run it anyway?"
@@ -109,11 +110,11 @@ def _run_measured(
 
 
 def _only_updated(effects: Effects) -> Sequence[str]:
-    """The tables of which rows are updated, if nothing else happens to what exists."""
+    """The tables of which rows are updated, as SQL, if nothing else happens to what exists."""
     changed = [one for one in effects.tables if one.kinds]
     if effects.objects or any(one.kinds != {EffectKind.UPDATED} for one in changed):
         return ()
-    return [one.table.removeprefix("public.") for one in changed]
+    return [as_written(one.table) for one in changed]
 
 
 class _Exceeded(Exception):

@@ -83,9 +83,12 @@ _CHECKS_ACTION = NextAction("run the checks in verify", "mosaic-deploy apply")
 
 def _continue(migration: Migration) -> NextAction:
     """How to go on with a migration that is applied in part."""
-    step = -migration.step_begun
-    what = f"retry step {step}, once {migration.file} or the data is corrected"
-    return NextAction(what if step > 0 else "continue with the next step", "mosaic-deploy apply")
+    what = "continue with the next step"
+    if migration.unknown:
+        what = "check whether the last step took effect, if possible"
+    elif migration.step_begun < 0:
+        what = f"retry step {-migration.step_begun}, once {migration.file} or the data is corrected"
+    return NextAction(what, "mosaic-deploy apply")
 
 
 def _mark_ended_lease(live: LiveState) -> LiveState:

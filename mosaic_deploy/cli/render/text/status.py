@@ -68,11 +68,12 @@ def _status_facts(live: LiveState) -> Iterator[tuple[str, str]]:
 
 
 def _migrations_text(rows: Sequence[Migration]) -> str:
-    """`2 applied, newest 0002_b.sql; 0003_c.sql is applied in part (1 of 3 steps)`"""
+    """`2 applied, newest 0002_b.sql; 0003_c.sql is applied in part (1 of 3 steps; the outcome of step 2 is unknown)`"""
     applied = [m for m in rows if m.applied]
     newest = f", newest {applied[-1].file}" if applied else ""
     begun = "".join(
-        f"; {m.file} is applied in part ({m.steps_done} of {count_text(m.steps, 'step')})"
+        f"; {m.file} is applied in part ({m.steps_done} of {count_text(m.steps, 'step')}"
+        + (f"; the outcome of step {m.step_begun} is unknown)" if m.unknown else ")")
         for m in rows
         if not m.applied
     )

@@ -150,7 +150,7 @@ class TextView:
         counts = plan.counts
         done = f"{counts.add} added, {counts.change} changed, {counts.destroy} destroyed"
         cost = f"{count_text(end.requests, 'request')}, {size_text(end.bytes_sent)} sent"
-        applied = style(f"Applied in {duration_text(end.seconds)}: {done}.", fg="green")
+        applied = style(f"{_done_text(plan)} in {duration_text(end.seconds)}: {done}.", fg="green")
         self._out(f"{applied} ({cost})")
         if plan.partial:
             from mosaic_deploy.cli.render.text.plan import partial_line
@@ -172,6 +172,17 @@ class TextView:
     def _err(self, *lines: str) -> None:
         sys.stdout.flush()
         write_lines(sys.stderr, lines, self._color)
+
+
+def _done_text(plan: Plan) -> str:
+    """What was done with the plan: only an apply and a rollback run anything."""
+    from mosaic_deploy.model.change import AcceptSchema, ForgetMigration, RecordMigration, RollBackMigration
+
+    if any(isinstance(change, RollBackMigration) for change in plan.changes):
+        return "Rolled back"
+    recorded = (RecordMigration, ForgetMigration, AcceptSchema)
+    only_recorded = plan.changes and all(isinstance(change, recorded) for change in plan.changes)
+    return "Recorded" if only_recorded else "Applied"
 
 
 _LABELS = {"data_bytes": "total size", "bytes": "size"}

@@ -42,12 +42,13 @@ _NEEDS_CONSENT = (
 class DestroyedObjects:
     """Live objects that are gone after the files have run, in order. Record every effect before it changes the scope.
 
-    An object without data that is created again under the same name, such as a view, isn't destroyed.
+    An object without data that is created again under the name that it has live, such as a view, isn't destroyed.
     """
 
     _found: dict[str, tuple[int, bool]] = field(default_factory=dict)
     _again: set[str] = field(default_factory=set)
     """Live objects without data that the files dropped and created again."""
+    _created: set[str] = field(default_factory=set)
 
     def record(self, effect: Effect, scope: Scope, script: int) -> Iterator[tuple[str, str]]:
         """Records what `effect` in the file with number `script` drops and creates.
@@ -57,6 +58,7 @@ class DestroyedObjects:
         for dropped in dropped_objects(effect):
             yield from self._record_dropped(dropped, scope, script)
         for created in _created(effect, scope):
+            self._created.add(created)
             if not self._found.get(created, (0, True))[1]:
                 del self._found[created]
                 self._again.add(created)
@@ -77,8 +79,11 @@ class DestroyedObjects:
         is_live = _existed_before(dropped, scope) and (facts is not None or _must_exist(dropped))
         if not is_live and text not in self._again:
             return
-        self._found.setdefault(text, (script, dropped.holds_data))
-        yield text, live_text(scope, dropped)
+        live = live_text(scope, dropped)
+        # As in the usual change of an enum: renamed, created again, and the renamed one dropped.
+        if dropped.holds_data or live == text or live not in self._created:
+            self._found.setdefault(text, (script, dropped.holds_data))
+        yield text, live
         for one in facts.dependents if facts else ():
             text = f"{one.kind.removeprefix('table ')} {one.name.partition('(')[0]}"
             self._found.setdefault(text, (script, bool(one.table)))

@@ -138,6 +138,26 @@ def test_a_shallow_clone_cannot_tell(run, history) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_clone_from_before_the_live_commit_cannot_tell(run, history) -> None:
+    """As of a job that checked out its commit before the newer one was pushed and deployed."""
+    folder, _, newer = history
+    clone = folder.parent / f"{folder.name}-before"
+    environment = {**os.environ, **_IDENTITY}
+    subprocess.run(["git", "clone", "-q", f"file://{folder}", str(clone)], check=True, env=environment)
+    newest = commit(folder, "newest")
+    assert run("ci", "apply", "--local").returncode == 0
+    refused = run("ci", "apply", "--local", cwd=clone)
+    assert refused.returncode == 1
+    assert (
+        f"error[commit_older]: it isn't known whether {newer[:12]} is newer than the live commit {newest[:12]}"
+        in refused.stderr
+    )
+    git(clone, "fetch", "-q")
+    assert f"{newer[:12]} is older than the live commit" in run("ci", "apply", "--local", cwd=clone).stderr
+    git(clone, "merge", "-q", "origin/main")
+    assert run("ci", "apply", "--local", cwd=clone).returncode == 0
+
+
 def test_a_failed_deploy_that_changed_nothing_does_not_count(run, history) -> None:
     folder, _, newer = history
     (folder / "sql/2_bad.sql").write_text("insert into t values ('x');")

@@ -127,7 +127,7 @@ def test_restore_file_stays_in_the_folder(run, folder, sql):
     assert list((folder / "sql").iterdir()) == []
 
 
-def test_the_exit_codes_of_both_kinds_of_status(run, folder):
+def test_the_exit_codes_of_both_kinds_of_status(run, folder, sql):
     for command in (["status", "--local"], ["migrate", "status", "--local"]):
         assert run(*command).returncode == 0
         assert run(*command, "--detailed-exitcode").returncode == 2
@@ -147,6 +147,10 @@ def test_the_exit_codes_of_both_kinds_of_status(run, folder):
     assert [each["steps_done"] for each in document["migrations"]] == [None, 1]
     assert document["next_actions"][1]["description"] == "retry step 2, once 2_u.sql or the data is corrected"
     assert document["next_actions"][0]["command"] == "mosaic-deploy migrate status --local -o json"
+    sql("update mosaic_deploy.migrations set step_begun = 2 where file = '2_u.sql'")
+    shown = run("status", "--local").stdout
+    assert "(1 of 2 steps; the outcome of step 2 is unknown)" in shown
+    assert "check whether the last step took effect, if possible:  mosaic-deploy apply --local" in shown
 
 
 def test_a_renumbered_file_is_recorded_and_keeps_its_date(run, folder, sql):

@@ -233,15 +233,15 @@ def test_sql_is_measured_and_asks_with_the_real_numbers(run, deployed: Path, que
 
 
 def test_a_comment_says_what_a_counting_trigger_updates(run, deployed: Path) -> None:
-    setup = """create table counts (n int); insert into counts values (0); create table c (id int);
-        create function counting() returns trigger language plpgsql as $$ begin update counts set n = n + 1; return null; end $$;
+    setup = """create table "Counts" (n int); insert into "Counts" values (0); create table c (id int);
+        create function counting() returns trigger language plpgsql as $$ begin update "Counts" set n = n + 1; return null; end $$;
         create trigger counted after insert on c for each row execute function counting();"""
     assert run("sql", *HERE, setup).returncode == 0
     refused = run("sql", *HERE, "insert into c values (1)")
     assert "by a trigger, rule, function, block or foreign key" in refused.stderr
-    assert refused.stderr.count("counts: updates 1 row") == 1
-    assert "end the SQL with a line: -- mosaic-updates: counts" in " ".join(refused.stderr.split())
-    said = run("sql", *HERE, "insert into c values (1)\n-- mosaic-updates: counts")
+    assert refused.stderr.count("Counts: updates 1 row") == 1
+    assert 'end the SQL with a line: -- mosaic-updates: "Counts"' in " ".join(refused.stderr.split())
+    said = run("sql", *HERE, 'insert into c values (1)\n-- mosaic-updates: "Counts"')
     assert said.returncode == 0, said.stderr
 
 

@@ -46,8 +46,8 @@ def baseline(
 ) -> int:
     """Record migrations as applied without running them. For a database that already has the schema.
 
-    Records all migrations up to and including VERSION; later ones stay pending. Refuses files that create a table, view
-    or column that the database doesn't have.
+    Records all migrations up to and including VERSION; later ones stay pending. Refuses files that create something
+    that the database doesn't have: tables, columns, types, functions, indexes, constraints and others, by kind and name.
 
     \b
     Example:
@@ -92,6 +92,8 @@ def import_history(
     force_unlock: bool,
 ) -> int:
     """Import the history of another migration tool. Nothing is run, and the tool's own table is only read.
+
+    Refuses files that differ from what the tool applied, or that create something that the database doesn't have.
 
     TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic.
 

@@ -126,8 +126,9 @@ def _lines(session: Session, project: Project, found: SchemaDrift) -> Iterator[s
     from mosaic_deploy.live.ledger.history import read_history
 
     if found.changes:
-        recorded = recorded_since(read_history(session.api, project.id).entries, found)
-        keep = session.scope.add_scope_to_text(how_to_keep(recorded))
+        entries = read_history(session.api, project.id).entries
+        advice = how_to_keep([entry.migration for entry in entries], recorded_since(entries, found))
+        keep = session.scope.add_scope_to_text(advice)
         yield from drift_lines(found, whole=True)
         yield f"  next: undo it in the database; or record the schema as it is:  {session.scope.command('migrate', 'drift', '--accept')}"
         yield f"  to keep the changes and rehearse later plans: {keep}"
