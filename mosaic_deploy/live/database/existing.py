@@ -55,9 +55,9 @@ _FOREIGN_ROWS = (
 """Whether a row of the table is newer than the last committed step of the failed run."""
 
 
-def _tables(protected: Collection[str]) -> str:
+def _tables(whole: Collection[str]) -> str:
     """A SELECT of `oid`, `names` and the number of the last column, given the CTEs `before` and `locked`."""
-    names = json_literal(sorted(map(_with_schema, protected)))
+    names = json_literal(sorted(map(_with_schema, whole)))
     return f"""SELECT t.oid, o.names, t.relnatts FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
   LEFT JOIN before ON true, LATERAL (SELECT pg_catalog.to_jsonb({_NAMES}) AS names OFFSET 0) o
   WHERE {_HOLD_VALUES} AND (o.names ?| ARRAY(SELECT pg_catalog.jsonb_array_elements_text({names}::jsonb))
@@ -91,10 +91,10 @@ def _failed_run(own: str) -> str:
     AND d.status IN ('failed', 'interrupted', 'running'))"""
 
 
-def existing_sql(token: str, deploy_id: str, protected: Collection[str], *, again: bool = False) -> str:
+def existing_sql(token: str, deploy_id: str, whole: Collection[str], *, again: bool = False) -> str:
     """Reads and records what existed before this run, or before the failed run that this one continues. May be sent twice.
 
-    `again`: and what somebody else has added since the last committed step of this run, which is running.
+    The tables of `whole`, with their partitions, count also without rows. `again`: and what somebody else has added since the last committed step of this run, which is running.
 
     What a failed run has made and filled by its last committed step isn't from before, unless somebody else has added rows or
     objects since. One row: `held`, and `existing` as JSON.
@@ -104,7 +104,7 @@ def existing_sql(token: str, deploy_id: str, protected: Collection[str], *, agai
     until = "" if again else f", ('{UNTIL}', '0'::jsonb)"
     return f"""WITH {lease_held_cte(token)},
 before AS MATERIALIZED ({_failed_run(deploy)}),
-locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS}),
+locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(whole)}), objects AS ({_OBJECTS}),
 found AS MATERIALIZED (SELECT {value} AS value FROM held),
 written AS (INSERT INTO mosaic_deploy.settings AS s (name, value, deploy_id, updated_at)
   SELECT r.name, r.value, {deploy}, pg_catalog.clock_timestamp()
@@ -138,10 +138,19 @@ def _with_schema(table: str) -> str:
 
 
 def read_existing(
-    api: Api, project: str, token: str, deploy_id: str, protected: Collection[str], *, again: bool = False
+    api: Api,
+    project: str,
+    token: str,
+    deploy_id: str,
+    protected: Collection[str],
+    filled: Collection[str] = (),
+    *,
+    again: bool = False,
 ) -> Existing:
-    """What existed before the run `deploy_id`; `again` as for `existing_sql`. Raises LockLost, ApiError, ResponseInvalid."""
-    rows = api.sql(project, existing_sql(token, deploy_id, protected, again=again))
+    """What existed before the run `deploy_id`, and of the tables `filled` also partitions without rows. `again` as for
+    `existing_sql`. Raises LockLost, ApiError, ResponseInvalid.
+    """
+    rows = api.sql(project, existing_sql(token, deploy_id, (*protected, *filled), again=again))
     if rows and str(rows[0].get("held")) == "0":
         raise lease_lost_error()
     return _parse(rows, protected)

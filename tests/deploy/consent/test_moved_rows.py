@@ -112,6 +112,19 @@ def test_a_move_hides_no_deletes(site, name, plainly):
     assert_stopped(site, before)
 
 
+@pytest.mark.parametrize("later", ["dele' || 'te from p2", "dr' || 'op table p2"])
+def test_a_later_step_deletes_no_moved_rows(site, later):
+    site.deploy_sql(LIVE)
+    site.write("sql/2_move.sql", "UPDATE pt SET k = 11 WHERE id = 1;")
+    site.write("sql/3_later.sql", f"DO $$ BEGIN EXECUTE '{later}'; END $$;")
+    planned = site.plan()
+    assert not planned.plan.to_confirm
+    last = site.run(planned)[-1]
+    assert isinstance(last, ApplyFailed), last
+    assert isinstance(last.error, EffectsExceedConsent), last.error
+    assert site.sql("SELECT k FROM pt WHERE id = 1") == [{"k": 11}]
+
+
 def test_on_conflict_moves_no_row(site):
     site.deploy_sql(LIVE)
     site.write("sql/2_more.sql", "INSERT INTO pt VALUES (1, 1) ON CONFLICT (id, k) DO UPDATE SET k = 11;")
