@@ -201,7 +201,7 @@ MEANT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("sql", sampled(MEANT.values(), 2, ids=MEANT))
+@pytest.mark.parametrize("sql", sampled(MEANT.values(), 3, ids=MEANT))
 def test_what_the_plan_lists_needs_no_more(site, sql):
     site.deploy_sql(LIVE)
     site.write("sql/2_more.sql", sql)
@@ -255,7 +255,7 @@ APPROVED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("sql", sampled(APPROVED, 2))
+@pytest.mark.parametrize("sql", sampled(APPROVED, 3))
 def test_what_the_plan_lists_as_destructive_is_done_once_approved(site, sql):
     site.deploy_sql(LIVE)
     site.write("sql/2_more.sql", sql)
@@ -438,7 +438,7 @@ IN_SEVERAL_FILES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "together"), sampled(product(IN_SEVERAL_FILES, [False, True]), 3))
+@pytest.mark.parametrize(("name", "together"), sampled(product(IN_SEVERAL_FILES, [False, True]), 4))
 def test_what_several_statements_drop_in_the_end_is_listed(site, name, together):
     texts = IN_SEVERAL_FILES[name]
     site.deploy_sql(LIVE)

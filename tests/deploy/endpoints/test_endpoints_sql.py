@@ -25,7 +25,7 @@ VARIANTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=sampled(VARIANTS, 2))
+@pytest.fixture(scope="module", params=sampled(VARIANTS, 3))
 def variant(request, platform_with) -> tuple[str, RunningPlatform]:
     return request.param, platform_with(request.param)
 

@@ -22,6 +22,7 @@ from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.parse import parse
 from tests.deploy.conftest import Site
 from tests.deploy.faults import Dying, Finishing, LosingAnswers, is_sql
+from tests.sampling import sampled
 
 
 @pytest.fixture
@@ -300,7 +301,7 @@ def test_the_error_that_left_the_outcome_unknown_is_kept(table):
 STATEMENTS = {**LOST, "batch": "insert into t values (7);"}
 
 
-@pytest.mark.parametrize("what", STATEMENTS)
+@pytest.mark.parametrize("what", sampled(STATEMENTS, 2))
 @pytest.mark.parametrize("times", [1, 99], ids=["once", "always"])
 def test_an_internal_error_after_the_statement_took_effect(table, api_over, what, times):
     """It isn't PostgreSQL's refusal, so nothing is called rolled back, and the next run finishes."""
