@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
 from mosaic_deploy.model.migration_history import HISTORY_TABLES
@@ -142,17 +143,16 @@ class Unmanaged:
         """Whether it includes the relation, routine or type of this SQL name, or the schema, as `schema jobs`."""
         if name.startswith(_SCHEMA):
             schema, *_ = _parts(name.removeprefix(_SCHEMA))
-            return any(
-                _matches(each.partition(".")[0], schema) for each in self.patterns if each.endswith(".*")
-            )
+            whole = tuple(each.removesuffix(".*") for each in self.patterns if each.endswith(".*"))
+            return _pattern(whole).fullmatch(schema) is not None
         parts = _parts(name)
         found = parts if len(parts) == 2 else ["public", *parts]
-        return any(_matches(_with_schema(each), ".".join(found)) for each in self.patterns)
+        return _pattern(self.patterns, in_schemas=True).fullmatch(".".join(found)) is not None
 
     @property
     def expression(self) -> str:
         """A regular expression, for PostgreSQL, of the unquoted names with their schemas; "" without patterns."""
-        found = "|".join(_expression(_with_schema(each)) for each in self.patterns)
+        found = _expression(self.patterns, in_schemas=True)
         return f"^({found})$" if found else ""
 
     def without(self, catalog: Catalog) -> Catalog:
@@ -197,9 +197,12 @@ def _with_schema(pattern: str) -> str:
     return pattern if "." in pattern else f"public.{pattern}"
 
 
-def _matches(pattern: str, name: str) -> bool:
-    return re.fullmatch(_expression(pattern), name, re.DOTALL) is not None
+@lru_cache(maxsize=64)
+def _pattern(patterns: tuple[str, ...], *, in_schemas: bool = False) -> re.Pattern[str]:
+    """Kept, because it is asked about every object of a schema. Without patterns it matches nothing."""
+    return re.compile(_expression(patterns, in_schemas=in_schemas) or "(?!)", re.DOTALL)
 
 
-def _expression(pattern: str) -> str:
-    return ".*".join(map(re.escape, pattern.split("*")))
+def _expression(patterns: Iterable[str], *, in_schemas: bool) -> str:
+    full = (_with_schema(each) if in_schemas else each for each in patterns)
+    return "|".join(".*".join(map(re.escape, each.split("*"))) for each in full)
