@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,11 +202,14 @@ def key_of(item: SchemaObject, owner: str) -> Key:
 def other_definitions(after: Dumped, done: RehearsedChange, owner: str) -> list[str]:
     """The new tables, columns, constraints and indexes whose reported definition isn't that of the dump."""
     found = []
+    renamed = {change.object.name: change.new_name for change in done.changes if change.new_name}
     for change in done.changes:
-        kind, name, _ = key = key_of(change.object, owner)
+        item = change.object
+        now = replace(item, name=change.new_name or item.name, parent=renamed.get(item.parent, item.parent))
+        kind, name, _ = key = key_of(now, owner)
         if change.after is None or kind not in _DEFINED or (kind == "table" and change.action != "add"):
             continue
-        parts = list(table_parts(name, after)) if kind == "table" else after[key]
+        parts = list(table_parts(name, after)) if kind == "table" else after.get(key, ("nothing",))
         expected, reported = Counter(words(" ".join(parts))), Counter(words(change.after))
         # What a table is beside its parts is written in other words.
         beside = reported if kind == "table" else Counter()
