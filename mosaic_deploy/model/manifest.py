@@ -25,12 +25,15 @@ class ProjectSpec:
 class DatabaseSpec:
     """`migrations` is a folder, `seeds` are SQL files and folders, relative to the manifest.
 
+    `layout` is that of the migrations folder, None for the one that its content shows.
+
     `transaction` is `each` (one transaction per migration) or `all` (one for all pending ones). Timeouts are in seconds,
     None for the server's setting.
     """
 
     extensions: tuple[str, ...] = ()
     migrations: str | None = None
+    layout: str | None = None
     seeds: tuple[str, ...] = ()
     transaction: str = "each"
     lock_timeout: float | None = None

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
@@ -19,9 +18,9 @@ from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.secrets import refuse_secrets
 from mosaic_deploy.source.files.stat_cache import StatCache, stat_cache
 from mosaic_deploy.source.manifest.find import former_identity, manifest_identity, second_manifest
-from mosaic_deploy.source.migrations.down import ignored_files
 from mosaic_deploy.source.migrations.draft import draft_note
-from mosaic_deploy.source.migrations.files import MigrationFile, read_migrations
+from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.source.migrations.listing import folder_notes, read_migrations
 from mosaic_deploy.source.migrations.seeds import read_seeds, seed_objects
 from mosaic_deploy.source.problems import ErrorCollector
 
@@ -108,7 +107,7 @@ def read_valid_desired(
             *_second_manifest_notes(manifest),
             *(Note("variable_not_replaced", str(each), Severity.WARNING) for each in manifest.warnings),
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
-            *_ignored_migration_notes(manifest),
+            *_folder_notes(manifest, migrations),
             *(note for kind, files in read.items() for note in files.notes(kind)),
         ),
         sum(len(files.ignored) for files in read.values()),
@@ -129,7 +128,8 @@ def _static_incomplete(manifest: Manifest, static: SelectedFiles | None) -> bool
 def _migrations(manifest: Manifest, errors: ErrorCollector) -> tuple[MigrationFile, ...] | None:
     if manifest.database is None or manifest.database.migrations is None:
         return None
-    return read_migrations(manifest.root, manifest.database.migrations, errors)
+    database = manifest.database
+    return read_migrations(manifest.root, manifest.database.migrations, errors, database.layout)
 
 
 def _draft_notes(manifest: Manifest) -> tuple[Note, ...]:
@@ -139,13 +139,9 @@ def _draft_notes(manifest: Manifest) -> tuple[Note, ...]:
     return (note,) if note else ()
 
 
-def _ignored_migration_notes(manifest: Manifest) -> Iterator[Note]:
-    if manifest.database and manifest.database.migrations is not None:
-        seeds = {PurePosixPath(seed) for seed in manifest.database.seeds}
-        for path, why in ignored_files(manifest.root, manifest.database.migrations):
-            if PurePosixPath(path) in seeds:
-                continue
-            yield Note("migration_ignored", f"{path} {why}", Severity.INFO)
+def _folder_notes(manifest: Manifest, migrations: tuple[MigrationFile, ...] | None) -> Iterator[Note]:
+    if manifest.database and manifest.database.migrations is not None and migrations is not None:
+        yield from folder_notes(manifest.root, manifest.database)
 
 
 def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from mosaic_deploy.diff.history.identity import placed_rows, recorded_versions
 from mosaic_deploy.diff.history.migrations import versions_to_parse
 from mosaic_deploy.diff.seeds import foreign_seeds
 from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem, SourceRefused
 from mosaic_deploy.live.database.outside_transaction import can_read_outcome
+from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
@@ -22,6 +24,28 @@ from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import line_and_column
 from mosaic_deploy.sql.quote import literal
+
+
+def identified(desired: Desired, live: LiveState) -> tuple[Desired, LiveState]:
+    """Both sides with each migration under the version that the history has for its file, in the folder's order."""
+    folder, rows = desired.snapshot.migrations or (), live.snapshot.migrations or ()
+    if not rows:
+        return desired, live
+    if versions := recorded_versions(folder, rows):
+        files = tuple(
+            replace(file, migration=_with_version(file.migration, versions)) for file in desired.migrations
+        )
+        folder = tuple(_with_version(migration, versions) for migration in folder)
+        snapshot = replace(desired.snapshot, migrations=folder)
+        desired = replace(desired, migrations=files, snapshot=snapshot)
+    placed = placed_rows(folder, rows)
+    if placed != rows:
+        live = replace(live, snapshot=replace(live.snapshot, migrations=placed))
+    return desired, live
+
+
+def _with_version(migration: Migration, versions: Mapping[str, str]) -> Migration:
+    return replace(migration, version=versions.get(migration.file, migration.version))
 
 
 def parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:

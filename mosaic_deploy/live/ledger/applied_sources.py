@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mosaic_deploy.errors import RequestRefused
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.sql.quote import literal
 
 MAX_BYTES = 512 * 1024 * 1024
 """Of all texts that are read at the same time."""
@@ -40,7 +41,7 @@ def unpacked(found: Mapping[str, bytes], most: int = MAX_BYTES) -> Iterator[tupl
 
 
 def _read_packed(api: Api, project: str, versions: Sequence[str]) -> dict[str, bytes]:
-    listed = ", ".join(str(int(version)) for version in versions)
+    listed = ", ".join(literal(version) for version in versions)
     try:
         rows = api.sql(project, f"{_PACKED_SOURCE.format(source='source')} IN ({listed})")
     except RequestRefused as error:
@@ -57,7 +58,7 @@ def _packed_pieces(api: Api, project: str, version: str) -> Iterator[bytes]:
     start = 1
     while True:
         part = f"pg_catalog.substring(source, {start}, {_PIECE})"
-        rows = api.sql(project, f"{_PACKED_SOURCE.format(source=part)} = {int(version)}")
+        rows = api.sql(project, f"{_PACKED_SOURCE.format(source=part)} = {literal(version)}")
         piece = _from_base64(rows[0]) if rows else b""
         yield piece
         if len(piece) < _PIECE:

@@ -55,6 +55,11 @@ def _seed_problems(project: str, tree: Node, source: SourceText, *, missing: boo
             )
 
 
+def migrations_layout(manifest: Manifest) -> str | None:
+    """`database.layout`; None for the one that the folder shows."""
+    return manifest.database.layout if manifest.database else None
+
+
 def migrations_folder(manifest: Manifest) -> str:
     """The folder in `database.migrations`. Raises MigrationsNotConfigured if it isn't set."""
     if manifest.database and manifest.database.migrations:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.guard.agreement import NOTHING_AGREED, Agreement, Existing
 from mosaic_deploy.sql.guard.rehearsed import NOTHING_READ, NOTHING_TOUCHED, SchemaReader, TouchedNames
+from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.session.state import SessionState
 
 
@@ -57,7 +58,7 @@ class Step:
     @property
     def facts_sql(self) -> str:
         """Arguments for json_build_object that say which step it is."""
-        return f"'version', '{self.version}', 'step', {self.number}"
+        return f"'version', {literal(self.version)}, 'step', {self.number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.commands.database.migrate.write_history import parse_version
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 
@@ -32,7 +31,6 @@ def restore_file(screen: Screen, version: str, target_options: TargetOptions) ->
     Example:
       mosaic-deploy migrate restore-file 0003
     """
-    wanted = parse_version(version)
     session = target_options.open()
     from mosaic_deploy.deploy.history.read import read_history_context
     from mosaic_deploy.deploy.history.restore import plan_restore
@@ -41,7 +39,7 @@ def restore_file(screen: Screen, version: str, target_options: TargetOptions) ->
 
     with session:
         known = read_history_context(session.api, session.manifest, session.target)
-        changes = plan_restore(session.api, known, [wanted], datetime.now(UTC))
+        changes = plan_restore(session.api, known, [version], datetime.now(UTC))
     done = rearrange(session.manifest.root, migrations_folder(session.manifest), changes)
     document = {
         "type": "files_restored",
