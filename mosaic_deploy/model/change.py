@@ -79,8 +79,7 @@ class ApplyMigration:
 class RecordMigration:
     """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed.
 
-    `renumbered_from` is the version of the row that gets this version; empty if its number stays the same.
-    """
+    `renumbered_from` is the version of the row that gets this version; empty if its number stays the same."""
 
     version: str
     file: str
@@ -115,10 +114,7 @@ class ForgetMigration:
 
 @dataclass(frozen=True, slots=True)
 class RollBackMigration:
-    """Runs the down migration of an applied file, which is pending afterwards.
-
-    `down` says where it is written, `checksum` is the SHA-256 of its text.
-    """
+    """Runs the down migration, written at `down` with the SHA-256 `checksum`, of a file that is pending afterwards."""
 
     version: str
     file: str
@@ -160,7 +156,14 @@ class RunSeed:
 
     @property
     def address(self) -> str:
-        return f"seed:{self.path}"
+        return f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRepeatable(RunSeed):
+    """Runs a repeatable file as a seed is run; `sha256` identifies its meaning."""
+
+    kind: ClassVar[str] = "repeatable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class ProjectSpec:
 class DatabaseSpec:
     """`migrations` is a folder, `seeds` are SQL files and folders, relative to the manifest.
 
-    `layout` is that of the migrations folder, None for the one that its content shows.
+    `layout` is that of the migrations folder, None for the one that its content shows. `repeatable` is a folder or a file.
 
     `transaction` is `each` (one transaction per migration) or `all` (one for all pending ones). Timeouts are in seconds,
     None for the server's setting.
@@ -34,6 +34,7 @@ class DatabaseSpec:
     extensions: tuple[str, ...] = ()
     migrations: str | None = None
     layout: str | None = None
+    repeatable: str | None = None
     seeds: tuple[str, ...] = ()
     transaction: str = "each"
     lock_timeout: float | None = None

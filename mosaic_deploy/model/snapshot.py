@@ -200,7 +200,9 @@ class Snapshot:
     storage: Objects | None = None
     auth: AuthSettings | None = None
     seeds: Objects | None = None
-    """Seed files by path relative to the project folder. Live ones have the content that was run last."""
+    """Seeds and repeatable files by path relative to the project folder. Live ones have the content that was run last."""
+    repeatable: frozenset[str] = frozenset()
+    """Of a desired snapshot: the paths of those that are repeatable; the sha256 of these is that of their meaning."""
     serial: int = 0
     """The ledger's deploy counter, which shows an apply that the live state has changed."""
     unmanaged_auth: AuthSettings | None = None

@@ -21,6 +21,7 @@ from mosaic_deploy.source.manifest.find import former_identity, manifest_identit
 from mosaic_deploy.source.migrations.draft import draft_note
 from mosaic_deploy.source.migrations.files import MigrationFile
 from mosaic_deploy.source.migrations.listing import folder_notes, read_migrations
+from mosaic_deploy.source.migrations.repeatable import read_repeatables
 from mosaic_deploy.source.migrations.seeds import read_seeds, seed_objects
 from mosaic_deploy.source.problems import ErrorCollector
 
@@ -76,7 +77,9 @@ def read_valid_desired(
     static, storage_files = _files(manifest, on_hashed, before_hashing, errors)
     found = static.found if static else {}
     generated = errors.collect(lambda: _generated(manifest.magic_link, found)) or {}
-    seeds = errors.collect(lambda: _seeds(manifest))
+    seeds = errors.collect(lambda: _seeds(manifest)) or ()
+    repeatables, repeatable = errors.collect(lambda: read_repeatables(manifest)) or ((), {})
+    run_again = {**repeatable, **seed_objects(seed for seed in seeds if seed.relative_path not in repeatable)}
     objects = {name: file.object for name, file in found.items()}
     objects |= {name: _object(name, content) for name, content in generated.items()}
     snapshot = Snapshot(
@@ -90,7 +93,8 @@ def read_valid_desired(
         if storage_files is None
         else {name: file.object for name, file in storage_files.found.items()},
         auth=_auth_settings(manifest.magic_link),
-        seeds=None if seeds is None else seed_objects(seeds),
+        seeds=run_again or None,
+        repeatable=frozenset(repeatable),
         manifest=manifest_identity(manifest.file) if identified else "",
         former_manifest=former_identity(manifest.file),
     )
@@ -99,7 +103,7 @@ def read_valid_desired(
         manifest,
         snapshot,
         migrations or (),
-        seeds or (),
+        (*repeatables, *(seed for seed in seeds if seed.relative_path not in repeatable)),
         found,
         storage_files.found if storage_files else {},
         generated,

@@ -31,13 +31,15 @@ def folder_problems(
             message, hint = found
             location = source.location(node.line, node.column)
             yield Problem(message, location, field=node.field, hint=hint)
-    yield from _seed_problems(project, tree, source, missing=missing)
+    yield from _sql_problems(project, tree, source, missing=missing)
 
 
-def _seed_problems(project: str, tree: Node, source: SourceText, *, missing: bool) -> Iterator[Problem]:
-    """Problems of seeds, which are files or folders."""
+def _sql_problems(project: str, tree: Node, source: SourceText, *, missing: bool) -> Iterator[Problem]:
+    """Problems of seeds and repeatable files, which are files or folders."""
     seeds = _node_at(tree, "database", "seeds")
-    for node in seeds.value if seeds is not None and isinstance(seeds.value, list) else ():
+    repeatable = _node_at(tree, "database", "repeatable")
+    listed = seeds.value if seeds is not None and isinstance(seeds.value, list) else []
+    for node in (*listed, *([repeatable] if repeatable else [])):
         if not isinstance(node.value, str) or "\0" in node.value:
             continue
         path = os.path.realpath(os.path.join(project, node.value))  # noqa: PTH118

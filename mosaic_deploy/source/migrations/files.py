@@ -28,6 +28,8 @@ from mosaic_deploy.sql.uncarried import refuse_uncarried
 
 SEED_VERSION = "seed:"
 """What the version of a seed begins with, and that of no migration."""
+REPEATABLE_VERSION = f"{SEED_VERSION}repeatable-"
+"""What the version of a repeatable file begins with, which runs like a seed."""
 _DIRECTIVE = re.compile(r"^[ \t]*(--)[ \t]*mosaic:[ \t]*(.*)", re.MULTILINE)
 _LEDGER_WRITE = (
     f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables; only deploys and "
@@ -119,7 +121,9 @@ def parse_migrations(
 def _error_summary(
     files: Sequence[MigrationFile], problems: Sequence[Problem], unparsed: Sequence[str]
 ) -> str:
-    noun = "seed" if files[0].migration.version.startswith(SEED_VERSION) else "migration"
+    version = files[0].migration.version
+    nouns = {REPEATABLE_VERSION: "repeatable file", SEED_VERSION: "seed"}
+    noun = next((noun for start, noun in nouns.items() if version.startswith(start)), "migration")
     others = len({problem.location.file for problem in problems}) - len(unparsed)
     syntax = [f"SQL syntax error in {count_text(len(unparsed), noun)}"] if unparsed else []
     rest = [f"{count_text(others, noun)} can't be applied as written"] if others else []

@@ -11,6 +11,7 @@ from mosaic_deploy.errors import Location, ManifestInvalid, MigrationInvalid, Pr
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.migrations.files import (
+    REPEATABLE_VERSION,
     SEED_VERSION,
     MigrationFile,
     ParsedFile,
@@ -75,7 +76,8 @@ def parse_seeds(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
     parsed = parse_migrations(files)
     problems = [problem for each in parsed for problem in _problems(each)]
     if problems:
-        raise MigrationInvalid("a seed must run as one transaction", problems=problems)
+        what = "repeatable file" if files[0].migration.version.startswith(REPEATABLE_VERSION) else "seed"
+        raise MigrationInvalid(f"a {what} must run as one transaction", problems=problems)
     return parsed
 
 

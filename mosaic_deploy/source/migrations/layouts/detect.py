@@ -53,7 +53,7 @@ class ReadFolder(NamedTuple):
 
     @property
     def files(self) -> tuple[VersionedFile, ...]:
-        return tuple(_with_versions(self.listing.files))
+        return tuple(with_versions(self.listing.files))
 
 
 def read_folder(folder: Path, name: str, layout: str | None = None) -> ReadFolder:
@@ -111,7 +111,7 @@ def _refuse_elsewhere(content: FolderContent, name: str, programs: Sequence[str]
             problems=[Problem("isn't SQL", Location(_path(name, programs[0])))],
             hint="how, for Alembic, Django and others: docs/migrations.md#migrations-of-other-tools",
         )
-    folders = {PurePosixPath(each).parent for each in content.names} - {PurePosixPath()}
+    folders = {parent for each in content.names for parent in PurePosixPath(each).parents} - {PurePosixPath()}
     for folder in sorted(str(each) for each in folders if not _BESIDE & set(each.parts)):
         below = FolderContent(
             content.folder / folder,
@@ -132,7 +132,7 @@ def _path(folder: str, name: str) -> str:
     return (PurePosixPath(folder) / name).as_posix()
 
 
-def _with_versions(listed: Sequence[ListedFile]) -> Iterator[VersionedFile]:
+def with_versions(listed: Sequence[ListedFile]) -> Iterator[VersionedFile]:
     """The number is the version, with the name if other files have it; without a number, the name.
 
     A file that the tool runs after one with a higher version gets its place behind that one.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mosaic_deploy.errors import Location, Problem
+from mosaic_deploy.errors import Location, Problem, UsageInvalid
 from mosaic_deploy.model.snapshot import natural_order
 from mosaic_deploy.source.migrations.layouts.folders import FILES
 from mosaic_deploy.source.migrations.layouts.layout import (
@@ -83,8 +83,13 @@ def _missing(place: str, folder: str, names: Sequence[str], listed: Sequence[str
 
 
 def _new(wanted: NewMigration) -> list[NewFile]:
-    """In the folder of the next version."""
+    """In the folder of the next version. Raises UsageInvalid for folders with a manifest."""
     newest = next(reversed(_versions(wanted.content)), "v0")
+    if _MANIFEST in wanted.content.subfolders.get(newest, ()):
+        raise UsageInvalid(
+            f"{_MANIFEST} lists the files of a version, so a new file alone isn't a migration",
+            hint=f"the folders have {_MANIFEST}, which lists their files: make the folder and its {_MANIFEST} yourself",
+        )
     found = _FOLDER.fullmatch(newest)
     prefix, version = (found[1], found[2]) if found else ("v", "0")
     return [NewFile(f"{prefix}{next_version([version], wanted.now)}/{wanted.slug}.sql", TEMPLATE)]
