@@ -60,6 +60,7 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
         *([manifest.static.dir] if manifest.static else []),
         *([manifest.storage.dir] if manifest.storage else []),
         *([database.migrations] if database and database.migrations else []),
+        *([database.repeatable] if database and database.repeatable else []),
         *(database.seeds if database else ()),
     ]
     names = list(dict.fromkeys(os.path.normpath(name) for name in configured))

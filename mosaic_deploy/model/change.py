@@ -77,9 +77,8 @@ class ApplyMigration:
 
 @dataclass(frozen=True, slots=True)
 class RecordMigration:
-    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed.
-
-    `renumbered_from` is the version of the row that gets this version; empty if its number stays the same."""
+    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed. `renumbered_from` is the
+    version of the row that gets this version; empty if its number stays the same."""
 
     version: str
     file: str
@@ -292,6 +291,7 @@ Change = (
     | HistoryChange
     | RollBackMigration
     | RunSeed
+    | RunRepeatable
     | Put
     | Delete
     | SetAuth

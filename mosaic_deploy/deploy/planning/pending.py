@@ -16,7 +16,8 @@ from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Migration, Snapshot
-from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
+from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations, statement_location
+from mosaic_deploy.source.migrations.layouts.flyway import has_placeholder
 from mosaic_deploy.source.migrations.seeds import parse_seeds
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.describe import describe_statements
@@ -147,7 +148,7 @@ def _summary(parsed: ParsedFile) -> str:
 
 
 def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
-    """Notes about pending files that aren't atomic, and about transaction control that isn't what it looks."""
+    """Notes about pending files that aren't atomic, and about what doesn't do what it looks like."""
     for p in parsed:
         name = p.file.migration.file
         address = (f"migration:{name}",)
@@ -164,6 +165,19 @@ def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
         if p.steps and p.steps[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
+    yield from _placeholder_notes(parsed)
+
+
+def _placeholder_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
+    """Warnings about placeholders of Flyway in strings and bodies, which are sent as they are written."""
+    for p in parsed:
+        name = p.file.migration.file
+        for statement in (statement for step in p.steps for statement in step.statements):
+            if found := has_placeholder(name, statement.text):
+                line = statement_location(p.file, statement, statement.text.index(found)).line
+                message = f"{name}:{line}: the placeholder {found} isn't replaced; write its value if Flyway replaces it"
+                yield Note("migration_placeholder", message, Severity.WARNING, (f"migration:{name}",))
+                break
 
 
 def unknown_outcome_notes(parsed: tuple[ParsedFile, ...], live: Snapshot) -> Iterator[Note]:

@@ -36,8 +36,14 @@ def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[
     place = (root / folder / name).parent
     undoes = _undoes(PurePosixPath(file.migration.file).name)
     beside = [path for path in sorted(place.iterdir()) if undoes(path.name)]
-    files = (read_sql_file(root, path) for path in beside)
-    return (*((section,) if section else ()), *(DownMigration(each, each.migration.file) for each in files))
+    files = (read_sql_file(root, path, file.migration.version) for path in beside)
+    return (
+        *((section,) if section else ()),
+        *(
+            DownMigration(each, PurePosixPath(each.relative_path).relative_to(folder).as_posix())
+            for each in files
+        ),
+    )
 
 
 def down_file_name(name: str) -> str:

@@ -11,6 +11,7 @@ from mosaic_deploy.errors import Location, MigrationInvalid, Problem
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.begun import steps_as_begun
+from mosaic_deploy.source.migrations.layouts.flyway import placeholder_at
 from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import cut_rows
@@ -207,6 +208,10 @@ def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlErro
 
     if mistake := find_psql_variable(file.text, error.offset):
         return _mistake_problem(file, mistake)
+    if found := placeholder_at(file.text, error.offset):
+        message = f"the placeholder {found} isn't replaced"
+        hint = "write its value here: only Flyway itself knows it"
+        return Problem(message, offset_location(file, error.offset), hint=hint)
     place = offset_location(file, error.offset)
     return Problem(error.message, place, hint=dialect_hint(file.text, error.offset))
 

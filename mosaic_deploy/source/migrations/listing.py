@@ -18,6 +18,9 @@ from mosaic_deploy.source.migrations.layouts.detect import ReadFolder, Versioned
 from mosaic_deploy.source.migrations.script_text import read_script_text
 from mosaic_deploy.source.problems import ErrorCollector
 
+_MAX_NAMES = 5
+"""Maximum files named in a note."""
+
 
 def read_migrations(
     root: Path, folder: str, errors: ErrorCollector | None = None, layout: str | None = None
@@ -57,9 +60,15 @@ def folder_notes(root: Path, database: DatabaseSpec) -> Iterator[Note]:
     """Notes about files of the migrations folder that look like migrations and don't run."""
     folder = database.migrations or ""
     found = read_folder(root / folder, folder, database.layout)
-    for name in found.not_sql:
-        message = f"{_shown(folder, name)} isn't SQL, so it isn't run; write it out as SQL"
-        yield Note("migration_not_sql", message, Severity.WARNING)
+    if programs := [_shown(folder, name) for name in found.not_sql]:
+        more = f" and {len(programs) - _MAX_NAMES} more" if len(programs) > _MAX_NAMES else ""
+        names = f"{', '.join(programs[:_MAX_NAMES])}{more}"
+        they = (
+            "isn't SQL, so it isn't run; write it"
+            if len(programs) == 1
+            else "aren't SQL, so they aren't run; write them"
+        )
+        yield Note("migration_not_sql", f"{names} {they} out as SQL", Severity.WARNING)
     used = {PurePosixPath(path) for path in database.seeds}
     for name, why in found.listing.ignored:
         path = PurePosixPath(_shown(folder, name))

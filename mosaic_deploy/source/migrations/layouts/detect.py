@@ -100,7 +100,7 @@ def _detected(content: FolderContent, name: str) -> Layout:
 def _is_program(file: str, layout: Layout) -> bool:
     path = PurePosixPath(file)
     inside = layout is FLYWAY or len(path.parts) == 1
-    return inside and _CODE.fullmatch(path.name) is not None
+    return inside and ".down." not in path.name and _CODE.fullmatch(path.name) is not None
 
 
 def _refuse_elsewhere(content: FolderContent, name: str, programs: Sequence[str]) -> None:

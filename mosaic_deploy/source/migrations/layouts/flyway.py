@@ -22,10 +22,24 @@ from mosaic_deploy.source.migrations.layouts.numbered import TEMPLATE, next_vers
 
 _NAME = re.compile(r"([VUB])([0-9]+(?:[._][0-9]+)*)(?:__.*)?\.sql", re.DOTALL)
 _REPEATABLE = re.compile(r"R__.*\.sql", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\$\{[^{}\n]+\}")
 _CALLBACK = re.compile(
     r"(?:before|after)(?:Each)?(?:Migrate|Clean|Info|Validate|Baseline|Repair|Undo|Connect|Version|Repeatables|CreateSchema)"
     r"[A-Za-z]*(?:__.*)?\.sql|createSchema(?:__.*)?\.sql"
 )
+
+
+def placeholder_at(text: str, offset: int) -> str:
+    """The placeholder, such as `${schema}`, at a character of the text; empty if there is none."""
+    return next(
+        (each.group() for each in _PLACEHOLDER.finditer(text) if each.start() <= offset < each.end()), ""
+    )
+
+
+def has_placeholder(file: str, text: str) -> str:
+    """The first placeholder in SQL of a file that is named for Flyway; empty if there is none."""
+    found = _PLACEHOLDER.search(text) if _parsed(file) else None
+    return found.group() if found else ""
 
 
 def _parsed(name: str) -> tuple[str, str] | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def restore_file(screen: Screen, version: str, target_options: TargetOptions) -> None:
     """Write an applied migration back into the folder. Changes nothing in the database.
 
-    VERSION is a number in the migration history, or a file name that starts with it. Nothing is overwritten: an edited
+    VERSION is a version in the migration history, or the name of a file or folder. Nothing is overwritten: an edited
     file is kept as NAME.bak, and a file that has taken the number gets another one.
 
     \b

@@ -54,7 +54,7 @@ def rollback(
 ) -> int:
     """Roll back migrations using their down migrations. The newest is rolled back first.
 
-    A down migration is a `-- migrate:down` section in the migration, or a file NAME.down.sql next to it. If one is
+    A down migration is a `-- migrate:down` section in the migration, or a file next to it, such as NAME.down.sql. If one is
     missing, nothing is rolled back. Destructive SQL needs confirmation, or --allow destructive.
 
     \b
