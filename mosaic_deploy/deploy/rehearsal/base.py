@@ -86,10 +86,11 @@ def _rows_in(digests: Sequence[str], base: str | None) -> int:
     return digests.index(base) if base in digests else 0
 
 
-def drop(database: RehearsalDatabase) -> None:
-    """Drops it; if the platform can't be reached, it does that itself after a while."""
+def drop(database: RehearsalDatabase, *, spare: bool = False) -> None:
+    """Drops it, after which the platform makes a `spare` copy of its base; if it can't be reached, it does the first itself after a
+    while."""
     with contextlib.suppress(ApiError):
-        database.drop()
+        database.drop(spare=spare)
 
 
 def _build(

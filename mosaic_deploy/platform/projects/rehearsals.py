@@ -38,7 +38,8 @@ _GONE = (
 async def update_rehearsal(platform: Platform, request: Request) -> Response:
     """Run one step: `open` makes a database, `keep` makes it a base of other rehearsals, `drop` ends the rehearsal.
 
-    `open` copies the first of `bases` that exists and returns it. SQL reaches the database as that of the returned project,
+    `open` copies the first of `bases` that exists and returns it. `drop` may name one as `spare`: it is copied in advance, in
+    the background. SQL reaches the database as that of the returned project,
     with the header `Mosaic-Database: rehearsal NAME`.
     """
     if not platform.local:
@@ -59,6 +60,8 @@ async def update_rehearsal(platform: Platform, request: Request) -> Response:
         await _keep(platform, project, name, digest)
     else:
         await _end(platform, project, name)
+        if "spare" in document:
+            platform.spares.put_nowait(_checked(_DIGEST, "spare", document["spare"]))
     owner = databases.database_name(project["id"])
     return JsonResponse(
         {"project_id": project["id"], "owner": owner, "base": base, "server_version": version}
@@ -84,6 +87,15 @@ async def drop_unused(platform: Platform) -> None:
         for name in await rehearsal_databases.grown_beyond(platform.server, project["id"], names, MAX_BYTES):
             await _end(platform, project, name)
     await rehearsal_databases.drop_all_but(platform.server, platform.rehearsals)
+
+
+async def prepare_spares(platform: Platform) -> None:
+    """Copy the bases that rehearsals which have ended asked for, one after another. Raises psycopg.Error."""
+    while True:
+        digest = await platform.spares.get()
+        project = await ensure_hidden_project(platform)
+        async with databases.locked_project(platform.server, project["id"], wait=True):
+            await rehearsal_databases.prepare_spare(platform.server, project["id"], digest)
 
 
 async def _open(
