@@ -39,14 +39,7 @@ MAX_SPARE_BYTES = 256 * 1024**2
 """Of a base that has a spare copy: what nobody may ever use takes at most a gigabyte."""
 _REHEARSAL = re.compile(r"tenant_\w+_rehearsal_([0-9a-f]+)")
 _DIGEST_DIGITS = 32
-_OUTDATED_SPARES = """
-SELECT datname FROM (
-  SELECT datname, row_number() OVER (ORDER BY oid DESC) AS age FROM pg_database WHERE starts_with(datname, %(spares)s)
-) AS spare
-WHERE age > %(most)s OR NOT EXISTS (
-  SELECT FROM pg_database AS base WHERE base.datname = %(bases)s || substr(spare.datname, length(%(spares)s) + 1)
-)
-"""
+_BEYOND_NEWEST = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY oid DESC OFFSET %s"
 # Also settings for one database, which a role may make for any of them.
 _FORGET_SETTINGS = (
     "DELETE FROM pg_db_role_setting WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = %s)"
@@ -102,18 +95,12 @@ async def prepare_spare(server: Server, project_id: str, digest: str) -> None:
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false")
             await connection.execute(statement.format(sql.Identifier(spare), sql.Identifier(base)))
             await revoke_public_access(connection, spare)
-            await _give_up_spares(server, connection, project_id)
-
-
-async def _give_up_spares(server: Server, connection: Connection, project_id: str) -> None:
-    """All but the newest, and those whose base is gone."""
-    prefixes = {"spares": _spare_database(project_id, ""), "bases": _base_database(project_id, "")}
-    found = await connection.execute(_OUTDATED_SPARES, {**prefixes, "most": MAX_SPARES})
-    await _give_up(server, connection, project_id, [name for (name,) in await found.fetchall()])
+            found = await connection.execute(_BEYOND_NEWEST, [_spare_database(project_id, ""), MAX_SPARES])
+            await _give_up(server, connection, project_id, [old for (old,) in await found.fetchall()])
 
 
 async def _give_up(server: Server, connection: Connection, project_id: str, names: Sequence[str]) -> None:
-    """They are dropped later, as any rehearsal's database that isn't in use."""
+    """Those that exist are dropped later, as any rehearsal's database that isn't in use."""
     for name in names:
         await close_and_rename(server, connection, name, rehearsal_database(project_id, secrets.token_hex(8)))
 
@@ -146,11 +133,11 @@ async def keep(server: Server, project_id: str, name: str, digest: str) -> None:
         ):
             await _own(connection, built)
             await close_and_rename(server, connection, built, base)
-        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s) ORDER BY oid DESC OFFSET %s"
-        oldest = await (await connection.execute(query, [prefix, MAX_BASES])).fetchall()
-        if oldest:
-            await _give_up(server, connection, project_id, [old for (old,) in oldest])
-            await _give_up_spares(server, connection, project_id)
+        found = await connection.execute(_BEYOND_NEWEST, [prefix, MAX_BASES])
+        for (old,) in await found.fetchall():
+            # The spare first: after a crash in between, no later base of this digest has one of another.
+            spare = _spare_database(project_id, old.removeprefix(prefix))
+            await _give_up(server, connection, project_id, (spare, old))
 
 
 async def drop_all_but(server: Server, in_use: Collection[str]) -> None:

@@ -48,7 +48,9 @@ def used(rehearsals: Rehearsals, base: str) -> int:
     assert found["base"] == digest(base)
     rows = rehearsals.sql(found["project_id"], name, f"SELECT to_regclass('{base}') IS NOT NULL AS copied")
     assert rows == [{"copied": True}]
-    return rehearsals.databases()[f"rehearsal_{name}"]
+    used_one = rehearsals.databases()[f"rehearsal_{name}"]
+    rehearsals.step("drop", name)
+    return used_one
 
 
 def test_the_next_rehearsal_uses_the_spare_and_one_at_the_same_time_makes_a_copy(rehearsals):
