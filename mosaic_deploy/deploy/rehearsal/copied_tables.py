@@ -99,6 +99,7 @@ class TableSource:
     parts: Mapping[str, Catalog]
     schemas: frozenset[str]
     loose: Catalog
+    unmanaged_tables: tuple[str, ...]
 
     @classmethod
     def of(cls, live: Catalog, unmanaged: Unmanaged) -> TableSource:
@@ -115,7 +116,8 @@ class TableSource:
             for item, text in known.items()
             if item.kind == kind and not owning_table(item, text)
         }
-        return cls(parts, frozenset(schemas | OTHER_SCHEMAS), loose)
+        tables = tuple(item.name for item in known if item.kind == "table")
+        return cls(parts, frozenset(schemas | OTHER_SCHEMAS), loose, tables)
 
     def statements(self, table: str, *, plain: bool = False) -> Iterator[str]:
         """What makes the table, in one transaction. A `plain` one has no foreign keys and isn't a partition."""

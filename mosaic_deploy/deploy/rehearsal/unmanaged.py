@@ -59,6 +59,7 @@ JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attname = '{_STUB}' AND
 _MISSING = re.compile(r'\b(relation|table|schema) "(.+?)" does not exist')
 _NO_COLUMN = re.compile(r'\bcolumn "?([^"]+?)"?(?: of relation "(.+?)")? does not exist')
 _NO_CONSTRAINT = re.compile(r'\bconstraint "(.+?)" of relation "(.+?)" does not exist')
+_NO_INDEX = re.compile(r'\bindex "(.+?)" does not exist')
 _COLUMN_EXISTS = re.compile(r'\bcolumn "(.+?)" of relation "(.+?)" already exists')
 _CONSTRAINT_EXISTS = re.compile(r'\bconstraint "(.+?)" for relation "(.+?)" already exists')
 _KEY_EXISTS = re.compile(r'\bmultiple primary keys for table "(.+?)"')
@@ -104,9 +105,16 @@ class GivenTables:
         elif found := _NO_CONSTRAINT.search(message):
             for table in self._names(found[2], failure):
                 yield f"ALTER TABLE {table} ADD CONSTRAINT {identifier(found[1])} CHECK (true)"
+        elif found := _NO_INDEX.search(message):
+            yield from self._missing_index(found[1])
         elif found := _MISSING.search(message):
             yield from self._missing(found[1], found[2], failure)
-        elif found := _COLUMN_EXISTS.search(message):
+        else:
+            yield from self._make_room(failure)
+
+    def _make_room(self, failure: StepFailed) -> Iterator[str]:
+        message = failure.message
+        if found := _COLUMN_EXISTS.search(message):
             for table in self._names(found[2], failure):
                 yield f"ALTER TABLE {table} DROP COLUMN {identifier(found[1])}"
         elif found := _CONSTRAINT_EXISTS.search(message):
@@ -144,6 +152,16 @@ class GivenTables:
                 if item.kind == "column" and item.name in (column, identifier(column)):
                     yield f"ALTER TABLE {table} ADD COLUMN {item.name} {text}"
         yield from (f"ALTER TABLE {table} ADD COLUMN {identifier(column)} text" for table in names)
+
+    def _missing_index(self, name: str) -> Iterator[str]:
+        """An index that isn't live any more is made on any unmanaged table of its schema: nobody knows which one it had."""
+        schema, _, last = name.rpartition(".")
+        source = TableSource.of(self.tables.read_live(), self.tables.unmanaged)
+        for table in source.unmanaged_tables:
+            if _plain(table).rpartition(".")[0] == schema.removeprefix("public"):
+                index = f"CREATE INDEX {identifier(last)} ON {table} ((true))"
+                yield index
+                yield ";\n".join((*source.statements(table, plain=True), index))
 
     def _drop_index(self, name: str) -> Iterator[str]:
         for item, text in self.tables.read_live().items():

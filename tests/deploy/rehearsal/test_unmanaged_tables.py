@@ -88,7 +88,7 @@ COPIES = {
     "CREATE TABLE app_p_1 PARTITION OF app_p FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY LIST (id);"
     "CREATE TABLE app_p_0 PARTITION OF app_p_1 FOR VALUES IN (1, 2)": (
         "CREATE TABLE app_p_2 PARTITION OF app_p DEFAULT; CREATE VIEW vp AS SELECT id FROM app_p_0;"
-        "DROP INDEX IF EXISTS app_p_at;"
+        "DROP INDEX app_p_at;"
     ),
     "CREATE TYPE app_e AS ENUM ('a', 'b'); CREATE DOMAIN app_d AS app_e DEFAULT 'a'; CREATE SEQUENCE app_q;"
     "CREATE TABLE app_y (d app_d, n int DEFAULT nextval('app_q'))": "CREATE VIEW vy AS SELECT d FROM app_y WHERE d IS NOT NULL;",
