@@ -25,7 +25,9 @@ _ONLY_ALTERED = re.compile(
 )
 """The end of a column's definition that CREATE TABLE doesn't accept there, and no statement needs."""
 _INDEX_STATE = re.compile(r"(?: STATISTICS \d+ \d+)*(?: INVALID)?$")
-_DISABLED = " TRIGGERS DISABLED"
+_DISABLED = re.compile(" TRIGGERS DISABLED$")
+_ENDS = {"constraint": _DISABLED, "index": _INDEX_STATE, "column": _ONLY_ALTERED}
+"""By kind of what a table has, in the order in which they are dropped: the end of the definition that isn't copied."""
 _OF_PARENT = " PARTITION OF "
 _ATOM = r"""[^()'"]|'(?:[^']|'')*'|"[^"]*\""""
 _INSIDE = _ATOM
@@ -39,25 +41,64 @@ _PARTITIONED = re.compile(rf"\bPARTITION BY [A-Z]+ {_LIST}")
 
 
 def copy_tables(database: RehearsalDatabase, here: Catalog, live: Catalog, unmanaged: Unmanaged) -> bool:
-    """Whether it made any unmanaged table or column that the live database has and this one doesn't. Raises ApiError.
+    """Makes the unmanaged tables what they are live. Returns whether it changed any. Raises ApiError.
 
-    Columns, constraints, indexes, and the types and sequences of columns are copied. What PostgreSQL rejects is left out.
+    Columns, constraints, indexes, and the types and sequences of columns are copied. Files may have made such a table, and others
+    have dropped or changed it since. What PostgreSQL rejects is left as it is.
     """
-    new = [
-        item
-        for item, text in live.items()
-        if item.kind in ("table", "column") and item not in here and unmanaged.includes(item, text)
-    ]
-    if not new:
+    before, after = (_parts_of_tables(catalog, unmanaged) for catalog in (here, live))
+    if before == after:
         return False
-    tables = [item.name for item in new if item.kind == "table"][:MOST_COPIES]
-    columns = [
-        f"ALTER TABLE {item.parent} ADD COLUMN {item.name} {_column(live[item])}"
-        for item in new
-        if item.kind == "column" and SchemaObject("table", item.parent) in here
+    source = TableSource.of(live, unmanaged)
+    dropped = [accepted(database, f"DROP TABLE {table}") for table in before.keys() - after.keys()]
+    copied = _copy(database, source, [*after.keys() - before.keys()][:MOST_COPIES])
+    changed = [
+        _change(database, source, table, before[table], after[table])
+        for table in before.keys() & after.keys()
+        if before[table] != after[table]
     ]
-    copied = _copy(database, TableSource.of(live, unmanaged), tables)
-    return any([copied, *(accepted(database, each) for each in columns[: MOST_COPIES - len(tables)])])
+    return any((*dropped, copied, *changed))
+
+
+def _parts_of_tables(catalog: Catalog, unmanaged: Unmanaged) -> Mapping[str, Catalog]:
+    """The columns, constraints and indexes of each unmanaged table, without what isn't copied of their definitions."""
+    found: dict[str, dict[SchemaObject, str]] = {
+        item.name: {}
+        for item, text in catalog.items()
+        if item.kind == "table" and unmanaged.includes(item, text)
+    }
+    for item, text in catalog.items():
+        if item.parent in found and item.kind in _ENDS:
+            found[item.parent][item] = _ENDS[item.kind].sub("", text)
+    return found
+
+
+def _change(
+    database: RehearsalDatabase, source: TableSource, table: str, before: Catalog, after: Catalog
+) -> bool:
+    """Whether it changed anything of a table that has other parts than live ones. A column with another definition is made again."""
+    statements = [
+        *(_drop(item) for kind in _ENDS for item in before if item.kind == kind and item not in after),
+        *(
+            _drop(item)
+            for item in before
+            if item.kind != "column" and after.get(item, before[item]) != before[item]
+        ),
+    ]
+    for item, text in after.items():
+        if item.kind == "column" and before.get(item) != text:
+            again = f"{_drop(item)}; " if item in before else ""
+            statements.append(f"{again}ALTER TABLE {table} ADD COLUMN {item.name} {text}")
+    # Those that are there are rejected; a column that was made again has lost its own.
+    statements += [*source.parts_of(table), *source.foreign_keys(table)]
+    done = [accepted(database, statement) for statement in statements]
+    return any(done)
+
+
+def _drop(item: SchemaObject) -> str:
+    if item.kind == "index":
+        return f"DROP INDEX {item.parent.rpartition('.')[0] or 'public'}.{item.name}"
+    return f"ALTER TABLE {item.parent} DROP {item.kind} {item.name}"
 
 
 def _copy(database: RehearsalDatabase, source: TableSource, tables: Sequence[str]) -> bool:
@@ -204,5 +245,5 @@ def _sequence(definition: str) -> str:
 
 
 def _constraint(item: SchemaObject, definition: str) -> str:
-    text = definition.removesuffix(_DISABLED)
+    text = _DISABLED.sub("", definition)
     return f"ALTER TABLE {item.parent} ADD CONSTRAINT {item.name} {text}"

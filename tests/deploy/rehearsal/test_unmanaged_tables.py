@@ -102,6 +102,29 @@ def test_copies_have_what_the_live_tables_have(rehearser):
     deploy(rehearser, 3, "ALTER TABLE orders ADD c int;")
 
 
+# What files made, and what others then changed of it.
+CHANGED = {
+    "DROP TABLE app_m": "CREATE TABLE app_m (other text);",
+    "ALTER TABLE app_n DROP old, ALTER n TYPE text, ALTER n SET DEFAULT 'x'": (
+        "ALTER TABLE app_n ADD old date; CREATE VIEW vn AS SELECT n || 'y' AS n FROM app_n;"
+    ),
+    "DROP INDEX app_n_i": "CREATE INDEX app_n_i ON app_n (n);",
+    "ALTER TABLE app_n DROP CONSTRAINT positive": "ALTER TABLE app_n ADD CONSTRAINT positive CHECK (n > 'a');",
+}
+
+
+def test_tables_of_the_files_are_as_others_left_them(rehearser):
+    site = begin(rehearser, "SELECT 1")
+    made = "(id int PRIMARY KEY, old text, n int, CONSTRAINT positive CHECK (n > 0));"
+    deploy(
+        rehearser,
+        2,
+        f"CREATE TABLE app_m {made} CREATE TABLE app_n {made} CREATE INDEX app_n_i ON app_n (n);",
+    )
+    site.sql(";".join(reversed(CHANGED)))
+    deploy(rehearser, 3, *CHANGED.values())
+
+
 def test_a_file_that_makes_the_table_itself_after_it_was_dropped_by_hand(rehearser):
     site = begin(rehearser, TABLE)
     deploy(rehearser, 2, "DELETE FROM app_t WHERE false;")
