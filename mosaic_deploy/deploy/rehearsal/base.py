@@ -32,8 +32,8 @@ _MOST_DIGESTS = 200
 TOLERATE_MISSING_ROWS = "for example with INSERT … SELECT … WHERE EXISTS (…)"
 """How a file can run with and without the rows that it refers to."""
 TOLERATE_MISSING_TABLES = "DROP … IF EXISTS, or a DO block that asks to_regclass"
-_MISSING_OBJECTS = frozenset({"42P01", "3F000"})
-"""SQLSTATEs: a table or a schema doesn't exist."""
+_MISSING_OBJECTS = frozenset({"42P01", "3F000", "42704", "42883"})
+"""SQLSTATEs: a table, a schema, another object such as an index, or a function doesn't exist."""
 MAX_SECONDS = 15 * 60.0
 """For building a base, which is done once."""
 
