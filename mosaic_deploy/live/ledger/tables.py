@@ -8,7 +8,7 @@ from mosaic_deploy.sql.quote import dollar_quote
 LEDGER_VERSION = 6
 """Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease.
 
-Since version 6 a migration's version is text.
+Since version 6 a migration's version is text, and texts of repeatable files are kept.
 """
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
@@ -68,6 +68,8 @@ COMMENT ON COLUMN mosaic_deploy.objects.proof IS
 ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS size_before bigint;
 COMMENT ON COLUMN mosaic_deploy.objects.size_before IS
   'Of a pending one: the size of what was live before; -1 if nothing was, null if unknown';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS source bytea;
+COMMENT ON COLUMN mosaic_deploy.objects.source IS 'Of a repeatable file: its text as it ran last, compressed with zlib';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';

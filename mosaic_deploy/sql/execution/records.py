@@ -105,12 +105,14 @@ def packed_source(source: str) -> str:
 
 
 def _upsert_seed_sql(step: Step, session: SqlSession) -> str:
-    updated = ", ".join(
-        f"{name} = EXCLUDED.{name}" for name in ("sha256", "size", "state", "manifest", "deploy_id")
-    )
+    columns = ("sha256", "size", "state", "manifest", "deploy_id", "source")
+    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
+    source = "NULL"
+    if step.repeatable and step.source is not None:
+        source = f"pg_catalog.decode('{packed_source(step.source)}', 'base64')"
     return (
-        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, manifest, deploy_id) VALUES ("
+        f"INSERT INTO mosaic_deploy.objects (kind, path, {', '.join(columns)}) VALUES ("
         f"'{SEED}', {literal(step.file)}, {literal(step.checksum)}, {step.size}, 'live', "
-        f"{literal(step.manifest)}, {literal(session.deploy_id)}) ON CONFLICT (kind, path) DO UPDATE SET {updated}, "
+        f"{literal(step.manifest)}, {literal(session.deploy_id)}, {source}) ON CONFLICT (kind, path) DO UPDATE SET {updated}, "
         "updated_at = pg_catalog.clock_timestamp()"
     )

@@ -50,6 +50,8 @@ class Step:
     """Temporary objects of its statements that no later step can mean."""
     manifest: str = ""
     """The manifest whose seed it is."""
+    repeatable: bool = False
+    """Whether a seed is a repeatable file, whose text is recorded."""
     agreed: Agreement = NOTHING_AGREED
     """What it may do to what existed before the run."""
     touches: TouchedNames = NOTHING_TOUCHED
