@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import drop, open_base
+from mosaic_deploy.deploy.rehearsal.base import drop, open_base, run_recorded_repeatables
 from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.live_base import MatchedBase, major_version, match_live
 from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
@@ -24,7 +24,6 @@ from mosaic_deploy.deploy.rehearsal.recorded import (
     read_recorded,
     time_limit,
 )
-from mosaic_deploy.deploy.rehearsal.repeatables import run_recorded_repeatables
 from mosaic_deploy.deploy.rehearsal.row_checks import check_rows, may_restrict, read_constraints
 from mosaic_deploy.deploy.rehearsal.touched import TouchWatch
 from mosaic_deploy.deploy.rehearsal.unmanaged import UnmanagedTables
