@@ -7,6 +7,7 @@ live side is read again after a run that did more than upload and delete files, 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -42,6 +43,8 @@ class IncrementalPlanner:
         self._target = target
         self._options = options
         self._live: LiveState | None = None
+        self._read_at = time.monotonic()
+        """When the live side was read."""
         self._desired: Desired | None = None
         self._index = FileIndex({}, no_links=False)
 
@@ -55,13 +58,24 @@ class IncrementalPlanner:
         If the comparison fails, both sides are read again first, because the live side may have changed.
         """
         live = self._live
-        if live is not None:
+        if live is not None and not self._is_time_up(live):
             desired = self._read(edited)
             with contextlib.suppress(MosaicError):
                 live = compare_unmanaged(self._api, live, desired.snapshot, self._options.parallelism)
                 self._live = live
                 return compare(self._api, desired, live, self._options)
         return self._replan(self._options)
+
+    def _is_time_up(self, live: LiveState) -> bool:
+        """Whether a file that was kept for a while is to be deleted by now."""
+        spec = self._manifest.static
+        if spec is None:
+            return False
+        elapsed = time.monotonic() - self._read_at
+        return any(
+            each.retired_at is not None and each.retired_for + elapsed >= spec.keep
+            for each in (live.snapshot.static or {}).values()
+        )
 
     def forget(self) -> None:
         """Both sides are read again for the next plan."""
@@ -73,6 +87,7 @@ class IncrementalPlanner:
 
     def _replan(self, options: PlanOptions) -> PreparedPlan:
         self._live = self._desired = None
+        self._read_at = time.monotonic()
         desired, live = read_desired_and_live(self._api, self._manifest, self._target)
         self._remember(desired)
         planned = compare(self._api, desired, live, options)
@@ -150,6 +165,10 @@ def _objects_after(
     for change in changes:
         if isinstance(change, kinds[0]):
             after[change.path] = Object(change.path, change.sha256, change.size)
+        elif isinstance(change, kinds[1]) and change.keep:
+            after[change.path] = replace(
+                after[change.path], state=ObjectState.KEPT, retired_at=time.time(), retired_for=0.0
+            )
         elif isinstance(change, kinds[1]):
             after.pop(change.path, None)
     for path in cleanup.forget if cleanup else ():
