@@ -99,9 +99,9 @@ def _stub_notes(stubs: Mapping[str, Redirect]) -> Iterator[Note]:
 
 
 def _impossible_notes(problems: Sequence[Problem]) -> Iterator[Note]:
-    if not problems:
-        return
-    listed = [str(each) for each in problems[:_MAX_SHOWN]]
-    more = [f"and {len(problems) - _MAX_SHOWN} more"] if len(problems) > _MAX_SHOWN else []
-    message = f"{count_text(len(problems), 'redirect')} not possible or not as written: {'; '.join([*listed, *more])}"
-    yield Note("redirects_not_possible", message, Severity.WARNING)
+    for each in problems[:_MAX_SHOWN]:
+        yield Note("redirect_not_possible", str(each), Severity.WARNING)
+    if len(problems) > _MAX_SHOWN:
+        more = count_text(len(problems) - _MAX_SHOWN, "more redirect")
+        message = f"{problems[0].location.file}: {more} not possible"
+        yield Note("redirect_not_possible", message, Severity.WARNING)
