@@ -21,7 +21,14 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.unmanaged import compare_unmanaged
-from mosaic_deploy.model.change import Change, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
+from mosaic_deploy.model.change import (
+    Change,
+    Delete,
+    DeleteStatic,
+    DeleteStorageFile,
+    PutStatic,
+    PutStorageFile,
+)
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, unmanaged_object
@@ -119,7 +126,7 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     """The live side after all of `planned` is applied.
 
     None if that isn't known: the plan changed more than files or rows of files, created the tracking tables, recorded the
-    schema, or was partial.
+    schema, keeps files for a while, which the database's clock measures, or was partial.
     """
     plan, live = planned.plan, planned.live
     if (
@@ -127,6 +134,7 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
         or not plan.serial
         or planned.schema_pending
         or not all(isinstance(change, _FILE_CHANGES) for change in plan.changes)
+        or any(isinstance(change, Delete) and change.keep for change in plan.changes)
         or any(rows.other_key for rows in live.unproven.values())  # they count if their files return
     ):
         return None
@@ -165,10 +173,6 @@ def _objects_after(
     for change in changes:
         if isinstance(change, kinds[0]):
             after[change.path] = Object(change.path, change.sha256, change.size)
-        elif isinstance(change, kinds[1]) and change.keep:
-            after[change.path] = replace(
-                after[change.path], state=ObjectState.KEPT, retired_at=time.time(), retired_for=0.0
-            )
         elif isinstance(change, kinds[1]):
             after.pop(change.path, None)
     for path in cleanup.forget if cleanup else ():
