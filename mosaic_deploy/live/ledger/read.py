@@ -13,7 +13,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY, VALID_LEASE_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.reports import sound_report
-from mosaic_deploy.live.ledger.rows import digest_query, named_sql
+from mosaic_deploy.live.ledger.rows import RETIRED_AT, digest_query, named_sql
 from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, check_ledger_version
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
@@ -203,7 +203,7 @@ def _object_rows_query(kind: str, compared: str) -> str:
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
         "path, sha256, size, state, o.manifest, o.proof, o.size_before, EXTRACT(epoch FROM o.retired_at), "
         "COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - o.retired_at), 0))), '[]') "
-        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof, size_before, retired_at "
+        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof, size_before, {RETIRED_AT} "
         "FROM mosaic_deploy.objects "
         f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )

@@ -82,6 +82,13 @@ def keep_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
     )
 
 
+RETIRED_AT = (
+    "CASE WHEN retired_at > '2000-01-01Z'::pg_catalog.timestamptz "
+    "AND retired_at < pg_catalog.clock_timestamp() + '1 day'::pg_catalog.interval THEN retired_at END AS retired_at"
+)
+"""When a row was retired; null for times that no deploy has written: the database's role can write anything, also infinity."""
+
+
 def retire_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
     """Marks rows as `kept`, to be deleted after a while, and leaves their proofs. The time counts from the first such mark."""
     return (

@@ -143,3 +143,12 @@ def test_another_deploy_does_not_begin_the_time_again(site) -> None:
     site.write("public/index.html", "again")
     site.apply()
     assert site.sql("SELECT retired_at FROM mosaic_deploy.objects WHERE path = 'a-1.js'") == before
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "290000-01-01", "1970-01-01"])
+def test_a_time_that_no_deploy_wrote_approves_nothing(site, time: str) -> None:
+    deployed(site)
+    build_again(site)
+    site.apply()
+    site.sql(f"UPDATE mosaic_deploy.objects SET retired_at = '{time}' WHERE path = 'a-1.js'")
+    assert deletions(site) == {"a-1.js": (3600.0, False)}
