@@ -17,7 +17,8 @@ from mosaic_deploy.source.routes.redirects_file import RedirectsFile
 
 NOT_FOUND_PAGE = "404.html"
 _FIELD = "static.fallback"
-_MAX_SIZE = 5 * 1024 * 1024
+_MAX_SIZE = 256 * 1024
+"""Bytes of a page that is searched for relative addresses: such pages are small."""
 
 Files = Mapping[str, LocalFile]
 
