@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.manifest import (
+    BuildSpec,
     DatabaseSpec,
     HttpCheck,
     MagicLinkCheck,
@@ -22,7 +24,7 @@ from mosaic_deploy.model.manifest import (
     VerifySpec,
 )
 from mosaic_deploy.source.manifest.text import SourceText
-from mosaic_deploy.source.manifest.yaml_tree import Node
+from mosaic_deploy.source.manifest.yaml_tree import Node, node_at
 
 Value = Mapping[str, Any]
 
@@ -38,6 +40,7 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         file=file,
         project=ProjectSpec(**value.get("project", {})),
         database=_database(value["database"]) if "database" in value else None,
+        build=_build(value["build"]) if "build" in value else None,
         static=StaticSpec(**_lists_to_tuples(value["static"])) if "static" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
@@ -71,7 +74,7 @@ def valid_sections(value: Value, problems: Iterable[Problem], environment: str |
             return None
         field = fields[0].partition("[")[0] if fields else ""
         invalid |= {f"{section}.{field}"} if section == "database" and field else {section}
-    valid = {name: value[name] for name in ("static", "storage") if name in value and name not in invalid}
+    valid = {name: value[name] for name in ("build", "static", "storage") if name in value and name not in invalid}
     database = value.get("database", {}) if "database" not in invalid else {}
     sql = {
         name: database[name]
@@ -91,13 +94,15 @@ def parse_duration(duration: str | float) -> float:
 
 def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
     """Problems for timeouts outside PostgreSQL's range, which the schema can't check in text."""
-    database = tree.value.get("database") if isinstance(tree.value, dict) else None
-    fields = database.value if database is not None and isinstance(database.value, dict) else {}
-    for name in ("lock_timeout", "statement_timeout"):
-        node = fields.get(name)
+    for section, name in (("database", "lock_timeout"), ("database", "statement_timeout"), ("build", "timeout")):
+        node = node_at(tree, section, name)
         seconds = _duration_of(node) if node is not None else None
-        if node is not None and seconds and not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
-            location = source.location(node.line, node.column)
+        if node is None or seconds is None or _MIN_SECONDS <= seconds <= _MAX_SECONDS:
+            continue
+        location = source.location(node.line, node.column)
+        if section == "build":
+            yield Problem("must be between 1ms and 596h", location, field=node.field)
+        elif seconds:
             hint = "0 means no limit"
             yield Problem("must be 0 or between 1ms and 596h", location, field=node.field, hint=hint)
 
@@ -114,6 +119,11 @@ def _database(value: Value) -> DatabaseSpec:
         name: parse_duration(value[name]) for name in ("lock_timeout", "statement_timeout") if name in value
     }
     return DatabaseSpec(**_lists_to_tuples({**value, **timeouts}))
+
+
+def _build(value: Value) -> BuildSpec:
+    timeout = {"timeout": parse_duration(value["timeout"])} if "timeout" in value else {}
+    return BuildSpec(**_lists_to_tuples({**value, **timeout}))
 
 
 def _storage(value: Value) -> StorageSpec:
@@ -150,6 +160,16 @@ def merge_overrides(base: Node, override: Node) -> Node:
             fields[key] = merge_overrides(fields.get(key, _empty_node(node)), node)
     merged.value = fields
     return merged
+
+
+def with_build_defaults(tree: Node) -> Node:
+    """`tree`, in which `static.dir` is `build.output` unless it is set; the value keeps the output's location."""
+    static, output = node_at(tree, "static"), node_at(tree, "build", "output")
+    if static is None or output is None or not isinstance(static.value, dict) or "dir" in static.value:
+        return tree
+    filled = replace(static, value={**static.value, "dir": output})
+    assert isinstance(tree.value, dict)
+    return replace(tree, value={**tree.value, "static": filled})
 
 
 def _empty_node(node: Node) -> Node:
