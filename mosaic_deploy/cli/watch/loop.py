@@ -132,7 +132,12 @@ class _Watcher:
         paths = watched_paths(session.manifest)
         self._folders = paths.folders
         self._settings_files = {session.manifest.file.name, ".env"}
-        self._edits = watch_edits(paths, poll=self._options.poll, deployed=planner.is_deployed)
+        self._edits = watch_edits(
+            paths,
+            poll=self._options.poll,
+            deployed=planner.is_deployed,
+            find_paths=lambda: watched_paths(session.manifest),
+        )
         next(self._edits)
         self._new_edits = frozenset()
 

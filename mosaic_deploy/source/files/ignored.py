@@ -111,10 +111,10 @@ def _read_patterns(root: Path, relative_path: str) -> list[IgnorePattern]:
     ]
     if problems:
         raise IgnoreFileInvalid(f"{relative_path} has invalid lines", problems=problems)
-    return [_parse_line(line) for line in lines if line.strip(" \t") and not line.startswith("#")]
+    return [parse_line(line) for line in lines if line.strip(" \t") and not line.startswith("#")]
 
 
-def _parse_line(line: str) -> IgnorePattern:
+def parse_line(line: str) -> IgnorePattern:
     """Parses a line. A trailing slash is handled here, because pathspec would match everything below the folder."""
     written = line if line.endswith("\\ ") else line.rstrip()
     [pattern] = compile_patterns([written.removesuffix("/")]).patterns

@@ -129,7 +129,7 @@ class _Checker:
         if not is_inside(path, self.boundary):
             what = "the project folder" if self.boundary == self.project else "the git repository"
             return f"{name} is outside {what}", _OUTSIDE_HINT
-        beside = os.path.relpath(path, self.project).split(os.sep)
+        beside = Path(os.path.relpath(path, self.project)).parts
         if hidden := next((part for part in beside if part.startswith(".") and part != ".."), None):
             hint = "folders beside the manifest can't be hidden ones, which hold settings and keys"
             return f"{name} is in {quoted(hidden)}", hint

@@ -104,12 +104,12 @@ def _read(
     read: Callable[[], SourceText],
     environment: str | None,
     environ: Mapping[str, str],
-    folder_rules: FolderRules = FolderRules(),
+    folder_rules: FolderRules | None = None,
 ) -> ReadResult:
     display_path = _display_path(file)
     values, problems = parse_dotenv(file.parent, _display_path(file.parent / ".env"))
     reader = _ManifestReader(file, environment, {**values, **environ}, problems)
-    reader.folder_rules = folder_rules
+    reader.folder_rules = folder_rules or FolderRules()
     try:
         manifest = reader.manifest(read())
     except SourceTextError as error:

@@ -74,7 +74,9 @@ def valid_sections(value: Value, problems: Iterable[Problem], environment: str |
             return None
         field = fields[0].partition("[")[0] if fields else ""
         invalid |= {f"{section}.{field}"} if section == "database" and field else {section}
-    valid = {name: value[name] for name in ("build", "static", "storage") if name in value and name not in invalid}
+    valid = {
+        name: value[name] for name in ("build", "static", "storage") if name in value and name not in invalid
+    }
     database = value.get("database", {}) if "database" not in invalid else {}
     sql = {
         name: database[name]
@@ -94,7 +96,11 @@ def parse_duration(duration: str | float) -> float:
 
 def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
     """Problems for timeouts outside PostgreSQL's range, which the schema can't check in text."""
-    for section, name in (("database", "lock_timeout"), ("database", "statement_timeout"), ("build", "timeout")):
+    for section, name in (
+        ("database", "lock_timeout"),
+        ("database", "statement_timeout"),
+        ("build", "timeout"),
+    ):
         node = node_at(tree, section, name)
         seconds = _duration_of(node) if node is not None else None
         if node is None or seconds is None or _MIN_SECONDS <= seconds <= _MAX_SECONDS:
