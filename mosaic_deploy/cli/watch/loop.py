@@ -107,7 +107,7 @@ class _Watcher:
             edits = self._next_edits()
             self._observer.on_tick()
             draft_lost = self._deployer.check_draft()
-            if self._touches_settings(edits) or (edits and self._reopen):
+            if not self._settings_files.isdisjoint(edits) or (edits and self._reopen):
                 self._reopen_session(edits)
             elif edits or draft_lost or self._retry_is_due() or self._answered_yes():
                 self._run_once(edits)
@@ -190,9 +190,6 @@ class _Watcher:
                 command = with_options(command_line(), "--yes")
                 require_confirmation(_UP_TO_DATE_QUESTION, yes=deploy_options.yes, command=command)
         return plan, code
-
-    def _touches_settings(self, edits: Edits) -> bool:
-        return not self._settings_files.isdisjoint(edits)
 
     def _reopen_session(self, edits: Edits) -> None:
         """After an edit of the manifest or `.env`, and if the key or the API's URL may have changed."""

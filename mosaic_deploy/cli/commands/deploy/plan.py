@@ -97,6 +97,7 @@ def plan(
                 )
                 save_plan(
                     out,
+                    session,
                     planned,
                     PlanFlags(
                         target_options.environment,
