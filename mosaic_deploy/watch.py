@@ -99,10 +99,10 @@ def _relative(path: str, root: Path) -> str:
 
 def watch_edits(
     paths: WatchedPaths,
+    find_paths: Callable[[], WatchedPaths] | None = None,
     *,
     poll: bool = False,
     deployed: Callable[[str], bool] = lambda _: False,
-    find_paths: Callable[[], WatchedPaths] | None = None,
 ) -> Iterator[Edits]:
     """Yields sets of edits; edits made while the caller is busy are in the next one.
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
@@ -132,12 +133,8 @@ class _Watcher:
         paths = watched_paths(session.manifest)
         self._folders = paths.folders
         self._settings_files = {session.manifest.file.name, ".env"}
-        self._edits = watch_edits(
-            paths,
-            poll=self._options.poll,
-            deployed=planner.is_deployed,
-            find_paths=lambda: watched_paths(session.manifest),
-        )
+        find_paths = partial(watched_paths, session.manifest)
+        self._edits = watch_edits(paths, find_paths, poll=self._options.poll, deployed=planner.is_deployed)
         next(self._edits)
         self._new_edits = frozenset()
 
