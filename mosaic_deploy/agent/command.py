@@ -36,7 +36,7 @@ from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE
 @click.option(
     "--build",
     is_flag=True,
-    help="Let plan and apply run build.command. Whoever can edit mosaic.yaml can then run programs on this machine.",
+    help="Let plan and apply run build.command. Everyone who can edit mosaic.yaml can then run programs on this machine.",
 )
 def mcp(root: Path, port: int | None, allow: tuple[str, ...], build: bool) -> None:
     """Serve tools to AI agents over MCP.
