@@ -82,7 +82,7 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
 
 def _build_inputs(manifest: Manifest, build: BuildSpec) -> tuple[list[str], list[str]]:
     """What to watch of a build's inputs: files and folders; and folders whose own entries count."""
-    from mosaic_deploy.source.build.inputs import find_inputs
+    from mosaic_deploy.source.builds.inputs import find_inputs
 
     found = find_inputs(manifest, build)
     single = [

@@ -68,7 +68,11 @@ class ToolTarget:
                 manifest_use=manifest,
             )
         read = session.manifest
-        refuse_outside(self.root, read)
+        try:
+            refuse_outside(self.root, read)
+        except UsageInvalid:
+            session.api.close()
+            raise
         policy = stricter_policy(read.policy, committed_policy(read.file, read.environment, self.repository))
         return replace(session, manifest=replace(read, policy=policy))
 

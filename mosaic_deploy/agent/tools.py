@@ -14,7 +14,7 @@ from typing import Any
 
 from mosaic_deploy import deploy
 from mosaic_deploy.agent.account import ToolTarget, open_tool_api, refuse_outside, resolve_manifest
-from mosaic_deploy.cli.build.step import When, ensure_built
+from mosaic_deploy.cli.builds.step import When, ensure_built
 from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
 from mosaic_deploy.cli.commands.deploy.validate import check_manifest
 from mosaic_deploy.cli.commands.inspect.explain import require_explanation

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.build.step import When, ensure_built
+from mosaic_deploy.cli.builds.step import When, ensure_built
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overtaken, retry_when_overtaken
 from mosaic_deploy.cli.render.build_report import ShownBuild
 from mosaic_deploy.cli.saved_plan import SavedPlan, without_retry

@@ -12,7 +12,7 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import AuthSettings, Object, Project, Snapshot
-from mosaic_deploy.source.build.state import build_notes, missing_output_error, without_output
+from mosaic_deploy.source.builds.state import build_notes, missing_output_error, without_output
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.files.folder import BeforeHashing, SelectedFiles, read_files, refuse_unserved
 from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mosaic_deploy.cli.build.step import When, ensure_built
+from mosaic_deploy.cli.builds.step import When, ensure_built
 from mosaic_deploy.cli.render.build_report import BuildLine
 from mosaic_deploy.errors import BuildFailed
 
@@ -39,7 +39,7 @@ class EditBuilder:
         """What the build depends on."""
         if manifest.build is None or self._when is When.NEVER:
             return None
-        from mosaic_deploy.source.build.state import read_state
+        from mosaic_deploy.source.builds.state import read_state
 
         state = read_state(manifest, manifest.build)
         return state.settings, state.inputs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import allow_option, options
-from mosaic_deploy.cli.build.step import When, build_option, ensure_built, when_wanted
+from mosaic_deploy.cli.builds.step import When, build_option, ensure_built, when_wanted
 from mosaic_deploy.cli.commands.ci.events import check_event, runs_trusted_code
 from mosaic_deploy.cli.commands.ci.github import Github
 from mosaic_deploy.cli.commands.ci.report import Report

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import allow_option, options
-from mosaic_deploy.cli.build.step import When, build_option, when_wanted
+from mosaic_deploy.cli.builds.step import When, build_option, when_wanted
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.build.step import build_option, ensure_built, when_wanted
+from mosaic_deploy.cli.builds.step import build_option, ensure_built, when_wanted
 from mosaic_deploy.cli.render.build_report import ShownBuild
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.ancestry import commit_comparison

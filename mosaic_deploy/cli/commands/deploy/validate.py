@@ -57,7 +57,7 @@ def check_manifest(
     from mosaic_deploy.deploy.planning.request_sizes import large_step_notes
     from mosaic_deploy.diff.missing_pages import check_redirect_pages
     from mosaic_deploy.model.plan import Severity
-    from mosaic_deploy.source.build.state import without_output
+    from mosaic_deploy.source.builds.state import without_output
     from mosaic_deploy.source.migrations.files import parse_migrations
     from mosaic_deploy.source.migrations.seeds import parse_seeds
     from mosaic_deploy.source.problems import ErrorCollector

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import allow_option, options
-from mosaic_deploy.cli.build.step import build_option, when_wanted
+from mosaic_deploy.cli.builds.step import build_option, when_wanted
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.target import TargetOptions
