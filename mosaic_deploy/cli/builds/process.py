@@ -19,6 +19,8 @@ _MAX_LINE = 64 * 1024
 """Bytes of a line that are read at a time."""
 _GRACE = 5.0
 """Seconds between asking processes to end and ending them."""
+_KILLED = 1.0
+"""Seconds in which the system certainly ends killed processes. Those that nobody has waited for may stay in its list."""
 _AFTER_END = 1.0
 """Seconds to wait for the end of the output once the command has ended: what it left running may keep it open."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -114,12 +116,17 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     """Asks the command and everything it started to end, and ends what is left after some seconds or another interrupt."""
     try:
         _signal_group(process, signal.SIGTERM)
-        until = time.monotonic() + _GRACE
-        while time.monotonic() < until and _signal_group(process, 0):
-            process.poll()
-            time.sleep(0.02)
+        _wait_for_group(process, _GRACE)
     finally:
         _signal_group(process, signal.SIGKILL)
+        _wait_for_group(process, _KILLED)
+
+
+def _wait_for_group(process: subprocess.Popen[bytes], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and _signal_group(process, 0):
+        process.poll()
+        time.sleep(0.02)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:

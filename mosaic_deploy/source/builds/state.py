@@ -57,25 +57,27 @@ def build_environment(manifest: Manifest, environ: Mapping[str, str] = os.enviro
 def read_state(manifest: Manifest, build: BuildSpec) -> BuildState:
     """Compares what is on disk with the last build."""
     output = output_folder(manifest, build)
-    settings, inputs = _settings(manifest, build), input_digests(manifest, build)
     record, built = read_record(output), output_digest(output)
-    state = BuildState("", settings, inputs, is_missing=not built)
+    state = BuildState("", _settings(manifest, build), input_digests(manifest, build), is_missing=not built)
     if not built:
         return replace(state, reason=_missing_text(output, build))
     if record is None:
         return replace(state, reason=f"no build of {build.output} is recorded here")
-    differing = [name for name, value in settings.items() if record.settings.get(name) != value]
-    if differing:
-        return replace(state, reason=f"{differing[0]} changed since the last build")
-    if record.output != built:
-        return replace(state, reason=f"{build.output} was changed since it was built")
-    changed = _changed(record.inputs, inputs)
-    if not changed:
-        return state
-    during = inputs == record.inputs_after
-    if during and record.own_changes >= MAX_OWN_CHANGES:
+    if reason := _difference(build, state, record, built):
+        return replace(state, reason=reason)
+    changed = _changed(record.inputs, state.inputs)
+    during = state.inputs == record.inputs_after
+    if not changed or (during and record.own_changes >= MAX_OWN_CHANGES):
         return state
     return replace(state, reason=f"{_names_text(changed)} changed", last=record if during else None)
+
+
+def _difference(build: BuildSpec, state: BuildState, record: BuildRecord, built: str) -> str:
+    """What but the inputs differs from the last build; empty if nothing does. `built` is the output's digest."""
+    for name, value in state.settings.items():
+        if record.settings.get(name) != value:
+            return f"{name} changed since the last build"
+    return "" if record.output == built else f"{build.output} was changed since it was built"
 
 
 def record_of(state: BuildState, manifest: Manifest, build: BuildSpec) -> BuildRecord:
