@@ -97,33 +97,34 @@ def plan(
             if session.manifest.build or when is When.ALWAYS:
                 with github.group("Build"):
                     ensure_built(session.manifest, when, ShownBuild(screen))
-            planned = session.make_plan(
-                PlanOptions(
-                    allow_out_of_order,
-                    compare_commit=commit_comparison(session.manifest),
-                    on_blocked=blocked.append,
-                )
-            )
-            planned = session.rehearse(planned, rehearse, always=True)
-            saved = out or _default_plan_file(github)
-            if saved:
-                save_plan(
-                    saved,
-                    session,
-                    planned,
-                    PlanFlags(
-                        target_options.environment,
-                        target_options.local,
-                        target_options.project_id,
+            with github.group("Plan"):
+                planned = session.make_plan(
+                    PlanOptions(
                         allow_out_of_order,
-                        (),
-                        (),
-                    ),
+                        compare_commit=commit_comparison(session.manifest),
+                        on_blocked=blocked.append,
+                    )
                 )
-            screen.plan(planned.plan, final=True)
-            if saved:
-                command = f"mosaic-deploy ci apply {shlex.quote(saved)}"
-                screen.plan_saved(saved, "" if planned.plan.denials else command)
+                planned = session.rehearse(planned, rehearse, always=True)
+                saved = out or _default_plan_file(github)
+                if saved:
+                    save_plan(
+                        saved,
+                        session,
+                        planned,
+                        PlanFlags(
+                            target_options.environment,
+                            target_options.local,
+                            target_options.project_id,
+                            allow_out_of_order,
+                            (),
+                            (),
+                        ),
+                    )
+                screen.plan(planned.plan, final=True)
+                if saved:
+                    command = f"mosaic-deploy ci apply {shlex.quote(saved)}"
+                    screen.plan_saved(saved, "" if planned.plan.denials else command)
     except MosaicError as error:
         for rest in blocked:
             screen.plan(rest, final=False)
