@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue
@@ -45,15 +46,56 @@ class DatabaseSpec:
         return self.transaction == "all"
 
 
+@dataclass(frozen=True, slots=True)
+class BuildSpec:
+    """A command that fills the folder `output`. It runs in `dir`; all paths are relative to the manifest.
+
+    `command` is text for the shell, or a program and its arguments. `inputs` are the files, folders and patterns that it reads,
+    empty for all of `dir`. `timeout` is in seconds.
+    """
+
+    command: str | tuple[str, ...]
+    output: str
+    dir: str = "."
+    inputs: tuple[str, ...] = ()
+    timeout: float = 1800.0
+
+
 Prune = bool | Literal["all"]
 """Which old files to delete: none, those that this project deployed, or `all`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectSpec:
+    """A redirect from the path `source` of the site to `target`, a path of the site or an http(s) URL."""
+
+    source: str
+    target: str
+    status: int = 301
+
+
+def is_served(path: str, pages: Collection[str]) -> bool:
+    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
+
+    With a slash at its end, only as `path/index.html`.
+    """
+    return any(name in pages for name in serving_names(path))
+
+
+def serving_names(path: str) -> tuple[str, ...]:
+    """The files that hosting answers the URL path `path` with, the first that exists."""
+    name = unquote(path).removeprefix("/")
+    if not name or name.endswith("/"):
+        return (f"{name}index.html",)
+    return name, f"{name}/index.html", f"{name}.html"
 
 
 @dataclass(frozen=True, slots=True)
 class StaticSpec:
     """`dir` is a folder relative to the manifest. Patterns use gitignore syntax, relative to `dir`.
 
-    Files that match `allow_secrets` are published even if they appear to contain a secret.
+    Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
+    for paths without a file. `keep` is how long files that left the folder stay live before they are pruned, in seconds.
     """
 
     dir: str
@@ -61,6 +103,9 @@ class StaticSpec:
     exclude: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     prune: Prune = False
+    keep: float = 3600.0
+    fallback: str | None = None
+    redirects: tuple[RedirectSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +226,7 @@ class Manifest:
     file: Path
     project: ProjectSpec = field(default_factory=ProjectSpec)
     database: DatabaseSpec | None = None
+    build: BuildSpec | None = None
     static: StaticSpec | None = None
     storage: StorageSpec | None = None
     magic_link: MagicLinkSpec | None = None
@@ -210,5 +256,17 @@ class Manifest:
 
     @property
     def root(self) -> Path:
-        """The project folder. Nothing outside it is deployed."""
+        """The project folder, which paths are relative to."""
         return self.file.parent
+
+    @property
+    def deployed_folders(self) -> tuple[str, ...]:
+        """The folders and seeds that are deployed, as the manifest names them."""
+        database = self.database
+        return (
+            *([self.static.dir] if self.static else []),
+            *([self.storage.dir] if self.storage else []),
+            *([database.migrations] if database and database.migrations else []),
+            *([database.repeatable] if database and database.repeatable else []),
+            *(database.seeds if database else ()),
+        )

@@ -63,6 +63,10 @@ class Object:
     """Of the ledger's rows: the manifest that deployed it; empty if that wasn't recorded."""
     size_before: int | None = None
     """Of a pending one: the size of what was live before; NOTHING_LIVE if nothing was, None if unknown."""
+    retired_at: float | None = None
+    """Of a kept one that is to be deleted: when it left the folder, in seconds since the epoch by the database's clock."""
+    retired_for: float = 0.0
+    """The seconds since then, when the row was read."""
 
     @property
     def live(self) -> bool:
@@ -101,7 +105,6 @@ BEFORE_ALL: Order = ((), (-1, ""), 0)
 VERSION = re.compile(r"[\w.][\w./-]{0,249}")
 """Characters of a version: none that a shell or a command line reads as something else."""
 _NUMBERED = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30}){0,9})(?:/(.*))?", re.DOTALL)
-_LEADING_NUMBER = re.compile(r"[0-9]{1,30}")
 
 
 @cache
@@ -110,9 +113,8 @@ def natural_order(version: str) -> Order:
     found = _NUMBERED.fullmatch(version)
     number, name = (found[1], found[2] or "") if found else ("", version)
     parts = [int(part) for part in number.split(".") if part]
-    while parts and parts[-1] == 0 and len(parts) > 1:
-        parts.pop()
-    leading = _LEADING_NUMBER.match(name)
+    parts = parts[: max((at for at, part in enumerate(parts, 1) if part), default=1)]
+    leading = re.match("[0-9]{1,30}", name)
     return tuple(parts), (int(leading.group()) if leading else -1, name), 0
 
 

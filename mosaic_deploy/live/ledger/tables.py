@@ -5,10 +5,12 @@ from __future__ import annotations
 from mosaic_deploy.errors import TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 6
+LEDGER_VERSION = 7
 """Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease.
 
-Since version 6 a migration's version is text, and texts of repeatable files are kept.
+Programs of version 5 record the schema that a deploy leaves, and one that doesn't record
+would make its changes look like drift. Those of version 6 keep files for a while before they delete
+them. Since version 7 a migration's version is text, and texts of repeatable files are kept.
 """
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
@@ -72,6 +74,9 @@ ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS source bytea;
 COMMENT ON COLUMN mosaic_deploy.objects.source IS 'Of a repeatable file: its text as it ran last, compressed with zlib';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS retired_at timestamptz;
+COMMENT ON COLUMN mosaic_deploy.objects.retired_at IS
+  'Of a kept one that is to be deleted after a while: when it left the project; null if it is kept for good';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.sums (
   kind text PRIMARY KEY,

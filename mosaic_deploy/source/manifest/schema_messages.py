@@ -146,7 +146,7 @@ def _similar_field(key: str, known: list[str], node: Node) -> str | None:
     """The known field with the most similar name, preferably one that isn't set yet."""
     present = node.value if isinstance(node.value, dict) else {}
     absent = [name for name in known if name not in present]
-    close = get_close_matches(key.lower(), absent, 1) or get_close_matches(key.lower(), known, 1)
+    close = get_close_matches(key.lower(), absent, 1, 0.7) or get_close_matches(key.lower(), known, 1)
     return close[0] if close else None
 
 

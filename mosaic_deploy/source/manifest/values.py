@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.manifest import (
+    BuildSpec,
     DatabaseSpec,
     HttpCheck,
     MagicLinkCheck,
@@ -16,19 +18,27 @@ from mosaic_deploy.model.manifest import (
     Manifest,
     PolicySpec,
     ProjectSpec,
+    RedirectSpec,
     SqlCheck,
     StaticSpec,
     StorageSpec,
     VerifySpec,
 )
 from mosaic_deploy.source.manifest.text import SourceText
-from mosaic_deploy.source.manifest.yaml_tree import Node
+from mosaic_deploy.source.manifest.yaml_tree import Node, node_at
 
 Value = Mapping[str, Any]
 
 _UNITS = (("ms", 0.001), ("min", 60.0), ("h", 3600.0), ("s", 1.0))
 _MIN_SECONDS = 0.001
 _MAX_SECONDS = 2_147_483  # PostgreSQL stores milliseconds in 32 bits
+_DURATIONS = (
+    ("database", "lock_timeout", "0 means no limit"),
+    ("database", "statement_timeout", "0 means no limit"),
+    ("static", "keep", "0 deletes them at once"),
+    ("build", "timeout", None),
+)
+"""(section, field, what 0 means if it is allowed)"""
 
 
 def build_manifest(value: Value, file: Path, environment: str | None) -> Manifest:
@@ -38,7 +48,8 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         file=file,
         project=ProjectSpec(**value.get("project", {})),
         database=_database(value["database"]) if "database" in value else None,
-        static=StaticSpec(**_lists_to_tuples(value["static"])) if "static" in value else None,
+        static=_static(value["static"]) if "static" in value else None,
+        build=_build(value["build"]) if "build" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
         policy=policy_of(value["policy"]) if "policy" in value else None,
@@ -71,7 +82,9 @@ def valid_sections(value: Value, problems: Iterable[Problem], environment: str |
             return None
         field = fields[0].partition("[")[0] if fields else ""
         invalid |= {f"{section}.{field}"} if section == "database" and field else {section}
-    valid = {name: value[name] for name in ("static", "storage") if name in value and name not in invalid}
+    valid = {
+        name: value[name] for name in ("build", "static", "storage") if name in value and name not in invalid
+    }
     database = value.get("database", {}) if "database" not in invalid else {}
     sql = {
         name: database[name]
@@ -90,16 +103,20 @@ def parse_duration(duration: str | float) -> float:
 
 
 def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
-    """Problems for timeouts outside PostgreSQL's range, which the schema can't check in text."""
-    database = tree.value.get("database") if isinstance(tree.value, dict) else None
-    fields = database.value if database is not None and isinstance(database.value, dict) else {}
-    for name in ("lock_timeout", "statement_timeout"):
-        node = fields.get(name)
+    """Problems for durations outside PostgreSQL's range, which the schema can't check in text."""
+    for section, name, zero in _DURATIONS:
+        node = node_at(tree, section, name)
         seconds = _duration_of(node) if node is not None else None
-        if node is not None and seconds and not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
-            location = source.location(node.line, node.column)
-            hint = "0 means no limit"
-            yield Problem("must be 0 or between 1ms and 596h", location, field=node.field, hint=hint)
+        if (
+            node is None
+            or seconds is None
+            or _MIN_SECONDS <= seconds <= _MAX_SECONDS
+            or (zero and not seconds)
+        ):
+            continue
+        location = source.location(node.line, node.column)
+        allowed = "must be 0 or between 1ms and 596h" if zero else "must be between 1ms and 596h"
+        yield Problem(allowed, location, field=node.field, hint=zero)
 
 
 def _duration_of(node: Node) -> float | None:
@@ -114,6 +131,19 @@ def _database(value: Value) -> DatabaseSpec:
         name: parse_duration(value[name]) for name in ("lock_timeout", "statement_timeout") if name in value
     }
     return DatabaseSpec(**_lists_to_tuples({**value, **timeouts}))
+
+
+def _static(value: Value) -> StaticSpec:
+    redirects = [
+        RedirectSpec(each["from"], each["to"], each.get("status", 301)) for each in value.get("redirects", ())
+    ]
+    keep = {"keep": parse_duration(value["keep"])} if "keep" in value else {}
+    return StaticSpec(**_lists_to_tuples({**value, **keep, "redirects": redirects}))
+
+
+def _build(value: Value) -> BuildSpec:
+    timeout = {"timeout": parse_duration(value["timeout"])} if "timeout" in value else {}
+    return BuildSpec(**_lists_to_tuples({**value, **timeout}))
 
 
 def _storage(value: Value) -> StorageSpec:
@@ -150,6 +180,16 @@ def merge_overrides(base: Node, override: Node) -> Node:
             fields[key] = merge_overrides(fields.get(key, _empty_node(node)), node)
     merged.value = fields
     return merged
+
+
+def with_build_defaults(tree: Node) -> Node:
+    """`tree`, in which `static.dir` is `build.output` unless it is set; the value keeps the output's location."""
+    static, output = node_at(tree, "static"), node_at(tree, "build", "output")
+    if static is None or output is None or not isinstance(static.value, dict) or "dir" in static.value:
+        return tree
+    filled = replace(static, value={**static.value, "dir": output})
+    assert isinstance(tree.value, dict)
+    return replace(tree, value={**tree.value, "static": filled})
 
 
 def _empty_node(node: Node) -> Node:

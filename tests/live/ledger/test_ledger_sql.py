@@ -186,7 +186,7 @@ def test_null_means_the_same_as_desired() -> None:
 def test_rows_replace_what_is_desired() -> None:
     rows = facts(
         migrations=[["7", "7_x.sql", "c7", "s7", 3, 1, -2]],
-        static=[["a", "b" * 64, 9, "pending", "", "", 4]],
+        static=[["a", "b" * 64, 9, "pending", "", "", 4, None, 0]],
         storage=[],
     )
     found, _ = ledger.parse_ledger(rows, DESIRED)
