@@ -18,7 +18,7 @@ SHA = {name: hashlib.new(name, CONTENT).hexdigest() for name in ("sha1", "sha256
 
 
 def file(version: str, name: str, content: bytes = b"", time: str = "") -> ToolFile:
-    return ToolFile(Migration(version, name, "c", "s"), content, time)
+    return ToolFile(Migration(version, name, "c", "s"), f"sql/{name}", content, time)
 
 
 def files(text: str) -> list[ToolFile]:
@@ -184,7 +184,7 @@ def test_changesets_of_a_file_are_applied_together():
     with pytest.raises(HistoryImportRefused) as caught:
         applied_files(TOOLS["liquibase"], rows(one), folder)
     assert [str(problem) for problem in caught.value.problems] == [
-        "001_a.sql: is applied only in part: liquibase hasn't run Jane Doe:b 2"
+        "sql/001_a.sql: is applied only in part: liquibase hasn't run Jane Doe:b 2"
     ]
 
 

@@ -95,14 +95,13 @@ def _partial_files(tool: MigrationTool, search: FileSearch) -> Iterator[Problem]
         return
     done: dict[str, set[str]] = {}
     for row, file in search.found:
-        done.setdefault(file.migration.file, set()).add(row.part)
-    for file in {file.migration.file: file for _, file in search.found}.values():
-        if left := sorted(tool.parts(file.content) - done[file.migration.file]):
+        done.setdefault(file.path, set()).add(row.part)
+    for file in {file.path: file for _, file in search.found}.values():
+        if left := sorted(tool.parts(file.content) - done[file.path]):
             more = f" and {len(left) - _MAX_PARTS} more" if len(left) > _MAX_PARTS else ""
             parts = ", ".join(left[:_MAX_PARTS]) + more
-            yield Problem(
-                f"is applied only in part: {tool.name} hasn't run {parts}", Location(file.migration.file)
-            )
+            message = f"is applied only in part: {tool.name} hasn't run {parts}"
+            yield Problem(message, Location(file.path))
 
 
 def _gap_notes(tool: MigrationTool, applied: set[str], folder: Sequence[Migration]) -> Iterator[Note]:

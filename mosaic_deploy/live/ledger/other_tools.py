@@ -13,6 +13,7 @@ from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.sql.quote import identifier, literal
 
 _NO_TABLE, _NO_COLUMN = "42P01", "42703"
+_COMMAND = "mosaic-deploy migrate import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,20 @@ class OtherTables:
                     found.setdefault(each, []).append(name)
         return {each: tuple(tools) for each, tools in found.items()}
 
+    @property
+    def imports(self) -> list[tuple[str, str, str]]:
+        """Tool, table and the command that imports the tool's history from it."""
+        found = ((TOOLS[name], each) for name, tables in self.by_tool.items() for each in tables)
+        return [
+            (tool.name, table, f"{_COMMAND} {tool.name}{'' if table == tool.table else f' --table {table}'}")
+            for tool, table in found
+        ]
+
 
 def read_history_tables(api: Api, project: str) -> OtherTables:
     """Which tools' history tables the database has, by their usual names in any schema. One request."""
-    names = {tool.name: tool.table.rpartition(".")[2] for tool in TOOLS.values()}
-    listed = ", ".join(literal(name) for name in sorted(set(names.values())))
+    names = sorted({tool.table.rpartition(".")[2] for tool in TOOLS.values()})
+    listed = ", ".join(map(literal, names))
     query = (
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, c.relname) "
         "ORDER BY n.nspname <> 'public', n.nspname, c.relname), '[]')::text AS tables FROM pg_catalog.pg_class c "
@@ -47,11 +57,15 @@ def read_history_tables(api: Api, project: str) -> OtherTables:
         rows = [(str(schema), str(table)) for schema, table in json.loads(str(found[0]["tables"]))]
     except (ValueError, TypeError, KeyError, IndexError):
         raise ResponseInvalid("the SQL endpoint returned the tables in an unexpected format") from None
-    return OtherTables({name: _shown(rows, table) for name, table in names.items()})
+    tables = [name if schema == "public" else f"{schema}.{name}" for schema, name in rows]
+    return OtherTables({tool.name: tuple(t for t in tables if tool in _owners(t)) for tool in TOOLS.values()})
 
 
-def _shown(rows: Sequence[tuple[str, str]], table: str) -> tuple[str, ...]:
-    return tuple(name if schema == "public" else f"{schema}.{name}" for schema, name in rows if name == table)
+def _owners(table: str) -> list[MigrationTool]:
+    """The tools that usually have this table; if none has, those whose table has its name in another schema."""
+    usual = [tool for tool in TOOLS.values() if tool.table == table]
+    name = table.rpartition(".")[2]
+    return usual or [tool for tool in TOOLS.values() if tool.table.rpartition(".")[2] == name]
 
 
 def read_other_tool_history(
@@ -94,18 +108,12 @@ def _import_refused(
 
 def _other_imports(tool: MigrationTool, name: str, tables: OtherTables) -> list[NextAction]:
     """Commands for the tables that are there: the tool's own in another schema, and those of other tools."""
-    command = "mosaic-deploy migrate import"
-    own = [each for each in tables.by_tool.get(tool.name, ()) if each != name]
-    found = [NextAction(f"read {each}", f"{command} {tool.name} --table {each}") for each in own]
-    for other, present in tables.by_tool.items():
-        for each in present:
-            if each not in own and other != tool.name:
-                usual = each == TOOLS[other].table
-                option = "" if usual else f" --table {each}"
-                found.append(
-                    NextAction(f"import {other}'s history from {each}", f"{command} {other}{option}")
-                )
-    return found
+    own = tables.by_tool.get(tool.name, ())
+    return [
+        NextAction(f"import {other}'s history from {table}", command)
+        for other, table, command in sorted(tables.imports, key=lambda each: each[0] != tool.name)
+        if table != name and (other == tool.name or table not in own)
+    ]
 
 
 def _parse_rows(text: object) -> tuple[OtherToolRow, ...]:

@@ -70,8 +70,9 @@ class OtherToolRow:
 
 @dataclass(frozen=True, slots=True)
 class ToolFile:
-    """A migration file with its bytes, and the time that the tool has assigned to it ("" if none)."""
+    """A migration file with its path in the project, its bytes, and the time that the tool has assigned to it ("" if none)."""
 
     migration: Migration
+    path: str
     content: bytes = b""
     time: str = ""

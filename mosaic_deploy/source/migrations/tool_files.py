@@ -31,7 +31,7 @@ def _read(root: Path, file: MigrationFile, times: Mapping[str, str]) -> ToolFile
         message = f"{file.relative_path} can't be read: {error.strerror}"
         raise SourceUnreadable(message, location=place) from error
     name = file.migration.file
-    return ToolFile(file.migration, content, times.get(name) or _time_in_name(name))
+    return ToolFile(file.migration, file.relative_path, content, times.get(name) or _time_in_name(name))
 
 
 def _journal_times(journal: Path) -> dict[str, str]:
