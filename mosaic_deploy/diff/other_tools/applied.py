@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mosaic_deploy.diff.other_tools.programs import apps_without_files
+from mosaic_deploy.diff.other_tools.programs import AppFiles
 from mosaic_deploy.diff.other_tools.search import FileSearch, row_number
 from mosaic_deploy.errors import HistoryImportRefused, Location, Problem
 from mosaic_deploy.model.other_tools.tool import MigrationTool, Naming, OtherToolRow, RowState, ToolFile
@@ -35,7 +35,7 @@ def applied_files(
     """
     _refuse_unresolved(tool, rows)
     done = _net_rows(rows)
-    strangers = apps_without_files(done, files) if tool.naming is Naming.APP else frozenset[str]()
+    strangers = AppFiles(done, files).strangers() if tool.naming is Naming.APP else frozenset[str]()
     wanted = [row for row in done if row.name.partition(".")[0] not in strangers]
     search = FileSearch(tool, files, [row for row in wanted if row.state is not RowState.BASELINE])
     problems = [*search.problems, *_partial_files(tool, search)]

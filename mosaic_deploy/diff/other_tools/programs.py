@@ -29,31 +29,44 @@ def _last_revision(file: ToolFile) -> str:
     return b"".join(found[-1]).decode() if found else ""
 
 
-def apps_without_files(rows: Sequence[OtherToolRow], files: Sequence[ToolFile]) -> frozenset[str]:
-    """The apps of which the folder has no file at all, such as those that Django brings along."""
-    apps = {_app(row.name) for row in rows}
-    present = {_app(row.name) for row in rows if app_files(row.name, rows, files)}
-    return frozenset(apps - present)
+class AppFiles:
+    """The files of Django's migrations, which belong to apps.
 
-
-def app_files(name: str, rows: Sequence[OtherToolRow], files: Sequence[ToolFile]) -> list[ToolFile]:
-    """The files of the migration `app.name`: `0007_app_name.sql`, or `name.sql` if it belongs to that app.
-
-    A file without the app in its name belongs to the app whose tables it changes, or to the only one with such a migration.
+    A file without the app in its name (`0001_initial.sql`) belongs to the app whose tables it changes, or to the only one
+    with such a migration.
     """
-    app, _, title = name.partition(".")
-    with_app = _plain(f"{app}_{title}")
-    found = [file for file in files if with_app in _names(file)]
-    if found:
-        return found
-    bare = [file for file in files if _plain(title) in _names(file)]
-    apps = {_app(row.name) for row in rows}
-    rivals = {_app(row.name) for row in rows if row.name.partition(".")[2] == title}
-    return [file for file in bare if app == _changed_app(file, apps) or rivals == {app}]
+
+    def __init__(self, rows: Sequence[OtherToolRow], files: Sequence[ToolFile]) -> None:
+        self.apps = frozenset(_app(row.name) for row in rows)
+        self._rows = rows
+        self._by_name: dict[str, list[ToolFile]] = {}
+        for file in files:
+            for name in _names(file):
+                self._by_name.setdefault(name, []).append(file)
+        self._rivals: dict[str, set[str]] = {}
+        for row in rows:
+            self._rivals.setdefault(_title(row.name), set()).add(_app(row.name))
+
+    def find(self, name: str) -> Sequence[ToolFile]:
+        """The files of the migration `app.name`."""
+        app, title = _app(name), _title(name)
+        if found := self._by_name.get(_plain(f"{app}_{title}")):
+            return found
+        alone = self._rivals.get(title) == {app}
+        bare = self._by_name.get(_plain(title), ())
+        return [file for file in bare if alone or _changed_app(file, self.apps) == app]
+
+    def strangers(self) -> frozenset[str]:
+        """The apps of which the folder has no file at all, such as those that Django brings along."""
+        return self.apps - {_app(row.name) for row in self._rows if self.find(row.name)}
 
 
 def _app(name: str) -> str:
     return name.partition(".")[0]
+
+
+def _title(name: str) -> str:
+    return name.partition(".")[2]
 
 
 def _names(file: ToolFile) -> set[str]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from mosaic_deploy.diff.history.identity import MIGRATION_SQL
 from mosaic_deploy.diff.history.matching import name_without_number
-from mosaic_deploy.diff.other_tools.programs import app_files, revision_files
+from mosaic_deploy.diff.other_tools.programs import AppFiles, revision_files
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.other_tools.tool import MigrationTool, Naming, OtherToolRow, ToolFile
 from mosaic_deploy.model.snapshot import Migration, natural_order
@@ -69,11 +69,12 @@ class FileSearch:
         if self._tool.naming is Naming.REVISION:
             yield lambda row: revision_files(row.version, self._files)
         elif self._tool.naming is Naming.APP:
-            yield lambda row: app_files(row.name, self._rows, self._files)
+            apps = AppFiles(self._rows, self._files)
+            yield lambda row: apps.find(row.name)
         else:
             if self._checksums:
-                yield lambda row: self._same_content(row, self._named(row))[:1]
-                yield lambda row: self._same_content(row, self._files)[:1]
+                yield self._named_with_content
+                yield self._with_content
             yield self._named
             yield self._titled
 
@@ -99,12 +100,21 @@ class FileSearch:
     def _has_content(self, row: OtherToolRow, file: ToolFile) -> bool:
         return row.checksum in self._checksums.get(file.migration.file, ())
 
-    def _same_content(self, row: OtherToolRow, files: Sequence[ToolFile]) -> list[ToolFile]:
-        """The free files with the row's checksum; those with its number or title first."""
-        free = (file for file in files if file.migration.file not in self._taken)
-        same = [file for file in free if row.checksum and self._has_content(row, file)]
+    @cached_property
+    def _by_checksum(self) -> Mapping[str, Sequence[ToolFile]]:
+        files = {file.migration.file: file for file in self._files}
+        return _grouped((each, files[name]) for name, sums in self._checksums.items() for each in sums)
+
+    def _with_content(self, row: OtherToolRow) -> list[ToolFile]:
+        """A free file with the row's checksum; one with its number or title before others."""
+        same = self._by_checksum.get(row.checksum, ()) if row.checksum else ()
+        free = [file for file in same if file.migration.file not in self._taken]
         number, title = row_number(row), self._title(row)
-        return sorted(same, key=lambda file: (_number(file) != number, _title(file) != title))
+        return sorted(free, key=lambda file: (_number(file) != number, _title(file) != title))[:1]
+
+    def _named_with_content(self, row: OtherToolRow) -> list[ToolFile]:
+        """As `_with_content`, of the files that the row names."""
+        return [file for file in self._named(row) if self._has_content(row, file)][:1]
 
     def _named(self, row: OtherToolRow) -> Sequence[ToolFile]:
         """The files that the row names: by time, by path, or by number and title."""
