@@ -108,6 +108,8 @@ from mosaic_deploy.errors.project import (
     SourceRefused,
     SourceUnreadable,
     StatementFailed,
+    StorageFileManaged,
+    StorageFileMissing,
     WriteFailed,
 )
 
@@ -200,6 +202,8 @@ __all__ = [
     "SqlInvalid",
     "SqlNotReadOnly",
     "StatementFailed",
+    "StorageFileManaged",
+    "StorageFileMissing",
     "TrackingTablesNewer",
     "TrackingTablesOlder",
     "TransfersFailed",

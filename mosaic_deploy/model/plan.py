@@ -94,6 +94,8 @@ class Plan:
     """As in Manifest."""
     migrations: str = "."
     """The migrations folder, relative to the manifest."""
+    storage_urls: Mapping[str, str] = field(default_factory=dict)
+    """By name, the public URLs that the storage files to upload have or will have, as far as they are known."""
 
     @property
     def unrehearsed(self) -> str:

@@ -14,6 +14,7 @@ from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
 from mosaic_deploy.diff.plan import deletion_order, upload_order
 from mosaic_deploy.errors import Interrupted, Location, Problem, RequestRefused, TransfersFailed
+from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
 from mosaic_deploy.live.api.upload import (
     CHUNK_SIZE,
@@ -200,13 +201,13 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
             run.project.id,
             file.object,
             lambda: unchanged_chunks(file, CHUNK_SIZE),
-            _SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
+            SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
         )
 
     return send
 
 
-class _SendProgress:
+class SendProgress:
     """Reports the progress of one file at intervals and at its end.
 
     Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
@@ -238,30 +239,44 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
 
     Their rows become `pending` again, so the next run sends them again. At the end raises TransfersFailed.
     """
-    if not puts:
+    wrong = stored_wrongly(run.api, run.project.id, puts)
+    if not wrong:
         return
-    for _ in range(_MAX_LISTINGS):
-        wrong = _size_mismatches(run, puts)
-        if not wrong:
-            return
-        run.api.pause(0.5)
     reopened = [
         Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=size) for put, size in wrong
     ]
     _write_rows(run, ledger.STORAGE, reopened, reopen=True)
-    error = TransfersFailed(
+    error = stored_wrongly_error(wrong)
+    yield from (ChangeFailed(put, error) for put, _ in wrong)
+    raise error
+
+
+def stored_wrongly(api: Api, project: str, puts: Sequence[Put]) -> list[tuple[Put, int]]:
+    """The uploaded files that storage doesn't list, or lists with another size than was sent, even after a while.
+
+    With their listed sizes, NOTHING_LIVE for those not listed.
+    """
+    wrong: list[tuple[Put, int]] = []
+    for _ in range(_MAX_LISTINGS if puts else 0):
+        wrong = _size_mismatches(api, project, puts)
+        if not wrong:
+            break
+        api.pause(0.5)
+    return wrong
+
+
+def stored_wrongly_error(wrong: Sequence[tuple[Put, int]]) -> TransfersFailed:
+    """The error for what `stored_wrongly` returns."""
+    return TransfersFailed(
         f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
         problems=[Problem(_mismatch_text(put, size), Location(put.path)) for put, size in wrong],
         hint="run the same command again; it uploads them again",
         mutation_state="unknown",
     )
-    yield from (ChangeFailed(put, error) for put, _ in wrong)
-    raise error
 
 
-def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, int]]:
-    """The files and their listed sizes, NOTHING_LIVE for those not listed."""
-    sizes = read_storage_sizes(run.api, run.project.id)
+def _size_mismatches(api: Api, project: str, puts: Sequence[Put]) -> list[tuple[Put, int]]:
+    sizes = read_storage_sizes(api, project)
     if sizes is None:
         return []
     found = ((put, sizes.get(put.path, NOTHING_LIVE)) for put in puts)

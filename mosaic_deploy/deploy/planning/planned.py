@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.diff.check_record import CheckRecord, parse_check_record
-from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
+from mosaic_deploy.diff.file_notes import removed_section_notes
+from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner, removed_migrations_notes
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
 from mosaic_deploy.diff.seeds import moved_seeds, seed_cleanup
@@ -26,6 +27,7 @@ from mosaic_deploy.model.change import (
     DeleteStatic,
     DeleteStorageFile,
     LoosenPolicy,
+    PutStorageFile,
     RecordMigration,
     SetAuth,
 )
@@ -36,7 +38,7 @@ from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import ParsedFile
-from mosaic_deploy.source.snapshot import Desired
+from mosaic_deploy.source.snapshot import AUTH_FILE, Desired
 from mosaic_deploy.sql.execution.records import SEED
 
 if TYPE_CHECKING:
@@ -162,7 +164,8 @@ class PreparedPlan:
         )
 
     def with_run_notes(self, compare_commit: CompareCommit | None) -> PreparedPlan:
-        """With notes on how the folder's commit relates to the live one, and on what an apply only records.
+        """With notes on how the folder's commit relates to the live one, on removed sections, and on what an apply only records;
+        and with the URLs of the storage files that it uploads.
 
         Uncommitted changes matter if there are changes.
         """
@@ -170,10 +173,21 @@ class PreparedPlan:
         notes = compare_commit(live.get("hash"), bool(live.get("dirty"))) if compare_commit else []
         if self.plan.empty:
             notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
-        plan = replace(
-            self.plan, notes=(*notes, *self.plan.notes, *self._owner_notes(), *self._leftover_notes())
+        left = (*self.removed_section_notes(), *self._owner_notes(), *self._leftover_notes())
+        paths = (change.path for change in self.plan.changes if isinstance(change, PutStorageFile))
+        urls = self.live.storage_urls.known(paths)
+        return replace(
+            self, plan=replace(self.plan, notes=(*notes, *self.plan.notes, *left), storage_urls=urls)
         )
-        return replace(self, plan=plan)
+
+    def removed_section_notes(self) -> Iterator[Note]:
+        """What earlier deploys of this manifest left in sections that it doesn't have any longer."""
+        wanted, live = self.desired.snapshot, self.live.snapshot
+        other_key = {kind: rows.other_key for kind, rows in self.live.unproven.items()}
+        yield from removed_section_notes(wanted, live, other_key, (AUTH_FILE,))
+        owner = parse_owner(self.live.ledger_facts.get("owner"))
+        if wanted.migrations is None and owner and owner.is_of(wanted.manifest):
+            yield from removed_migrations_notes(live.migrations or ())
 
     def _owner_notes(self) -> Iterator[Note]:
         """Which manifest can change the migration history from now on."""
