@@ -114,7 +114,8 @@ def status(target: ToolTarget) -> Document:
         if not session.manifest.file.is_file():
             return status_document(live, None)
         try:
-            return status_document(live, deploy.compare(session.api, desired, live).plan)
+            compared = deploy.compare(session.api, desired, live).with_run_notes(None)
+            return status_document(live, session.complete_texts(compared).plan)
         except MigrationError as error:
             session.complete_error(error)
             return status_document(live, error)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from mosaic_deploy.diff.objects import ObjectDiff, is_foreign
 from mosaic_deploy.model.manifest_identity import manifest_texts
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, ObjectState, Snapshot
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, ObjectState, Snapshot, UnprovenRows
 
 _MAX_NAMES = 3
 _MAX_ADDRESSES = 100
@@ -73,12 +73,12 @@ def file_notes(
 
 
 def removed_section_notes(
-    desired: Snapshot, live: Snapshot, other_key: Mapping[str, Objects], generated: Collection[str] = ()
+    desired: Snapshot, live: Snapshot, unproven: Mapping[str, UnprovenRows], generated: Collection[str] = ()
 ) -> Iterator[Note]:
     """What earlier deploys of this manifest left in sections that it doesn't have any longer.
 
-    By kind, `other_key` are the rows that were recorded with another API key. `generated` are static files that were made
-    from another section.
+    `unproven` are rows by kind; those with a proof of another API key are named. `generated` are static files that were
+    made from another section.
     """
     if desired.static is None:
         found = _left_live(live.static or {}, desired.manifest)
@@ -91,7 +91,8 @@ def removed_section_notes(
         remedy = "`mosaic-deploy storage rm --left` deletes {them}; so does an apply with `storage: {{prune: true}}`"
         yield from _removed_note("storage", _left_live(live.storage or {}, desired.manifest), remedy)
     for kind in ("static", "storage"):
-        if getattr(desired, kind) is None and (rows := other_key.get(kind)):
+        rows = unproven[kind].other_key if kind in unproven else ()
+        if getattr(desired, kind) is None and rows:
             message = (
                 f"the manifest has no {kind} section; {_count_text(rows, 'file')} deployed with another API key, as before a "
                 f"rotation, may still be live: {_names_text(rows)}"

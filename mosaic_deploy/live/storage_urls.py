@@ -40,6 +40,11 @@ def storage_url(base: str, name: str) -> str:
     return base + quote(name, safe=_UNQUOTED)
 
 
+def storage_paths(names: Iterable[str]) -> dict[str, str]:
+    """By name, the files' paths on a site of the embedded platform."""
+    return {name: storage_url(EMBEDDED_STORAGE_PATH, name) for name in names}
+
+
 def find_storage_urls(listed: Listing | None, site: str, *, embedded: bool) -> StorageUrls:
     """`site` is the project's URL, empty without one. Where the files of a hosted project are, only its listing says."""
     urls = {name: url for name, (_, url) in (listed or {}).items() if url}

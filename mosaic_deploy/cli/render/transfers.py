@@ -1,9 +1,9 @@
-"""The progress of storage files that are uploaded, downloaded or deleted, and lists of files."""
+"""The progress of storage files that are uploaded or deleted, and lists of files."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.render.json_documents import event_document
@@ -45,18 +45,3 @@ def listed_lines(rows: Sequence[tuple[str, str]], noun: str) -> Iterator[str]:
 
 def _shown(name: str) -> str:
     return name if name.isprintable() else name.encode("unicode_escape").decode()
-
-
-def storage_url_lines(urls: Mapping[str, str], names: Sequence[str], few: int = 3) -> Iterator[str]:
-    """The public URLs of `names` compactly: each, or of many what precedes the name in all of them."""
-    known = [urls[name] for name in names if name in urls]
-    if len(known) <= few:
-        yield from known
-        return
-    base = _common_base(known, names)
-    yield f"{base}NAME" if base else f"{known[0]}, …"
-
-
-def _common_base(known: Sequence[str], names: Sequence[str]) -> str:
-    folders = {url.rsplit("/", name.count("/") + 1)[0] for url, name in zip(known, names, strict=False)}
-    return f"{folders.pop()}/" if len(folders) == 1 and len(known) == len(names) else ""

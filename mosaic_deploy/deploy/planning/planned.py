@@ -164,8 +164,7 @@ class PreparedPlan:
         )
 
     def with_run_notes(self, compare_commit: CompareCommit | None) -> PreparedPlan:
-        """With notes on how the folder's commit relates to the live one, on removed sections, and on what an apply only records;
-        and with the URLs of the storage files that it uploads.
+        """With the URLs of storage files, and with notes on the live commit, removed sections, and what is only recorded.
 
         Uncommitted changes matter if there are changes.
         """
@@ -176,15 +175,13 @@ class PreparedPlan:
         left = (*self.removed_section_notes(), *self._owner_notes(), *self._leftover_notes())
         paths = (change.path for change in self.plan.changes if isinstance(change, PutStorageFile))
         urls = self.live.storage_urls.known(paths)
-        return replace(
-            self, plan=replace(self.plan, notes=(*notes, *self.plan.notes, *left), storage_urls=urls)
-        )
+        plan = replace(self.plan, notes=(*notes, *self.plan.notes, *left), storage_urls=urls)
+        return replace(self, plan=plan)
 
     def removed_section_notes(self) -> Iterator[Note]:
         """What earlier deploys of this manifest left in sections that it doesn't have any longer."""
         wanted, live = self.desired.snapshot, self.live.snapshot
-        other_key = {kind: rows.other_key for kind, rows in self.live.unproven.items()}
-        yield from removed_section_notes(wanted, live, other_key, (AUTH_FILE,))
+        yield from removed_section_notes(wanted, live, self.live.unproven, (AUTH_FILE,))
         owner = parse_owner(self.live.ledger_facts.get("owner"))
         if wanted.migrations is None and owner and owner.is_of(wanted.manifest):
             yield from removed_migrations_notes(live.migrations or ())

@@ -27,7 +27,7 @@ from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import EtagCache, read_digest
 from mosaic_deploy.model.change import Action, PutStorageFile
 from mosaic_deploy.model.plan import Note, Plan
-from mosaic_deploy.model.quantities import size_text
+from mosaic_deploy.model.quantities import count_text, size_text
 from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object
 from mosaic_deploy.source.files.digests import HashCounter, OnHashed
 from mosaic_deploy.source.files.digests import read_digest as read_file_digest
@@ -40,6 +40,7 @@ from mosaic_deploy.source.files.stat_cache import StatCache
 from mosaic_deploy.source.files.walk import WalkedFile
 
 _EVERYTHING = ("**",)
+_MAX_NAMES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ def read_sources(
     unreadable: list[Problem] = []
     chosen = list(_expanded(paths))
     keeps_names = to == "" or to.endswith("/")
+    if not keeps_names and (len(chosen) > 1 or any(Path(path).is_dir() for path in chosen)):
+        raise SourceRefused(
+            f"--to {to} names a single file",
+            hint=f"for several files, write --to {to}/ with a slash at the end",
+        )
     for path in chosen:
         if Path(path).is_dir():
             if not recursive:
@@ -71,7 +77,7 @@ def read_sources(
                 continue
             read = _read_folder(path, to, on_hashed, allow_secrets=allow_secrets)
             files, more = read.found, list(read.secrets)
-            notes += read.notes("storage")
+            notes += _left_out_notes(path, read)
         else:
             name = to + Path(path).name if keeps_names else to
             try:
@@ -82,10 +88,6 @@ def read_sources(
         secrets += more
         problems += _name_problems(files, found)
         found |= files
-    if not keeps_names and (len(chosen) > 1 or any(Path(path).is_dir() for path in chosen)):
-        problems.append(
-            Problem("is a single name", Location(to), hint=f"for several files, write --to {to}/")
-        )
     if problems:
         raise SourceRefused("these files can't be uploaded", problems=problems)
     if unreadable:
@@ -97,6 +99,14 @@ def read_sources(
             hint="storage files are public; if they aren't secrets, or are public on purpose, add --allow-secrets",
         )
     return Sources(found, tuple(notes))
+
+
+def _left_out_notes(path: str, read: SelectedFiles) -> Iterator[Note]:
+    for names, why in ((read.hidden, "hidden by a dot"), (read.ignored, "excluded by .mosaicignore")):
+        if names:
+            some = ", ".join(sorted(names)[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+            message = f"{path}: {count_text(len(names), 'file')} left out, {why}: {some}; give its own path to upload one"
+            yield Note("files_left_out", message)
 
 
 def _expanded(paths: Sequence[str]) -> Iterator[str]:

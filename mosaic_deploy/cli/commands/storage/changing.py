@@ -13,6 +13,7 @@ from mosaic_deploy.cli.options import F
 from mosaic_deploy.cli.render.transfers import show_transfers
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.terminal.consent import SettingsFiles, refuse_changed_plan, require_plan_confirmation
+from mosaic_deploy.errors import PruneUnconfirmed
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -83,7 +84,21 @@ def change_storage(
     refuse_denied(plan)
     if any(change.action is not Action.ADD for change in plan.changes):
         screen.plan(plan, final=False)
-        asked = require_plan_confirmation(
+        asked = _confirm(session, plan, chosen, question)
+        if asked:
+            settings.refuse_changed()
+            shown, plan = plan, make_plan()
+            refuse_changed_plan(shown, plan)
+    show_transfers(screen, session.complete_events(send(session.api, plan, files, chosen.parallelism)))
+    return plan
+
+
+def _confirm(session: Session, plan: Plan, chosen: ChangeOptions, question: str) -> bool:
+    """As `require_plan_confirmation`. No folder says which files are to go, so no failed build can be the cause."""
+    from mosaic_deploy.diff.policy import BUILD_FAILED_HINT
+
+    try:
+        return require_plan_confirmation(
             plan,
             session.manifest.policy,
             yes=chosen.yes,
@@ -93,9 +108,6 @@ def change_storage(
             approval_question=question,
             needs_person=True,
         )
-        if asked:
-            settings.refuse_changed()
-            shown, plan = plan, make_plan()
-            refuse_changed_plan(shown, plan)
-    show_transfers(screen, session.complete_events(send(session.api, plan, files, chosen.parallelism)))
-    return plan
+    except PruneUnconfirmed as error:
+        error.hint = error.hint and error.hint.removeprefix(BUILD_FAILED_HINT)
+        raise

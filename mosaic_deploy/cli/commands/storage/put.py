@@ -53,12 +53,13 @@ def put(
       mosaic-deploy storage put photos --recursive --to images/
     """
     session = target_options.open("project_only")
+    from mosaic_deploy.cli.render.text.plan import note_line
     from mosaic_deploy.cli.render.transfers import listed_lines
     from mosaic_deploy.deploy.storage.put import plan_put, read_sources
     from mosaic_deploy.deploy.storage.stored import read_stored
     from mosaic_deploy.live.api.operations import read_storage_files
     from mosaic_deploy.model.change import Action
-    from mosaic_deploy.model.plan import Plan
+    from mosaic_deploy.model.plan import Plan, Severity
     from mosaic_deploy.model.quantities import count_text
 
     with screen.hash_progress() as on_hashed:
@@ -96,5 +97,6 @@ def put(
     }
     summary = ", ".join(f"{count_text(n, 'file')} {what}" for what, n in counts.items() if n)
     rows = [(str(each["filename"]), str(each["url"] or "")) for each in results]
-    lines = (*(note.message for note in plan.notes), *listed_lines(rows, "file"), summary or "no files found")
+    shown = (note for note in plan.notes if note.code != "storage_usage" or note.severity is Severity.WARNING)
+    lines = (*(note_line(note) for note in shown), *listed_lines(rows, "file"), summary or "no files found")
     screen.result({"type": "storage_put", "files": results}, lines)

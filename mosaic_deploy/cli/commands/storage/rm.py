@@ -11,7 +11,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option(
     "--left",
     is_flag=True,
