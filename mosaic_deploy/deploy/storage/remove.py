@@ -41,7 +41,9 @@ def plan_removal(
             hint="delete the files in its dashboard",
         )
     changes = tuple(_deletion(stored, name) for name in chosen)
-    counts = {"storage": len(stored.deployed)}
+    # As in an apply: deleting all or most of what the manifest deployed needs approval.
+    own = any(not change.unmanaged for change in changes)
+    counts = {"storage": len(stored.deployed) if own else len(stored.sizes)}
     return apply_policy(Plan(stored.project, changes, (), "", "", 0, live_counts=counts), (), stored.manifest)
 
 

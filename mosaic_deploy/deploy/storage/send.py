@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 
 from mosaic_deploy.deploy.applying.files import SendProgress, stored_wrongly, stored_wrongly_error
 from mosaic_deploy.deploy.applying.transfers import transfer
+from mosaic_deploy.errors import Interrupted
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.upload import CHUNK_SIZE, delete_storage_file, upload_storage_file
 from mosaic_deploy.model.change import DeleteStorageFile, PutStorageFile
@@ -21,7 +22,8 @@ def send(
 ) -> Generator[Event, None, None]:
     """Uploads `files`, by name, and deletes, as the plan says. Yields events like those of an apply.
 
-    Raises the only failure, or TransfersFailed with all of them; also for files that storage doesn't list afterwards as sent.
+    Raises the only failure, or TransfersFailed with all of them, also for files that storage doesn't list afterwards as sent; and
+    Interrupted.
     """
     project = plan.project.id
     puts = [change for change in plan.changes if isinstance(change, PutStorageFile)]
@@ -37,7 +39,12 @@ def send(
     def delete(change: DeleteStorageFile, _: ReportEvent) -> None:
         delete_storage_file(api, project, change.path)
 
-    yield from transfer(puts, put, parallelism, api.rate_limiter.cancel)
-    if wrong := stored_wrongly(api, project, puts):
-        raise stored_wrongly_error(wrong)
-    yield from transfer(deletes, delete, parallelism, api.rate_limiter.cancel)
+    try:
+        yield from transfer(puts, put, parallelism, api.rate_limiter.cancel)
+        if wrong := stored_wrongly(api, project, puts):
+            raise stored_wrongly_error(wrong)
+        yield from transfer(deletes, delete, parallelism, api.rate_limiter.cancel)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted", hint="run the same command again for what is left", mutation_state="partial"
+        ) from None
