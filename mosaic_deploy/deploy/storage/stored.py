@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.diff.objects import is_foreign
-from mosaic_deploy.errors import OperationUnknown
+from mosaic_deploy.errors import OperationUnknown, SourceError
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.endpoints import LIST_STORAGE
 from mosaic_deploy.live.snapshot import read_live
@@ -25,7 +24,8 @@ from mosaic_deploy.model.snapshot import (
     StorageUsage,
     live_size,
 )
-from mosaic_deploy.source.files.gitignore import FileFilter, FileSelection
+from mosaic_deploy.source.files.gitignore import FileSelection
+from mosaic_deploy.source.files.walk import Walk
 from mosaic_deploy.source.manifest.find import manifest_identity
 
 _NO_MANIFEST = "no manifest"
@@ -47,10 +47,12 @@ class Stored:
     usage: StorageUsage | None = None
     sizes: Mapping[str, int | None] = field(default_factory=dict)
     """The live files with their sizes, None if the platform doesn't say."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """The paths of the files in the manifest's storage folder, by their names in storage."""
 
     def deployed_by(self, name: str) -> str:
         """What deploys the file, or will: `deployed from assets/a.png`; empty if nothing does."""
-        if source := self._source(name):
+        if source := self.sources.get(name):
             return f"deployed from {source}; the next apply uploads it again"
         found = self.objects.get(name)
         if found is None or found.state in OTHERS_STATES:
@@ -79,17 +81,6 @@ class Stored:
         """As `model.snapshot.live_size`."""
         return live_size(self.objects.get(name))
 
-    def _source(self, name: str) -> str:
-        """The file in the manifest's storage folder that is deployed under this name; empty without one."""
-        spec = self.manifest.storage
-        if spec is None or not name.startswith(spec.prefix):
-            return ""
-        inner = name[len(spec.prefix) :]
-        selection = FileSelection(spec.dir, spec.include, spec.exclude)
-        path = posixpath.join(spec.dir, inner)
-        is_there = (self.manifest.root / path).is_file() and FileFilter(selection).includes(inner)
-        return path if is_there else ""
-
 
 def read_stored(api: Api, project: Project, manifest: Manifest) -> Stored:
     """Reads the storage of a project, the tracking tables, and the recorded policy. Raises OperationUnknown, ApiError."""
@@ -105,4 +96,18 @@ def read_stored(api: Api, project: Project, manifest: Manifest) -> Stored:
         live.storage_urls,
         live.usage,
         {name: size for name, (size, _) in live.storage_files.items()},
+        _sources(manifest),
     )
+
+
+def _sources(manifest: Manifest) -> dict[str, str]:
+    """The files that the manifest deploys, not read. Empty if its folder can't be listed: then the tracking tables say what it
+    has deployed."""
+    spec = manifest.storage
+    if spec is None:
+        return {}
+    walk = Walk(manifest.root, FileSelection(spec.dir, spec.include, spec.exclude, spec.prefix))
+    try:
+        return {file.name: file.relative_path for file in walk.files()}
+    except SourceError:
+        return {}

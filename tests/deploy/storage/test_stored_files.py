@@ -124,6 +124,8 @@ def test_files_of_the_manifest_are_refused(site, stored) -> None:
         [problem] = raised.value.problems
         assert problem.message == f"deployed from assets/{name[4:]}; the next apply uploads it again"
         assert plan_put(site.api, stored(), sources("x.txt", to=name), managed=True).changes
+    site.write("assets/.mosaicignore", "new.txt")
+    assert plan_put(site.api, stored(), sources("x.txt", to="app/new.txt")).changes
     with pytest.raises(StorageFileManaged):
         plan_removal(site.api, stored(), ["app/"])
     assert approvals(plan_removal(site.api, stored(), ["app/"], managed=True)) == ["prune=1"]
