@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ MAX_ROWS = 1000
 MAX_BYTES = 256 * 1024
 """Limit of a query's rows as compact JSON."""
 _MAX_BYTES_TEXT = f"{MAX_BYTES // 1024} KiB of JSON"
+_MAX_PATHS = 100
+"""Public paths of storage files in the result of `validate`; `storage` has their number."""
 _REPLAN_HINT = "call plan again, review it, and call apply with its fingerprint"
 
 
@@ -61,7 +64,9 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
     else:
         folder = absolute_path if absolute_path.is_dir() else absolute_path.parent
         manifest, refused = try_read_manifest_text(text, folder, environment=environment)
-    return {**validate_document(check_manifest(manifest, refused)), "manifest": manifest.file.name}
+    document = validate_document(check_manifest(manifest, refused))
+    paths = dict(islice(document["storage_paths"].items(), _MAX_PATHS))
+    return {**document, "storage_paths": paths, "manifest": manifest.file.name}
 
 
 def plan(target: ToolTarget) -> Document:

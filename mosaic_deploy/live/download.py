@@ -23,6 +23,7 @@ from mosaic_deploy.errors import (
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import retry_after
 from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER, backoff
+from mosaic_deploy.live.api.transport import FetchedDigest
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -31,8 +32,8 @@ _RETRIED = (Unreachable, ResponseLost, ServerFailed, RateLimited)
 
 def download(
     api: Api, name: str, url: str, size: int | None, file: BinaryIO, on_progress: Callable[[int], None]
-) -> str:
-    """Writes the content at `url` into the empty `file`. Returns its SHA-256.
+) -> FetchedDigest:
+    """Writes the content at `url` into the empty `file`. Returns its digest, and its entity tag unless that is a weak one.
 
     `on_progress` gets the bytes written so far, which can become fewer. Raises subclasses of ApiError, ResponseInvalid if the
     content hasn't the listed `size`, and Interrupted after Ctrl-C.
@@ -58,7 +59,7 @@ def download(
             f"{name}: storage lists {size} bytes, but {partial.size} arrived; nothing was written",
             hint="it was replaced meanwhile, or what its URL returns isn't the file; run the command again",
         )
-    return partial.sha256
+    return partial.fetched
 
 
 class _Partial:
@@ -76,8 +77,8 @@ class _Partial:
         self._on_progress = on_progress
 
     @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
+    def fetched(self) -> FetchedDigest:
+        return FetchedDigest(200, self._digest.hexdigest(), self.size, self._etag)
 
     @property
     def headers(self) -> dict[str, str]:

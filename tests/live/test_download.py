@@ -58,8 +58,8 @@ def _fetch(answers: list[Answer], size: int | None = len(CONTENT)) -> tuple[byte
     file = io.BytesIO()
     transport = httpx.MockTransport(handle)
     with Api("https://api.example", ApiKey("mk_x"), transport=transport, sleep=lambda _: None) as api:
-        sha256 = download(api, "a", URL, size, file, lambda _: None)
-    assert hashlib.sha256(file.getvalue()).hexdigest() == sha256
+        found = download(api, "a", URL, size, file, lambda _: None)
+    assert (hashlib.sha256(file.getvalue()).hexdigest(), len(file.getvalue())) == (found.sha256, found.size)
     assert not any("x-api-key" in request.headers for request in requests)
     return file.getvalue(), requests
 

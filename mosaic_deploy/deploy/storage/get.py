@@ -50,8 +50,9 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class DownloadPlan:
-    """`unchanged` are the names of files that are at their targets already."""
+    """`unchanged` are the names of files that are at their targets already. `site` is the project's URL."""
 
+    site: str
     downloads: tuple[Download, ...]
     unchanged: tuple[str, ...] = ()
 
@@ -79,6 +80,7 @@ def plan_download(api: Api, stored: Stored, arguments: Sequence[str], to: str) -
         equal = list(pool.map(lambda each: each.overwrites and _is_there(api, each, cache), wanted))
     cache.write()
     return DownloadPlan(
+        stored.project.url,
         tuple(each for each, there in zip(wanted, equal, strict=True) if not there),
         tuple(each.name for each, there in zip(wanted, equal, strict=True) if there),
     )
@@ -140,10 +142,11 @@ def fetch(api: Api, plan: DownloadPlan, parallelism: int, on_progress: OnProgres
     if not plan.downloads:
         return
     api.rate_limiter.set_limit(parallelism)
+    cache = EtagCache(plan.site)
     progress = _Progress(sum(each.size or 0 for each in plan.downloads), on_progress)
     failed: list[tuple[Download, MosaicError]] = []
     with ThreadPoolExecutor(min(parallelism, len(plan.downloads)), thread_name_prefix="download") as pool:
-        running = {pool.submit(_fetch_one, api, each, progress): each for each in plan.downloads}
+        running = {pool.submit(_fetch_one, api, each, progress, cache): each for each in plan.downloads}
         try:
             for future in as_completed(running):
                 try:
@@ -154,6 +157,8 @@ def fetch(api: Api, plan: DownloadPlan, parallelism: int, on_progress: OnProgres
             if any(not future.done() for future in running):
                 api.rate_limiter.cancel()
                 pool.shutdown(cancel_futures=True)
+            # The next run compares these files without fetching them.
+            cache.write()
     if failed:
         raise _failure(failed)
 
@@ -170,14 +175,15 @@ def _failure(failed: Sequence[tuple[Download, MosaicError]]) -> MosaicError:
     return error
 
 
-def _fetch_one(api: Api, wanted: Download, progress: _Progress) -> None:
+def _fetch_one(api: Api, wanted: Download, progress: _Progress, cache: EtagCache) -> None:
     if api.rate_limiter.cancelled:
         raise Interrupted(f"{wanted.name} was not downloaded")
     try:
         with _complete_file(wanted) as file:
-            download(
+            found = download(
                 api, wanted.name, wanted.url, wanted.size, file, lambda done: progress.add(wanted.name, done)
             )
+        cache.add(wanted.url, found)
     except OSError as error:
         raise WriteFailed(f"{wanted.target} can't be written: {error.strerror or error}") from None
 

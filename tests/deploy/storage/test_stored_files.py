@@ -25,6 +25,7 @@ from mosaic_deploy.errors import (
     WriteFailed,
 )
 from mosaic_deploy.live.api.projects import read_projects
+from mosaic_deploy.live.compare_bytes import EtagCache
 from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.source.files.digests import ignore_progress
 from mosaic_deploy.source.manifest.read import read_manifest
@@ -82,6 +83,7 @@ def test_names_arrive_and_come_back_unchanged(site, stored) -> None:
     }
     assert not list(Path("back").rglob(".mosaic-*"))
     assert not stat.S_IMODE(Path("back/a b.txt").stat().st_mode) & 0o100
+    assert EtagCache(stored().project.url).entries.keys() >= set(plan.storage_urls.values())
     again = plan_download(site.api, stored(), ["up/"], "back")
     assert (again.downloads, len(again.unchanged)) == ((), len(NAMES))
 
