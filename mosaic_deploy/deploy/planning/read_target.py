@@ -16,7 +16,12 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
 from mosaic_deploy.live.find_project import find_project
 from mosaic_deploy.live.ledger.read import read_policy_record
-from mosaic_deploy.live.snapshot import LiveState, read_live, read_storage_sizes_and_usage
+from mosaic_deploy.live.snapshot import (
+    LiveState,
+    read_live,
+    read_storage_sizes_and_usage,
+    storage_urls,
+)
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Project, Snapshot
 from mosaic_deploy.source.files.folder import BeforeHashing
@@ -53,16 +58,22 @@ def _read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
         project = select_project(listing.result(), id=target.id, name=None)
     if live is None or project is None or project.status == _PROVISIONING:
         return _read_live_project(api, project, target, desired)
-    return replace(live, snapshot=replace(live.snapshot, project=project))
+    urls = storage_urls(api, project, live.storage_files)
+    return replace(live, snapshot=replace(live.snapshot, project=project), storage_urls=urls)
 
 
 def _read_live_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> LiveState:
     if project is None:
         absent = Project("", target.name or "", status="absent")
-        return LiveState(Snapshot(absent, extensions=PREINSTALLED), ledger_exists=False)
+        return _empty_state(api, absent)
     if project.status == _PROVISIONING:
-        return LiveState(Snapshot(project, extensions=PREINSTALLED), ledger_exists=False)
+        return _empty_state(api, project)
     return read_live(api, project, desired)
+
+
+def _empty_state(api: Api, project: Project) -> LiveState:
+    empty = Snapshot(project, extensions=PREINSTALLED)
+    return LiveState(empty, ledger_exists=False, storage_urls=storage_urls(api, project, None))
 
 
 def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | None) -> BeforeHashing:

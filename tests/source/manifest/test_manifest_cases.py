@@ -61,7 +61,12 @@ def compact(value: Any) -> Any:
 
 
 def _empty(member: Any) -> bool:
-    return member is None or member is False or member in ((), "", "each", "GET", 3600.0) or compact(member) == {}
+    return (
+        member is None
+        or member is False
+        or member in ((), "", "each", "GET", 3600.0)
+        or compact(member) == {}
+    )
 
 
 def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
