@@ -173,7 +173,7 @@ HOOKS = {
     "a prepared statement": ("", f"{MOVE} PREPARE s AS SELECT swap(); EXECUTE s;"),
     "a cursor": ("", f"{MOVE} DECLARE c CURSOR FOR SELECT swap(); FETCH c;"),
     "EXPLAIN": ("", f"{MOVE} EXPLAIN ANALYZE SELECT swap();"),
-    "a function of the file": ("", f"CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT public.swap()'; UPDATE pt SET k = 10 + other() WHERE id = 1; DROP FUNCTION other();"),
+    "a function of the file": ("", "CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT public.swap()'; UPDATE pt SET k = 10 + other() WHERE id = 1; DROP FUNCTION other();"),
 }  # fmt: skip
 
 
