@@ -65,6 +65,8 @@ _MAY_RUN_CODE = f"""CASE WHEN p.oid < {_OWN_OIDS} THEN p.provolatile = 'v'
           OR p.proname ~ '_to_xml' OR p.proname IN ('pg_input_is_valid', 'pg_input_error_info')
         ELSE p.provolatile <> 'i' OR NOT {_OF_EXTENSION} END"""
 """Whether function `p` may run code of the project, or write rows. Of an extension, immutable ones don't."""
+_GUARDS_OWN = "pg_catalog.to_regclass('pg_temp.mosaic_measured')::pg_catalog.oid"
+"""The table whose deferred trigger measures a person's SQL."""
 _USED_BY = """SELECT d.refobjid FROM pg_catalog.pg_depend d
             WHERE d.classid = '{0}'::pg_catalog.regclass AND d.objid = w.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"""
 _CALLED = "pg_catalog.regexp_matches(x.tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)', 'g')"
@@ -112,7 +114,7 @@ def may_run_own_code_sql(code: str, tables: str) -> str:
           AND (p.proname::pg_catalog.text IN (SELECT n.name FROM names n) OR p.oid IN ({_CALLABLE})))
         OR EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.oid >= {_OWN_OIDS} AND p.oid IN ({_IMPLICIT}) AND NOT {_OF_EXTENSION})
         OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal
-          AND (t.tgdeferrable OR t.tgrelid IN (SELECT r.oid FROM reached r WHERE r.written)))
+          AND (t.tgdeferrable AND t.tgrelid IS DISTINCT FROM {_GUARDS_OWN} OR t.tgrelid IN (SELECT r.oid FROM reached r WHERE r.written)))
         OR EXISTS (SELECT FROM reached r JOIN pg_catalog.pg_class c ON c.oid = r.oid WHERE c.relkind = 'f')
         OR EXISTS (SELECT FROM reached r JOIN pg_catalog.pg_constraint k ON k.confrelid = r.oid
           WHERE r.written AND k.contype = 'f' AND 'd' IN (k.confupdtype, k.confdeltype))
