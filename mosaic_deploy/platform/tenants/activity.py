@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
 from mosaic_deploy.platform.tenants.offences import SHARE, AccountShare, OpenTransaction, Role, Session
@@ -90,6 +91,10 @@ class ActivityConnection:
         """Whether this is the only connection that looks, now or already."""
         row = await (await self._connection.execute("SELECT pg_try_advisory_lock(%s)", [lock])).fetchone()
         return bool(row and row[0])
+    def can_look_again(self) -> bool:
+        """Whether the transaction of `begin` is still open."""
+        return self._connection.info.transaction_status == TransactionStatus.INTRANS
+
 
     async def begin(self) -> AccountShare:
         """Begin the transaction that stays open. It has no snapshot between its statements, so it holds back no vacuum."""
@@ -135,8 +140,12 @@ class ActivityConnection:
         One in a computation that PostgreSQL doesn't interrupt ends only after that.
         """
         ended = list(pids)
-        await self._fetch("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", ended)
-        await self._fetch(_AWAIT_END, ended)
+        for pid in ended:
+            # PostgreSQL refuses if the session ends meanwhile, and a new one of another role takes its place in memory.
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                await self._fetch("SELECT pg_terminate_backend(%s)", pid)
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            await self._fetch(_AWAIT_END, ended)
 
     async def _fetch(self, query: str, *parameters: int | list[int]) -> list[tuple[Any, ...]]:
         """An error leaves the transaction, and the locks it has, as they were."""

@@ -71,8 +71,10 @@ async def _watch(platform: Platform, connection: ActivityConnection) -> None:
         while True:
             try:
                 quick = await watch.look()
-            except psycopg.errors.OutOfMemory as error:
-                # The lock table is full. What this connection has is enough to look again.
+            except psycopg.Error as error:
+                # Not if the lock table is full: a new connection couldn't be made.
+                if not connection.can_look_again():
+                    raise
                 _log_failure("the watch over projects", error)
                 quick = bool(watch.suspensions)
             await asyncio.sleep(_TICK_SECONDS / 10 if quick else _TICK_SECONDS)

@@ -176,6 +176,26 @@ async def _leave(conninfo: str) -> None:
             )
 
 
+def test_a_session_that_cant_be_ended_leaves_no_other_alone(url) -> None:
+    """PostgreSQL refuses by mistake while a session is ending."""
+    asyncio.run(_end_both(Server.from_url(url)))
+
+
+async def _end_both(server: Server) -> None:
+    await _watched_database(server, "refused")
+    looking = await ActivityConnection.open(server, "refused")
+    await looking.begin()
+    async with await server.connect("refused") as one:
+        row = await (await one.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'root'")).fetchone()
+        assert row is not None
+        # Of a superuser: the launcher of logical replication.
+        await looking.end([row[0], one.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            await one.execute("SELECT 1")
+        assert looking.can_look_again()
+    await looking.close()
+
+
 _SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 _MANY_TABLES = """
 DO $$BEGIN
