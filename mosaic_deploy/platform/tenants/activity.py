@@ -37,7 +37,11 @@ SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start
 FROM unnest(%s::int[]) AS pid JOIN pg_stat_get_activity(NULL) USING (pid) WHERE usesysid IS NOT NULL
 """
 _WRITERS = "SELECT unnest(pg_safe_snapshot_blocking_pids(%s))"
-_READERS = "SELECT DISTINCT pid FROM pg_lock_status() WHERE mode = 'SIReadLock' AND pid IS NOT NULL"
+# Predicate locks of earlier transactions have the same PID. Each transaction locks its own virtual ID.
+_HOLDERS = """
+SELECT pid FROM pg_lock_status() WHERE pid IS NOT NULL GROUP BY pid, virtualtransaction
+HAVING bool_or(mode = 'SIReadLock') AND bool_or(locktype = 'virtualxid' AND mode = 'ExclusiveLock')
+"""
 _ROLES = """
 SELECT role::oid, id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = role)
 FROM public.project, to_regrole(quote_ident('tenant_' || replace(id, '-', '_'))) AS role
@@ -87,14 +91,14 @@ class ActivityConnection:
         with suppress(psycopg.Error):
             await self._connection.close()
 
-    async def become_leader(self, lock: int) -> bool:
-        """Whether this is the only connection that looks, now or already."""
-        row = await (await self._connection.execute("SELECT pg_try_advisory_lock(%s)", [lock])).fetchone()
-        return bool(row and row[0])
     def can_look_again(self) -> bool:
         """Whether the transaction of `begin` is still open."""
         return self._connection.info.transaction_status == TransactionStatus.INTRANS
 
+    async def become_leader(self, lock: int) -> bool:
+        """Whether this is the only connection that looks, now or already."""
+        row = await (await self._connection.execute("SELECT pg_try_advisory_lock(%s)", [lock])).fetchone()
+        return bool(row and row[0])
 
     async def begin(self) -> AccountShare:
         """Begin the transaction that stays open. It has no snapshot between its statements, so it holds back no vacuum."""
@@ -127,8 +131,8 @@ class ActivityConnection:
         return [pid for (pid,) in await self._fetch(_WRITERS, waiting)]
 
     async def predicate_lock_holders(self) -> list[int]:
-        """The PIDs of sessions with predicate locks. A session has them also of its earlier transactions."""
-        return [pid for (pid,) in await self._fetch(_READERS)]
+        """The PIDs of sessions whose present transaction has predicate locks."""
+        return [pid for (pid,) in await self._fetch(_HOLDERS)]
 
     async def transactions(self, pids: list[int]) -> list[OpenTransaction]:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
