@@ -13,7 +13,6 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_database,
     without_migrations,
 )
-from mosaic_deploy.deploy.planning.divergence import moved_from
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
 from mosaic_deploy.deploy.planning.hazards import with_effects
@@ -140,7 +139,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
     parsed = tuple(each for each in parsed if each not in postponed)
     complete = with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
-    complete = replace(complete, moved_from=moved_from(desired.manifest, live))
+    complete = replace(complete, moved_from=divergence.moved_from(desired.manifest, live))
     refuse_foreign_seeds(complete, live.snapshot)
     pending = pending_files(parsed, live.snapshot)
     refuse_intermediate_commits(desired.manifest, pending)

@@ -1,4 +1,4 @@
-"""Finds how fast projects make predicate locks, and the transactions that keep predicate locks of SERIALIZABLE transactions that have ended.
+"""Finds how fast projects make predicate locks, and the SERIALIZABLE transactions that keep those of others.
 
 No view tells how a transaction is isolated. But one that is SERIALIZABLE READ ONLY DEFERRABLE waits for all SERIALIZABLE
 ones that may write, and PostgreSQL tells for whom it waits. Those that only read can keep locks as well, while any that may
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import psycopg
@@ -23,6 +23,8 @@ from mosaic_deploy.platform.tenants.offences import OpenTransaction
 
 _LOOK_SECONDS = 0.02
 _LOOKS = 25
+_OFTEN = 3
+_OFTEN_SECONDS = 20.0
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,32 @@ class RecentPredicateLocks:
             )
             for database, held in locks.items()
         }
+
+
+class Excesses:
+    """Which accounts had more predicate locks than their share, and how often: one whose transactions are all short, and
+    that stays just below what it may make at once, still makes everybody's transactions end each time."""
+
+    def __init__(self) -> None:
+        self._over: frozenset[int] = frozenset()
+        self._times: dict[int, list[float]] = {}
+
+    def often(self, over: Collection[int], *, count: bool, now: float | None = None) -> set[int]:
+        """Of the accounts that are over their share, those that are for the third time within 20 seconds.
+
+        A time lasts until the account is within its share again. It counts only if `count`.
+        """
+        now = time.monotonic() if now is None else now
+        if count:
+            for account in set(over) - self._over:
+                self._times.setdefault(account, []).append(now)
+        self._over = frozenset(over)
+        recent = {
+            account: [at for at in times if now - at < _OFTEN_SECONDS]
+            for account, times in self._times.items()
+        }
+        self._times = {account: times for account, times in recent.items() if times}
+        return {account for account in over if len(self._times.get(account, ())) >= _OFTEN}
 
 
 async def find_keeping_transactions(

@@ -24,12 +24,18 @@ from mosaic_deploy.platform.tenants.offences import (
     Offence,
     Role,
     Session,
+    accounts_over,
     find_offences,
+    keeps_long,
     predicate_lock_offences,
     too_many_predicate_locks,
 )
 from mosaic_deploy.platform.tenants.pending_suspensions import PendingSuspensions
-from mosaic_deploy.platform.tenants.predicate_locks import RecentPredicateLocks, find_keeping_transactions
+from mosaic_deploy.platform.tenants.predicate_locks import (
+    Excesses,
+    RecentPredicateLocks,
+    find_keeping_transactions,
+)
 
 _TICK_SECONDS = 0.25
 _ROLES_SECONDS = 2.0
@@ -95,6 +101,7 @@ class _Watch:
         self._known: set[tuple[int, int]] = set()
         self._roles_due = 0.0
         self._recent = RecentPredicateLocks()
+        self._excesses = Excesses()
 
     async def look(self) -> bool:
         """End the sessions that must end. Returns whether to look again soon."""
@@ -125,12 +132,17 @@ class _Watch:
     async def _predicate_lock_offences(self) -> list[Offence]:
         locks = await self._connection.predicate_locks()
         made = self._recent.made(locks)
-        if not too_many_predicate_locks(locks, self._roles, self._share):
+        over = accounts_over(locks, self._roles, self._share)
+        if not too_many_predicate_locks(locks, over, self._share):
+            self._excesses.often((), count=False)
             return []
         transactions = await find_keeping_transactions(
             self._platform.server, control_database.DATABASE, self._connection
         )
-        return predicate_lock_offences(made, transactions, self._roles, self._share)
+        often = self._excesses.often(over, count=not keeps_long(transactions, self._roles))
+        databases = {one for role in self._roles.values() if role.account in often for one in role.databases}
+        counted = {**made, **{one: held for one, held in locks.items() if one in databases}}
+        return predicate_lock_offences(counted, transactions, self._roles, self._share)
 
 
 async def _upkeep(platform: Platform) -> None:

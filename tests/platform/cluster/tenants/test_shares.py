@@ -22,11 +22,12 @@ from mosaic_deploy.platform.tenants.offences import (
     OpenTransaction,
     Role,
     Session,
+    accounts_over,
     find_offences,
     predicate_lock_offences,
     too_many_predicate_locks,
 )
-from mosaic_deploy.platform.tenants.predicate_locks import RecentPredicateLocks
+from mosaic_deploy.platform.tenants.predicate_locks import Excesses, RecentPredicateLocks
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -387,7 +388,7 @@ WRITING, LONG, OTHERS = OpenTransaction(1, 1, 0.9), OpenTransaction(2, 2, 1.1), 
 )
 def test_who_has_too_many_predicate_locks(locks, made, transactions, expected) -> None:
     found = None
-    if too_many_predicate_locks(locks, ROLES, SHARE):
+    if too_many_predicate_locks(locks, accounts_over(locks, ROLES, SHARE), SHARE):
         found = predicate_lock_offences(made, transactions, ROLES, SHARE)
     assert found == expected
 
@@ -408,3 +409,22 @@ def test_who_has_too_many_predicate_locks(locks, made, transactions, expected) -
 def test_how_many_predicate_locks_were_made_lately(calls, expected) -> None:
     recent = RecentPredicateLocks()
     assert [recent.made({1: held}, at) for at, held in calls][-1] == {1: expected}
+
+
+@pytest.mark.parametrize(
+    ("times", "often"),
+    [
+        # Over its share at (seconds): is it often?
+        ([(0, True), (1, False), (6, True), (7, False), (13, True)], True),
+        ([(0, True), (1, False), (6, True), (7, False), (20, True)], False),
+        # It lasts: that is once, and may be another's fault.
+        ([(0, True), (1, True), (2, True), (3, True)], False),
+        ([(0, True), (1, False), (6, True), (7, False), (13, False)], False),
+    ],
+)
+def test_an_account_that_is_over_its_share_again_and_again(times, often) -> None:
+    excesses = Excesses()
+    found = [excesses.often({7} if over else (), count=True, now=float(at)) for at, over in times]
+    assert found[-1] == ({7} if often else set())
+    uncounted = Excesses()
+    assert not any(uncounted.often({7} if over else (), count=False, now=float(at)) for at, over in times)
