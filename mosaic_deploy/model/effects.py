@@ -182,6 +182,12 @@ class Touched:
         return f"{self.kind} {self.name}"
 
 
+ObjectKey = tuple[str, str, str]
+"""The kind, name and parent of a SchemaObject."""
+ANY_DEFINITION = "*"
+"""Instead of a digest: the object exists."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepTouches:
     """What the step (from 1) of the plan's change `address` touched in the rehearsal, with the mode in which an apply locks it.
@@ -195,3 +201,7 @@ class StepTouches:
     touches: Mapping[Touched, str]
     changes: frozenset[Touched] = frozenset()
     words: frozenset[str] = frozenset()
+    leaves: Mapping[ObjectKey, str] | None = None
+    """The objects that it and the steps before it, since the last one with `leaves`, changed there: the digests of their new
+    definitions, "" for what was dropped, and ANY_DEFINITION for what the live server may print in another way. None if the schema
+    wasn't read after it, or isn't to be compared."""
