@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -164,6 +165,21 @@ class TableWrite:
     line: int | None = None
     updates: bool = False
     deletes: bool = False
+
+
+_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+_SCHEMA_PART = re.compile(r'((?:"(?:[^"]|"")*"|[^".])+)\.')
+
+
+def name_parts(name: str) -> tuple[str, ...]:
+    """The unquoted parts of an SQL name: `jobs` and `Odd.Name` of `jobs."Odd.Name"`."""
+    return tuple(quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(name))
+
+
+def schema_part(name: str) -> str:
+    """The schema of an SQL name, as SQL; "" without one."""
+    found = _SCHEMA_PART.match(name)
+    return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -82,8 +82,13 @@ def _result_differs(run: Run, failure: StepFailed, file: str, rolled_back: str) 
 
 
 def _without_rehearsal(run: Run) -> Sequence[NextAction]:
+    again = "make the plan again" if run.apply_command != run.retry_command else "run it again"
     command = with_options(run.retry_command, "--no-rehearse")
-    return (NextAction("if it is meant, and later plans needn't be rehearsed", command, needs_person=True),)
+    why = "if it is meant, and you accept that later plans can't be rehearsed"
+    return (
+        NextAction(f"{again}, once that is corrected", run.retry_command),
+        NextAction(why, command, needs_person=True),
+    )
 
 
 def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:

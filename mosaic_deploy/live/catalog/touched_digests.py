@@ -17,7 +17,7 @@ from mosaic_deploy.live.catalog.touched import (
 )
 from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaObject
 from mosaic_deploy.model.change import ApplyMigration
-from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.effects import StepTouches, Touched, name_parts
 from mosaic_deploy.sql.guard.rehearsed import (
     NOTHING_READ,
     NOTHING_TOUCHED,
@@ -49,7 +49,6 @@ _OTHER_GRANT = re.compile("(schema|server|language|foreign-data wrapper) (.*)")
 _REFERENCED, _SCHEMA_OF_NAME = re.compile(REFERENCED), re.compile(SCHEMA_OF_NAME)
 _NAME = r'(?:"(?:[^"]|"")*"|[\w$.])+'
 _INHERITS = re.compile(rf"(?:UNLOGGED )?(?:PARTITION OF|INHERITS) ({_NAME}(?:, {_NAME})*)")
-_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 def touched_of(item: SchemaObject, definition: str = "") -> Iterator[Touched]:
@@ -180,7 +179,7 @@ LOCKS = ("", "ACCESS SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE")
 
 
 def _name(touched: Touched, rehearsal: Rehearsal, lock: str, *, again: bool) -> TouchedName:
-    parts = [quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(touched.name)]
+    parts = name_parts(touched.name)
     schema, name = parts if len(parts) == 2 else ("public", touched.name.strip('"').replace('""', '"'))
     objects = {
         (item.kind, item.name, item.parent): digest
