@@ -63,6 +63,11 @@ def test_what_only_live_rows_change_is_rolled_back(rehearser, policy):
         [] if "rehearsed" in policy else ["mosaic-deploy apply --no-rehearse"]
     )
     assert columns(rehearser) == ["id", "n", "safe"]
+
+
+def test_only_what_live_rows_change_is_stopped(rehearser):
+    begin(rehearser, rehearsed="required")
+    site = rehearser.site
     # What it doesn't do with live rows counts as well, and statements that EXECUTE doesn't accept.
     site.write(
         "sql/3_rows.sql",
