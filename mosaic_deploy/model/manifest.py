@@ -46,10 +46,20 @@ Prune = bool | Literal["all"]
 
 
 @dataclass(frozen=True, slots=True)
+class RedirectSpec:
+    """A redirect from the path `source` of the site to `target`, a path of the site or an http(s) URL."""
+
+    source: str
+    target: str
+    status: int = 301
+
+
+@dataclass(frozen=True, slots=True)
 class StaticSpec:
     """`dir` is a folder relative to the manifest. Patterns use gitignore syntax, relative to `dir`.
 
-    Files that match `allow_secrets` are published even if they appear to contain a secret.
+    Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
+    for paths without a file. `keep` is how long files that left the folder stay live before they are pruned, in seconds.
     """
 
     dir: str
@@ -57,6 +67,9 @@ class StaticSpec:
     exclude: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     prune: Prune = False
+    keep: float = 3600.0
+    fallback: str | None = None
+    redirects: tuple[RedirectSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

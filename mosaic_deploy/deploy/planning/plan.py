@@ -41,6 +41,7 @@ from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.check_record import check_notes
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
+from mosaic_deploy.diff.objects import Retirement
 from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.diff.policies import recorded_policy
 from mosaic_deploy.diff.policy import apply_policy
@@ -143,7 +144,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     refuse_foreign_seeds(complete, live.snapshot)
     pending = pending_files(parsed, live.snapshot)
     refuse_intermediate_commits(desired.manifest, pending)
-    rules = replace(_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
+    rules = _rules(api, desired, complete, live).with_options(options.allow_out_of_order, options.due)
     notes = (
         *desired.notes,
         *step_notes(pending),
@@ -271,24 +272,21 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
 def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> PlanRules:
     """Pruning as in the manifest, unless the platform can't delete. Checks that only if something would be deleted."""
     manifest = source.manifest
+    wanted, found = desired, live.snapshot
     static: Prune = manifest.static.prune if manifest.static else False
     storage_files: Prune = manifest.storage.prune if manifest.storage else False
     impossible = set()
-    if _would_delete(desired.static, live.snapshot.static, static) and not api.supports(
-        endpoints.DELETE_STATIC_FILE
-    ):
+    if _would_delete(wanted.static, found.static, static) and not api.supports(endpoints.DELETE_STATIC_FILE):
         static = False
         impossible.add("static")
-    if _would_delete(desired.storage, live.snapshot.storage, storage_files) and not api.supports(
-        endpoints.DELETE_STORAGE_FILE
-    ):
+    deletes = _would_delete(wanted.storage, found.storage, storage_files)
+    if deletes and not api.supports(endpoints.DELETE_STORAGE_FILE):
         storage_files = False
         impossible.add("storage")
-    prefix = manifest.storage.prefix if manifest.storage else ""
     return PlanRules(
         static,
         storage_files,
-        prefix,
+        storage_prefix(manifest),
         frozenset(impossible),
         environment=manifest.environment,
         manifest=desired.manifest,
@@ -296,5 +294,6 @@ def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> Pla
         other_key={
             kind: frozenset(row.path for row in rows.other_key) for kind, rows in live.unproven.items()
         },
+        retirement=Retirement(manifest.static.keep if manifest.static else 0.0),
         left_out=frozenset({AUTH_FILE} if live.snapshot.auth and manifest.magic_link is None else ()),
     )
