@@ -153,6 +153,12 @@ class SchemaChanged(MigrationError):
     """Kind, name and parent of what was changed."""
 
 
+class RehearsalDiffers(MigrationError):
+    """A step changes the schema otherwise than in its rehearsal, and the policy requires the same. It was rolled back."""
+
+    code = "rehearsal_differs"
+
+
 class DraftFailed(StatementFailed):
     """PostgreSQL rejected a statement of draft.sql on a copy of the database. The real one is unchanged."""
 

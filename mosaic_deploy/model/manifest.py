@@ -197,6 +197,11 @@ class PolicySpec:
     agents: str = "any"
     unmanaged: tuple[str, ...] = ()
 
+    @property
+    def proves_schema(self) -> bool:
+        """Whether a step of a rehearsed plan may only leave the schema that it left in the rehearsal."""
+        return self.rehearsed == "required" or self.agents == "proven"
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
