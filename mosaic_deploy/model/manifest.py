@@ -45,11 +45,16 @@ Prune = bool | Literal["all"]
 """Which old files to delete: none, those that this project deployed, or `all`."""
 
 
+SITE_STORAGE_PREFIX = "_static/"
+"""Before the names of the site's files in storage."""
+
+
 @dataclass(frozen=True, slots=True)
 class StaticSpec:
     """`dir` is a folder relative to the manifest. Patterns use gitignore syntax, relative to `dir`.
 
-    Files that match `allow_secrets` are published even if they appear to contain a secret.
+    Files that match `allow_secrets` are published even if they appear to contain a secret. `unsupported`, for files of types
+    that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
     """
 
     dir: str
@@ -57,6 +62,13 @@ class StaticSpec:
     exclude: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     prune: Prune = False
+    unsupported: str = "error"
+    check_links: str = "warn"
+
+    @property
+    def uses_storage(self) -> bool:
+        """Whether files of types that hosting doesn't serve go into storage."""
+        return self.unsupported == "storage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +206,11 @@ class Manifest:
     """The fields of `policy` (`policy.rehearsed`) that hold from the last deploy and aren't the file's."""
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The text in the file of each field with a variable, by dotted path: shown instead of the value."""
+
+    @property
+    def site_uses_storage(self) -> bool:
+        """Whether files of the static section go into storage."""
+        return self.static is not None and self.static.uses_storage
 
     def locate(self, path: str) -> Location:
         """The location of the field `path`, or the whole file if the field isn't set."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
+from mosaic_deploy.deploy.planning.read_target import at_listed_addresses
 from mosaic_deploy.diff.plan import deletion_order, upload_order
 from mosaic_deploy.errors import Interrupted, Location, Problem, RequestRefused, TransfersFailed
 from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
@@ -24,7 +26,7 @@ from mosaic_deploy.live.api.upload import (
 )
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
-from mosaic_deploy.live.snapshot import read_storage_sizes
+from mosaic_deploy.live.snapshot import read_storage_listing, read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
@@ -54,6 +56,15 @@ def put_storage_files(run: Run) -> Iterator[Event]:
     _mark_pending(run, ledger.STORAGE, puts)
     yield from _send_all(run, ledger.STORAGE, puts, _storage_sender(run))
     yield from _check_stored(run, puts)
+
+
+def with_storage_addresses(run: Run) -> Run:
+    """The run with static files that have the real addresses of storage files, if the plan assumed them."""
+    site = run.planned.desired.site
+    if site.addresses.known or not site.site.moved:
+        return run
+    listed = read_storage_listing(run.api, run.project.id)
+    return replace(run, planned=at_listed_addresses(run.planned, listed, run.project.url))
 
 
 def put_static_files(run: Run) -> Iterator[Event]:

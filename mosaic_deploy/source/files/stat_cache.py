@@ -93,7 +93,7 @@ class StatCache:
             return
         with contextlib.suppress(OSError, ValueError):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _replace(self._path, self._content())
+            replace_file(self._path, self._content())
             _delete_old_caches(self._path.parent)
         self._changed = False
 
@@ -117,7 +117,7 @@ class StatCache:
     def _read(self) -> None:
         if self._path is None:
             return
-        raw = _read_owned_file(self._path)
+        raw = read_owned_file(self._path)
         body = memoryview(raw)[_HEADER:]
         if not raw.startswith(_MAGIC) or hashlib.sha256(body).digest() != raw[len(_MAGIC) : _HEADER]:
             return
@@ -147,7 +147,7 @@ def _pack_status(status: os.stat_result) -> bytes | None:
         return None
 
 
-def _read_owned_file(path: Path) -> bytes:
+def read_owned_file(path: Path) -> bytes:
     """The content of a cache file. Raises OSError if another user owns it, because they could make a deploy skip files."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
@@ -157,7 +157,8 @@ def _read_owned_file(path: Path) -> bytes:
         return file.read()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes a cache file atomically, readable only by its owner. Raises OSError."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
