@@ -22,17 +22,19 @@ _SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})
 TEXT_SUFFIXES = _SCRIPTS | _PAGES | {".css", ".json", ".txt", ".webmanifest", ".gltf"}
 """Types whose references are found, and `.txt` for its charset."""
+LINKING_SUFFIXES = frozenset({".html", ".css", ".svg"})
+"""Types whose links a browser follows or loads."""
 _INTEGRITY = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]{43,86}={0,2}")
 _HEX_DIGEST = re.compile(r"(?<=[\"'`])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?=[\"'`])")
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """`charset` as in `foreign_charset`. `references` are pairs of role and address, each once."""
+    """`charset` as in `foreign_charset`. `references` are addresses behind the letter of their role, each once."""
 
     charset: str | None = ""
     base: str = ""
-    references: tuple[tuple[Role, str], ...] = ()
+    references: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
     """Texts that may be digests of other files: `integrity` attributes, and hexadecimal literals in scripts."""
 
@@ -41,14 +43,16 @@ def suffix_of(name: str) -> str:
     return posixpath.splitext(name)[1].lower()
 
 
-def analyse(suffix: str, content: bytes) -> Analysis:
-    """What is found in a file of the type `suffix`."""
+def analyse(suffix: str, content: bytes, *, data: bool = True) -> Analysis:
+    """What is found in a file of the type `suffix`. Without `data`, of scripts and JSON only the charset."""
     charset = foreign_charset(suffix, content)
+    if not data and suffix not in LINKING_SUFFIXES:
+        return Analysis(charset)
     text = decode_text(content, charset or "")
-    found: dict[tuple[Role, str], None] = {}
+    found: dict[str, None] = {}
 
     def note(reference: Found) -> None:
-        found[reference.role, reference.url] = None
+        found[reference.role + reference.url] = None
 
     edits_of(suffix, text, note)
     return Analysis(
@@ -99,8 +103,8 @@ class TextRewrite:
 
     suffix: str
     charset: str = ""
-    addresses: Mapping[tuple[Role, str], str] = field(default_factory=dict)
-    """The new address of a reference."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """The new address of a reference, which has the letter of its role before it."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """The new digest of a rewritten file."""
 
@@ -112,7 +116,7 @@ class TextRewrite:
         text = decode_text(content, self.charset)
         if self.addresses:
             text = apply_edits(
-                text, edits_of(self.suffix, text, lambda f: self.addresses.get((f.role, f.url)))
+                text, edits_of(self.suffix, text, lambda f: self.addresses.get(f.role + f.url))
             )
         for old, new in self.digests.items():
             text = text.replace(old, new)
@@ -121,18 +125,18 @@ class TextRewrite:
     def digest(self) -> str:
         """Of everything that the result depends on, besides the content."""
         facts = [RULES, self.suffix, self.charset]
-        addresses = sorted([*key, new] for key, new in self.addresses.items())
+        addresses = sorted(self.addresses.items())
         text = json.dumps([facts, addresses, sorted(self.digests.items())])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def line_of(suffix: str, content: bytes, charset: str, role: Role, url: str) -> tuple[int, int]:
-    """Line and column, from 1, of the first reference with this role and address; (1, 1) if it isn't there."""
+def line_of(suffix: str, content: bytes, charset: str, reference: str) -> tuple[int, int]:
+    """Line and column, from 1, of the first of these references, as in an Analysis; (1, 1) if it isn't there."""
     text = decode_text(content, charset)
     starts: list[int] = []
 
     def note(found: Found) -> None:
-        if (found.role, found.url) == (role, url):
+        if found.role + found.url == reference:
             starts.append(found.start)
 
     edits_of(suffix, text, note)

@@ -1,4 +1,4 @@
-"""Keeps what was found in files, and the digests of rewritten files, so that an unchanged site isn't parsed again.
+"""Keeps what was found in files, where, and the digests of rewritten files, so that an unchanged site isn't parsed again.
 
 One cache file per project folder, in the user's cache folder, by the digests of contents. Losing it only costs time.
 """
@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from mosaic_deploy.source.files.stat_cache import read_owned_file, replace_file
 from mosaic_deploy.source.site.analysis import RULES, Analysis
-from mosaic_deploy.source.site.found import Role
 from mosaic_deploy.user_cache import cache_folder
 
 _VERSION = f"mosaic-deploy site 1 {RULES}"
@@ -25,33 +25,33 @@ _MAX_BYTES = 1 << 30
 
 
 class AnalysisCache:
-    """Analyses by type and digest of a file, and (digest, size) of rewritten files by what they depend on."""
+    """Analyses by type and digest of a file; pairs, as of a digest and a size, by the digest of what they depend on."""
 
     def __init__(self, path: Path | None) -> None:
         """With `path` None, nothing is loaded or saved."""
         self._path = path
         self._known: dict[str, Analysis] = {}
-        self._rewritten: dict[str, tuple[str, int]] = {}
+        self._pairs: dict[str, tuple[str | int, int]] = {}
         self._seen: set[str] = set()
         self._changed = False
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, IndexError, zlib.error):
             self._read()
 
-    def find(self, suffix: str, sha256: str) -> Analysis | None:
-        self._seen.add(suffix + sha256)
-        return self._known.get(suffix + sha256)
+    def find(self, kind: str, sha256: str) -> Analysis | None:
+        self._seen.add(kind + sha256)
+        return self._known.get(kind + sha256)
 
-    def keep(self, suffix: str, sha256: str, analysis: Analysis) -> None:
-        self._known[suffix + sha256] = analysis
-        self._seen.add(suffix + sha256)
+    def keep(self, kind: str, sha256: str, analysis: Analysis) -> None:
+        self._known[kind + sha256] = analysis
+        self._seen.add(kind + sha256)
         self._changed = True
 
-    def find_rewritten(self, key: str) -> tuple[str, int] | None:
+    def find_pair(self, key: str) -> tuple[str | int, int] | None:
         self._seen.add(key)
-        return self._rewritten.get(key)
+        return self._pairs.get(key)
 
-    def keep_rewritten(self, key: str, sha256: str, size: int) -> None:
-        self._rewritten[key] = sha256, size
+    def keep_pair(self, key: str, first: str | int, second: int) -> None:
+        self._pairs[key] = first, second
         self._seen.add(key)
         self._changed = True
 
@@ -71,14 +71,14 @@ class AnalysisCache:
             return texts.setdefault(text, len(texts))
 
         def entry(found: Analysis) -> list[object]:
-            references = [f"{role}{url}" for role, url in found.references]
-            return [found.charset, found.base, [number(each) for each in references], list(found.digests)]
+            numbers = [number(each) for each in found.references]
+            return [found.charset, found.base, numbers, list(found.digests)]
 
         known = {key: entry(self._known[key]) for key in self._kept(self._known)}
-        rewritten = {key: self._rewritten[key] for key in self._kept(self._rewritten)}
-        return json.dumps([_VERSION, list(texts), known, rewritten]).encode()
+        pairs = {key: self._pairs[key] for key in self._kept(self._pairs)}
+        return json.dumps([_VERSION, list(texts), known, pairs]).encode()
 
-    def _kept(self, entries: dict[str, Analysis] | dict[str, tuple[str, int]]) -> list[str]:
+    def _kept(self, entries: Mapping[str, object]) -> list[str]:
         used = [key for key in entries if key in self._seen]
         return used + [key for key in entries if key not in self._seen][:_MAX_UNSEEN]
 
@@ -86,15 +86,14 @@ class AnalysisCache:
         if self._path is None:
             return
         unpacked = zlib.decompressobj().decompress(read_owned_file(self._path), _MAX_BYTES)
-        version, texts, known, rewritten = json.loads(unpacked)
+        version, texts, known, pairs = json.loads(unpacked)
         if version != _VERSION:
             return
-        references = [(Role(text[0]), text[1:]) for text in texts]
         self._known = {
-            key: Analysis(charset, base, tuple(references[each] for each in numbers), tuple(digests))
+            key: Analysis(charset, base, tuple([texts[each] for each in numbers]), tuple(digests))
             for key, (charset, base, numbers, digests) in known.items()
         }
-        self._rewritten = {key: (sha256, size) for key, (sha256, size) in rewritten.items()}
+        self._pairs = {key: (first, second) for key, (first, second) in pairs.items()}
 
 
 def analysis_cache(root: Path) -> AnalysisCache:

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
-class Role(StrEnum):
-    """What is known about a reference. The values are kept in the cache of analyses."""
+class Role:
+    """What is known about a reference: one letter, which is kept in the cache of analyses."""
 
-    LINK = "a"
+    LINK: Final = "a"
     """A browser follows or loads it, relative to the file or its base."""
-    REFERENCE = "r"
+    REFERENCE: Final = "r"
     """An address relative to the file or its base, which may mean something else to a server or a script."""
-    LITERAL = "l"
+    LITERAL: Final = "l"
     """A text in a script: an address if it is the path of a file. It may be put behind another text."""
-    VALUE = "v"
+    VALUE: Final = "v"
     """A text in a script or in data that stands alone."""
 
 
 class Found(NamedTuple):
     """A reference: its address without escapes, and where it begins in the text."""
 
-    role: Role
+    role: str
     url: str
     start: int
 

@@ -16,7 +16,7 @@ from mosaic_deploy.source.site.script import json_edits, script_edits
 
 _SPACE = " \\t\\n\\f\\r"
 _MARKUP = re.compile(
-    r"<(?:(?P<name>[A-Za-z][^\t\n\f\r />]*)|(?P<comment>!--)|(?P<bogus>[!?]|/(?![A-Za-z]))|(?P<end>/[A-Za-z]))"
+    r"<(?:(?P<name>[A-Za-z][^\t\n\f\r />]*)|(?P<comment>!--)|(?P<bogus>[!?]|/(?![A-Za-z]))|(?P<end>/[A-Za-z][^\t\n\f\r />]*))"
 )
 _COMMENT_END = re.compile(r"--!?>|\Z")
 _ATTRIBUTE = re.compile(
@@ -110,8 +110,7 @@ def parse_tags(text: str, *, xml: bool = False) -> Iterator[tuple[Tag, int, int]
             at = _after(text, ">", found.end())
         else:
             tag = Tag(found["name"].lower() if found["name"] else "")
-            start = found.end("name") if kind == "name" else _name_end(text, found.end())
-            at = _parse_attributes(text, start, tag)
+            at = _parse_attributes(text, found.end(), tag)
             if kind == "end":
                 continue
             has_text = tag.name in raw_text and not (xml and text[at - 2] == "/")
@@ -132,13 +131,10 @@ def _after(text: str, what: str, at: int) -> int:
     return len(text) if found < 0 else found + len(what)
 
 
-def _name_end(text: str, at: int) -> int:
-    found = re.compile(r"[\t\n\f\r />]").search(text, at)
-    return found.start() if found else len(text)
-
-
 def _parse_attributes(text: str, at: int, tag: Tag) -> int:
     """Reads the attributes from `at`. Returns where the tag ends."""
+    if text[at : at + 1] == ">":
+        return at + 1
     while found := _ATTRIBUTE.match(text, at):
         at = found.end()
         if found["close"]:
@@ -181,7 +177,7 @@ def _new_value(tag: Tag, name: str, value: str, start: int, visit: Visit) -> str
     return None if tag.name == "base" else visit(Found(role, value, start))
 
 
-def _role(tag: Tag, name: str) -> Role | None:
+def _role(tag: Tag, name: str) -> str | None:
     if tag.name == "link" and name in ("href", "imagesrcset"):
         loads = not _LOADING_RELS.isdisjoint(tag.value("rel").lower().split())
         return Role.LINK if loads else Role.REFERENCE
@@ -195,7 +191,7 @@ def _role(tag: Tag, name: str) -> Role | None:
 _CANDIDATE = re.compile(r"([ \t\n\f\r,]*)([^ \t\n\f\r]+)((?:\([^)]*\)?|[^,(])*)")
 
 
-def _new_srcset(value: str, role: Role, start: int, visit: Visit) -> str:
+def _new_srcset(value: str, role: str, start: int, visit: Visit) -> str:
     """The list of images with new addresses."""
     parts = []
     for before, url, after in _CANDIDATE.findall(value):

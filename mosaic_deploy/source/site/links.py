@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import posixpath
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.source.site.analysis import suffix_of
+from mosaic_deploy.source.site.analysis import LINKING_SUFFIXES, RULES, suffix_of
+from mosaic_deploy.source.site.analysis_cache import AnalysisCache
 from mosaic_deploy.source.site.found import Role
-from mosaic_deploy.source.site.resolve import StorageAddresses, Target, is_answered, resolve
-from mosaic_deploy.source.site.site import Site, folder_of
+from mosaic_deploy.source.site.resolve import StorageAddresses, is_answered, resolve
+from mosaic_deploy.source.site.site import Site, folder_of, last_part
 
-_LINKING = frozenset({".html", ".css", ".svg"})
 _ANSWERED_FOLDERS = ("storage/", ".mosaic/")
 """Where the platform itself answers."""
 _MAX_NOTES = 20
@@ -25,9 +27,9 @@ class BrokenLink:
     """The link `url` in the file `name` to `path`, which nothing answers."""
 
     name: str
-    role: Role
     url: str
     path: str
+    role: str = Role.LINK
 
 
 Broken = Mapping[str, tuple[BrokenLink, ...]]
@@ -42,48 +44,76 @@ def broken_links(
     With `known`, of a site with the same names, only the `edited` files are checked again.
     """
     names = {*site.files, *also}
-    folded: dict[tuple[str, str, str], Target | None] = {}
     broken: dict[str, tuple[BrokenLink, ...]] = {}
+    by_folder: dict[tuple[str, str], dict[str, str]] = {}
     for name, found in site.analyses.items():
-        if suffix_of(name) not in _LINKING:
+        if suffix_of(name) not in LINKING_SUFFIXES:
             continue
         if known is not None and name not in edited:
             if name in known:
                 broken[name] = known[name]
             continue
-        folder, base = folder_of(name), found.base
+        paths = by_folder.setdefault((folder_of(name), found.base), {})
         missing = []
-        for role, url in found.references:
-            if role is not Role.LINK:
-                continue
-            key = folder, base, url
-            if key not in folded:
-                target = resolve(folder, base, url)
-                answered = target is None or is_answered(target.path, names)
-                folded[key] = None if answered or _is_platforms(target) else target
-            if target := folded[key]:
-                missing.append(BrokenLink(name, role, url, target.path))
+        for reference in found.references:
+            path = paths.get(reference)
+            if path is None:
+                path = paths[reference] = _missing_path(name, found.base, reference, names)
+            if path:
+                missing.append(BrokenLink(name, reference[1:], path))
         if missing:
             broken[name] = tuple(missing)
     return broken
 
 
-def _is_platforms(target: Target | None) -> bool:
-    return target is not None and target.path.startswith(_ANSWERED_FOLDERS)
+def links_key(site: Site, also: Iterable[str]) -> str:
+    """A digest of everything that the site's broken links depend on."""
+    digest = hashlib.sha256(f"{RULES}\n".encode())
+    for name, file in sorted(site.files.items()):
+        content = file.object.sha256 if suffix_of(name) in LINKING_SUFFIXES else ""
+        digest.update(f"{name}\n{content}\n".encode())
+    digest.update("\n".join(sorted(also)).encode())
+    return digest.hexdigest()
 
 
-def refuse_broken_links(site: Site, broken: Broken) -> None:
+def broken_links_text(broken: Broken) -> str:
+    """The broken links as text, for the cache."""
+    return json.dumps([[link.name, link.url, link.path] for each in broken.values() for link in each])
+
+
+def parse_broken_links(text: str) -> Broken:
+    """The broken links of a text of `broken_links_text`."""
+    found: dict[str, tuple[BrokenLink, ...]] = {}
+    for fields in json.loads(text):
+        link = BrokenLink(*fields)
+        found[link.name] = (*found.get(link.name, ()), link)
+    return found
+
+
+def _missing_path(name: str, base: str, reference: str, names: Container[str]) -> str:
+    """The path that a link means and nothing answers; empty for everything else."""
+    if reference[0] != Role.LINK:
+        return ""
+    target = resolve(folder_of(name), base, reference[1:])
+    if target is None or is_answered(target.path, names) or target.path.startswith(_ANSWERED_FOLDERS):
+        return ""
+    return target.path
+
+
+def refuse_broken_links(site: Site, broken: Broken, cache: AnalysisCache) -> None:
     """Raises SourceRefused with the places of all broken links."""
     links = [link for each in broken.values() for link in each]
     if links:
         raise SourceRefused(
             "links to files that don't exist",
             hint="correct the links or add the files; `check_links: warn` under static makes this a warning",
-            problems=[Problem(f"no file answers {link.url}", _place(site, link)) for link in links[:100]],
+            problems=[
+                Problem(f"no file answers {link.url}", _place(site, link, cache)) for link in links[:100]
+            ],
         )
 
 
-def broken_link_notes(site: Site, broken: Broken) -> Iterator[Note]:
+def broken_link_notes(site: Site, broken: Broken, cache: AnalysisCache) -> Iterator[Note]:
     """A warning for each missing file, with the first link to it."""
     by_path: dict[str, list[BrokenLink]] = {}
     for each in broken.values():
@@ -92,15 +122,15 @@ def broken_link_notes(site: Site, broken: Broken) -> Iterator[Note]:
     for path in list(by_path)[:_MAX_NOTES]:
         first, *others = by_path[path]
         more = f" ({len(others):,} more links to it)" if others else ""
-        message = f"{_place(site, first)}: no file answers {first.url}{more}{_suggestion(site, path)}"
+        message = f"{_place(site, first, cache)}: no file answers {first.url}{more}{_suggestion(site, path)}"
         yield Note("link_broken", message, Severity.WARNING, (f"static:{first.name}",))
     if len(by_path) > _MAX_NOTES:
         message = f"{len(by_path) - _MAX_NOTES:,} more missing files are linked to; `check_links: error` under static lists them"
         yield Note("link_broken", message, Severity.WARNING)
 
 
-def _place(site: Site, link: BrokenLink) -> Location:
-    return Location(site.files[link.name].relative_path, *site.line(link.name, link.role, link.url))
+def _place(site: Site, link: BrokenLink, cache: AnalysisCache) -> Location:
+    return site.place(link.name, link.role + link.url, cache)
 
 
 def _suggestion(site: Site, path: str) -> str:
@@ -124,7 +154,7 @@ def charset_notes(site: Site) -> Iterator[Note]:
         yield Note("charset_unknown", message, Severity.WARNING, tuple(f"static:{n}" for n in unknown[:100]))
 
 
-def moved_notes(site: Site, storage: StorageAddresses) -> Iterator[Note]:
+def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
     """What to know about files that are served from storage, and references to them that can't be rewritten."""
     if not site.moved:
         return
@@ -143,7 +173,7 @@ def moved_notes(site: Site, storage: StorageAddresses) -> Iterator[Note]:
     if pages := sorted(n for n in site.moved if suffix_of(n) in _PAGES):
         message = f"storage doesn't show pages, it downloads them: {_names_text(pages)}; rename to .html"
         yield Note("page_in_storage", message, Severity.WARNING)
-    yield from _reference_notes(site, storage)
+    yield from _reference_notes(site, storage, cache)
 
 
 _NEED_CORS = frozenset(
@@ -152,33 +182,35 @@ _NEED_CORS = frozenset(
 _PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
 
 
-def _reference_notes(site: Site, storage: StorageAddresses) -> Iterator[Note]:
-    basenames = {posixpath.basename(name): name for name in site.moved}
+def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
+    by_last = {posixpath.basename(name): name for name in site.moved}
     named: set[str] = set()
     left: dict[str, list[BrokenLink]] = {}
-    for name, found in site.analyses.items():
-        for role, url in found.references:
-            last = url.partition("?")[0].partition("#")[0].rpartition("/")[2]
-            moved = basenames.get(last)
-            if site.new_address(name, role, url, storage) is not None:
-                target = resolve(folder_of(name), found.base, url)
+    for name, references in site.references_to_moved():
+        for reference in references:
+            role, url = reference[0], reference[1:]
+            moved = by_last.get(last_part(url))
+            if site.new_address(name, reference, storage) is not None:
+                target = resolve(folder_of(name), site.analyses[name].base, url)
                 named.add(target.path if target and target.path in site.moved else moved or "")
                 named.add(moved or "")
+            elif moved and site.moves_along(name, url):
+                named.add(moved)
             elif moved and role in (Role.LITERAL, Role.VALUE):
-                left.setdefault(moved, []).append(BrokenLink(name, role, url, moved))
+                left.setdefault(moved, []).append(BrokenLink(name, url, moved, role))
     shown = sorted(left)[:_MAX_NOTES]
     for moved in shown:
         first, *others = left[moved]
         more = f" and {len(others):,} more places" if others else ""
         message = (
-            f"{_place(site, first)}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
+            f"{_place(site, first, cache)}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
             "the running script knows the whole address"
         )
         yield Note("reference_not_rewritten", message, Severity.WARNING, (f"static:{first.name}",))
     if len(left) > len(shown):
         message = f"{len(left) - len(shown):,} more files in storage have references that aren't rewritten"
         yield Note("reference_not_rewritten", message, Severity.WARNING)
-    unnamed = sorted(site.moved - named - left.keys())
+    unnamed = sorted(n for n in site.moved - named - left.keys() if suffix_of(n) != ".map")
     if unnamed:
         message = (
             f"in storage, and named by no page, stylesheet or script: {_names_text(unnamed)}; a visitor or a script that asks for "

@@ -40,12 +40,12 @@ def publish(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Publ
 
 def _rewrites(site: Site, storage: StorageAddresses) -> Iterator[tuple[str, TextRewrite]]:
     """The rewrites of files that refer to files elsewhere, or aren't in UTF-8."""
+    references = dict(site.references_to_moved()) if site.moved else {}
     for name, found in site.analyses.items():
-        references = found.references if site.moved else ()
         addresses = {
-            (role, url): new
-            for role, url in references
-            if (new := site.new_address(name, role, url, storage)) is not None and new != url
+            each: new
+            for each in references.get(name, ())
+            if (new := site.new_address(name, each, storage)) is not None and new != each[1:]
         }
         if rewrite := TextRewrite(suffix_of(name), found.charset or "", addresses):
             yield name, rewrite
@@ -53,13 +53,13 @@ def _rewrites(site: Site, storage: StorageAddresses) -> Iterator[tuple[str, Text
 
 def _rewritten(file: LocalFile, rewrite: TextRewrite, cache: AnalysisCache) -> LocalFile:
     key = hashlib.sha256(f"{file.object.sha256} {rewrite.digest()}".encode()).hexdigest()
-    known = cache.find_rewritten(key)
+    known = cache.find_pair(key)
     if known is None:
         content = rewrite.apply(read_unchanged(file))
         known = hashlib.sha256(content).hexdigest(), len(content)
-        cache.keep_rewritten(key, *known)
+        cache.keep_pair(key, *known)
     source = Rewrite(file.object.sha256, file.object.size, rewrite.apply)
-    return replace(file, object=Object(file.object.path, *known), rewrite=source)
+    return replace(file, object=Object(file.object.path, str(known[0]), known[1]), rewrite=source)
 
 
 def _with_digests(site: Site, rewrites: dict[str, TextRewrite]) -> Mapping[str, TextRewrite]:

@@ -52,7 +52,7 @@ def _script_edits(text: str, visit: Visit) -> Iterator[Edit]:
             yield Edit(start, end, new)
 
 
-def _role(text: str, start: int, end: int) -> Role:
+def _role(text: str, start: int, end: int) -> str:
     before, after = text[max(0, start - 1 - _CONTEXT) : start - 1], text[end : end + _CONTEXT]
     if _MODULE_BEFORE.search(before) or (_URL_BEFORE.search(before) and _META_AFTER.match(after)):
         return Role.REFERENCE
@@ -65,7 +65,7 @@ def _escaped(url: str, quote: str) -> str:
     return escaped.replace("${", "\\${") if quote == "`" else escaped
 
 
-def json_edits(text: str, visit: Visit, role: Role = Role.VALUE) -> list[Edit]:
+def json_edits(text: str, visit: Visit, role: str = Role.VALUE) -> list[Edit]:
     """The edits for the texts of a JSON document, also names of members, that `visit` replaces."""
     edits = []
     for found in _JSON_TEXT.finditer(text):

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
+from mosaic_deploy.errors import Location
 from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX
 from mosaic_deploy.source.files.folder import is_served_type
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
-from mosaic_deploy.source.site.analysis import TEXT_SUFFIXES, Analysis, analyse, line_of, suffix_of
+from mosaic_deploy.source.site.analysis import (
+    LINKING_SUFFIXES,
+    RULES,
+    TEXT_SUFFIXES,
+    Analysis,
+    analyse,
+    line_of,
+    suffix_of,
+)
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache
 from mosaic_deploy.source.site.found import Role
 from mosaic_deploy.source.site.resolve import StorageAddresses, Target, relative_address, resolve
@@ -26,11 +37,22 @@ class Site:
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
 
-    def new_address(self, name: str, role: Role, url: str, storage: StorageAddresses) -> str | None:
-        """The address that the file `name` needs instead of `url`; None if it can stay, or if it isn't known."""
+    def new_address(self, name: str, reference: str, storage: StorageAddresses) -> str | None:
+        """The address that the file `name` needs instead of a reference, as in an Analysis; None if it can stay, or isn't known."""
+        role, url = reference[0], reference[1:]
         if role in (Role.LINK, Role.REFERENCE):
             return self._new_reference(name, url, storage)
         return self._new_literal(name, role, url, storage)
+
+    def references_to_moved(self) -> Iterator[tuple[str, list[str]]]:
+        """Each text file with those of its references that may mean a moved file, or that move with it, by the last part."""
+        lasts = {posixpath.basename(name) for name in self.moved}
+        every = set().union(*(found.references for found in self.analyses.values()))
+        suspects = {each for each in every if last_part(each[1:]) in lasts}
+        for name, found in self.analyses.items():
+            moves = name in self.moved
+            if some := [each for each in found.references if moves or each in suspects]:
+                yield name, some
 
     def _new_reference(self, name: str, url: str, storage: StorageAddresses) -> str | None:
         folder, base = folder_of(name), self.analyses[name].base
@@ -46,9 +68,9 @@ class Site:
             return storage.site_address(target.path) + target.rest
         return None
 
-    def _new_literal(self, name: str, role: Role, url: str, storage: StorageAddresses) -> str | None:
+    def _new_literal(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
         found = self._literal_target(name, url)
-        if found is None:
+        if found is None or self.moves_along(name, url):
             return None
         folder, target = found
         address = storage.address(SITE_STORAGE_PREFIX + target.path)
@@ -68,20 +90,35 @@ class Site:
         paths = {target.path for _, target in found if target.path in self.files}
         if len(paths) != 1 or paths.isdisjoint(self.moved):
             return None
-        folder, target = next(each for each in found if each[1].path in paths)
-        moves_along = name in self.moved and folder and not target.rooted
-        return None if moves_along else (folder, target)
+        return next(each for each in found if each[1].path in paths)
 
-    def line(self, name: str, role: Role, url: str) -> tuple[int, int]:
-        """Line and column of a reference. Raises SourceChanged."""
-        charset = self.analyses[name].charset or ""
-        return line_of(suffix_of(name), read_unchanged(self.files[name]), charset, role, url)
+    def moves_along(self, name: str, url: str) -> bool:
+        """Whether a text in a moved script means another moved file, relative to the script's folder."""
+        target = resolve(folder_of(name), "", url)
+        return name in self.moved and target is not None and not target.rooted and target.path in self.moved
+
+    def place(self, name: str, reference: str, cache: AnalysisCache) -> Location:
+        """Where the file `name` has a reference, as in its Analysis, first. Raises SourceChanged."""
+        file, suffix, charset = self.files[name], suffix_of(name), self.analyses[name].charset or ""
+        facts = f"{RULES} {suffix} {file.object.sha256} {reference}"
+        key = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()
+        known = cache.find_pair(key)
+        if known is None:
+            known = line_of(suffix, read_unchanged(file), charset, reference)
+            cache.keep_pair(key, *known)
+        return Location(file.relative_path, int(known[0]), known[1])
 
 
 def folder_of(name: str) -> str:
     """The folder of a name, with a slash at its end; empty at the root."""
     folder = posixpath.dirname(name)
     return f"{folder}/" if folder else ""
+
+
+def last_part(url: str) -> str:
+    """The name of the file that an address ends with, decoded."""
+    path = url.partition("#")[0].partition("?")[0]
+    return unquote(path[path.replace("\\", "/").rfind("/") + 1 :]).strip()
 
 
 def _like(url: str, relative: str) -> str:
@@ -101,19 +138,20 @@ def read_site(
     `known` are analyses of files that haven't changed. Raises SourceChanged.
     """
     moved = frozenset(name for name in files if not is_served_type(name)) if storing else frozenset()
-    found = dict(_analyses(files, cache, known or {}))
+    found = dict(_analyses(files, cache, known or {}, data=storing))
     return Site(files, found, moved)
 
 
 def _analyses(
-    files: Mapping[str, LocalFile], cache: AnalysisCache, known: Mapping[str, Analysis]
+    files: Mapping[str, LocalFile], cache: AnalysisCache, known: Mapping[str, Analysis], *, data: bool
 ) -> Iterator[tuple[str, Analysis]]:
     for name, file in files.items():
         suffix = suffix_of(name)
         if suffix not in TEXT_SUFFIXES or file.object.size > _MAX_SIZE:
             continue
-        found = known.get(name) or cache.find(suffix, file.object.sha256)
+        kind = suffix if data or suffix in LINKING_SUFFIXES else f"{suffix} charset "
+        found = known.get(name) or cache.find(kind, file.object.sha256)
         if found is None:
-            found = analyse(suffix, read_unchanged(file))
-            cache.keep(suffix, file.object.sha256, found)
+            found = analyse(suffix, read_unchanged(file), data=data)
+            cache.keep(kind, file.object.sha256, found)
         yield name, found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from mosaic_deploy.source.site.links import (
     Broken,
     broken_link_notes,
     broken_links,
+    broken_links_text,
     charset_notes,
+    links_key,
     moved_notes,
+    parse_broken_links,
     refuse_broken_links,
 )
 from mosaic_deploy.source.site.published import Published, publish
@@ -62,16 +65,26 @@ class SiteFiles:
     def _checked(self, site: Site, known: Broken | None = None, edited: Collection[str] = ()) -> Broken:
         if self.check_links == "off":
             return {}
-        broken = broken_links(site, self.also, known, edited)
+        key = links_key(site, self.also)
+        found = self.cache.find_pair(key)
+        if found is not None:
+            broken = parse_broken_links(str(found[0]))
+        else:
+            broken = broken_links(site, self.also, known, edited)
+            self.cache.keep_pair(key, broken_links_text(broken), 0)
         if self.check_links == "error":
-            refuse_broken_links(site, broken)
+            refuse_broken_links(site, broken, self.cache)
         return broken
 
-    def notes(self) -> Iterator[Note]:
-        """Warnings about broken links, encodings, and references to files in storage."""
-        yield from broken_link_notes(self.site, self.broken)
-        yield from charset_notes(self.site)
-        yield from moved_notes(self.site, self.addresses)
+    def notes(self) -> tuple[Note, ...]:
+        """Warnings about broken links, encodings, and references to files in storage. Raises SourceChanged."""
+        found = (
+            *broken_link_notes(self.site, self.broken, self.cache),
+            *charset_notes(self.site),
+            *moved_notes(self.site, self.addresses, self.cache),
+        )
+        self.cache.write()
+        return found
 
 
 def read_site_files(
