@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class Rewrite:
 
     sha256: str
     size: int
-    apply: Callable[[bytes], bytes]
+    apply: Callable[[bytes], bytes] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

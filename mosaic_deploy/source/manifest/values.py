@@ -38,7 +38,7 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         file=file,
         project=ProjectSpec(**value.get("project", {})),
         database=_database(value["database"]) if "database" in value else None,
-        static=StaticSpec(**_lists_to_tuples(value["static"])) if "static" in value else None,
+        static=_static(value["static"]) if "static" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
         policy=policy_of(value["policy"]) if "policy" in value else None,
@@ -114,6 +114,11 @@ def _database(value: Value) -> DatabaseSpec:
         name: parse_duration(value[name]) for name in ("lock_timeout", "statement_timeout") if name in value
     }
     return DatabaseSpec(**_lists_to_tuples({**value, **timeouts}))
+
+
+def _static(value: Value) -> StaticSpec:
+    links = {"check_links": "off"} if value.get("check_links") is False else {}  # YAML reads `off` as false
+    return StaticSpec(**_lists_to_tuples({**value, **links}))
 
 
 def _storage(value: Value) -> StorageSpec:

@@ -70,7 +70,7 @@ def json_edits(text: str, visit: Visit, role: str = Role.VALUE) -> list[Edit]:
     edits = []
     for found in _JSON_TEXT.finditer(text):
         raw = found[0]
-        if "." not in raw and role is Role.VALUE:
+        if "." not in raw and role == Role.VALUE:
             continue
         try:
             value = json.loads(raw)

@@ -78,14 +78,15 @@ class Site:
             return address + target.rest
         if storage.same_origin:
             return _like(url, relative_address(folder, address)) + target.rest
-        return address + target.rest if role is Role.VALUE else None
+        return address + target.rest if role == Role.VALUE else None
 
     def _literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
         """The moved file that a text in a script means, and the folder to which it is relative; None if there isn't exactly one.
 
         A script's text is relative to the site's root, as bundlers write it, or to the script's folder.
         """
-        folders = ("",) if url.startswith("/") else ("", folder_of(name))
+        own = folder_of(name)
+        folders = ("",) if url.startswith("/") else (own,) if url.startswith("..") else ("", own)
         found = [(folder, target) for folder in folders if (target := resolve(folder, "", url))]
         paths = {target.path for _, target in found if target.path in self.files}
         if len(paths) != 1 or paths.isdisjoint(self.moved):
