@@ -6,7 +6,7 @@ The ledger says `pending` before the first byte is sent and `live` after the las
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -58,13 +58,30 @@ def put_storage_files(run: Run) -> Iterator[Event]:
     yield from _check_stored(run, puts)
 
 
-def with_storage_addresses(run: Run) -> Run:
-    """The run with static files that have the real addresses of storage files, if the plan assumed them."""
+def use_real_addresses(run: Run) -> Generator[Event, None, Run]:
+    """Returns the run with files that have the real addresses of storage files, if the plan assumed them.
+
+    Storage files that have other addresses in them then are sent again. That is a part of their changes, so only failures are
+    reported.
+    """
     site = run.planned.desired.site
     if site.addresses.known or not site.site.moved:
         return run
     listed = read_storage_listing(run.api, run.project.id)
-    return replace(run, planned=at_listed_addresses(run.planned, listed, run.project.url))
+    real = replace(run, planned=at_listed_addresses(run.planned, listed, run.project.url))
+    sent = {put.path: put for put in run.changes if isinstance(put, PutStorageFile)}
+    stale = [put for put in real.changes if isinstance(put, PutStorageFile) and put != sent[put.path]]
+    if stale:
+        rows = [
+            Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=sent[put.path].size)
+            for put in stale
+        ]
+        _write_rows(real, ledger.STORAGE, rows, reopen=True)
+        for event in _send_all(real, ledger.STORAGE, stale, _storage_sender(real)):
+            if isinstance(event, ChangeFailed):
+                yield event
+        yield from _check_stored(real, stale)
+    return real
 
 
 def put_static_files(run: Run) -> Iterator[Event]:

@@ -19,7 +19,7 @@ from mosaic_deploy.live.api.projects import read_projects, select_project
 from mosaic_deploy.live.find_project import find_project
 from mosaic_deploy.live.ledger.read import read_policy_record
 from mosaic_deploy.live.snapshot import Listing, LiveState, read_live, read_storage_sizes_and_usage
-from mosaic_deploy.model.change import Change, PutStatic
+from mosaic_deploy.model.change import Change, PutStatic, PutStorageFile
 from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX, Manifest, Prune
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, Project, Snapshot
 from mosaic_deploy.source.files.folder import BeforeHashing
@@ -127,19 +127,21 @@ def _at_listed_addresses(desired: Desired, listed: Listing | None, site: str) ->
 
 
 def at_listed_addresses(planned: PreparedPlan, listed: Listing | None, site: str) -> PreparedPlan:
-    """The plan after the site's files were put into storage: static files with the addresses that they have there.
+    """The plan after the site's files were put into storage, of files with the addresses that they have there.
 
     Raises as `at_storage_addresses`.
     """
     desired = _at_listed_addresses(planned.desired, listed, site)
-    changes = tuple(_with_object(change, desired.snapshot.static or {}) for change in planned.plan.changes)
+    changes = tuple(_with_object(change, desired.snapshot) for change in planned.plan.changes)
     return replace(planned, desired=desired, plan=replace(planned.plan, changes=changes))
 
 
-def _with_object(change: Change, static: Objects) -> Change:
-    if not isinstance(change, PutStatic) or change.path not in static:
+def _with_object(change: Change, desired: Snapshot) -> Change:
+    if not isinstance(change, PutStatic | PutStorageFile):
         return change
-    return replace(change, sha256=static[change.path].sha256, size=static[change.path].size)
+    wanted = (desired.static if isinstance(change, PutStatic) else desired.storage) or {}
+    found = wanted.get(change.path)
+    return replace(change, sha256=found.sha256, size=found.size) if found else change
 
 
 def plan_rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> PlanRules:

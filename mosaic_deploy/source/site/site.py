@@ -61,12 +61,15 @@ class Site:
             return None
         if target.path in self.moved:
             address = storage.address(SITE_STORAGE_PREFIX + target.path)
-            if storage.same_origin and not (target.rooted or base or name in self.moved):
-                address = _like(url, relative_address(folder, address))
-            return address + target.rest
-        if name in self.moved and (target.path in self.files or name.endswith(".webmanifest")):
-            return storage.site_address(target.path) + target.rest
-        return None
+        elif name in self.moved and (target.path in self.files or name.endswith(".webmanifest")):
+            address = storage.site_address(target.path)
+        else:
+            return None
+        if storage.same_origin and not (target.rooted or base):
+            if name in self.moved:
+                folder = folder_of(storage.address(SITE_STORAGE_PREFIX + name)).lstrip("/")
+            address = _like(url, relative_address(folder, address))
+        return address + target.rest
 
     def _new_literal(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
         found = self._literal_target(name, url)

@@ -55,7 +55,11 @@ def create_files(sections: Mapping[str, str], root: Path) -> None:
 def compact(value: Any) -> Any:
     """The value as JSON, without empty and default members."""
     if isinstance(value, Mapping):
-        return {key: compact(member) for key, member in value.items() if not _empty(member) and DEFAULTS.get(key) != member}
+        return {
+            key: compact(member)
+            for key, member in value.items()
+            if not _empty(member) and DEFAULTS.get(key) != member
+        }
     if isinstance(value, VariableValue):
         return value.reveal()
     return [compact(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -24,7 +24,9 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOSAIC_CACHE", str(tmp_path / "cache"))
 
 
-def read(root: Path, files: dict[str, str | bytes], check_links: str = "off", unsupported: str = "storage") -> SiteFiles:
+def read(
+    root: Path, files: dict[str, str | bytes], check_links: str = "off", unsupported: str = "storage"
+) -> SiteFiles:
     for name, content in files.items():
         path = root / "public" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,16 +41,27 @@ def reread(root: Path, check_links: str = "off", unsupported: str = "storage") -
 
 def content(files: dict[str, LocalFile], name: str) -> str:
     deployed = read_unchanged(files[name])
-    assert (hashlib.sha256(deployed).hexdigest(), len(deployed)) == (files[name].object.sha256, files[name].object.size)
+    assert (hashlib.sha256(deployed).hexdigest(), len(deployed)) == (
+        files[name].object.sha256,
+        files[name].object.size,
+    )
     return deployed.decode()
 
 
 FONT = "fonts/f 1.woff2"
 REWRITTEN = [
     ("index.html", '<link href="fonts/f%201.woff2">', '<link href="storage/_static/fonts/f%201.woff2">'),
-    ("index.html", "<link href='/fonts/f 1.woff2?v=1#x'>", "<link href='/storage/_static/fonts/f%201.woff2?v=1#x'>"),
+    (
+        "index.html",
+        "<link href='/fonts/f 1.woff2?v=1#x'>",
+        "<link href='/storage/_static/fonts/f%201.woff2?v=1#x'>",
+    ),
     ("a/b/p.html", '<a href="../../fonts/f 1.woff2">', '<a href="../../storage/_static/fonts/f%201.woff2">'),
-    ("a/p.html", '<base href="/"><a href="fonts/f 1.woff2">', '<base href="/"><a href="/storage/_static/fonts/f%201.woff2">'),
+    (
+        "a/p.html",
+        '<base href="/"><a href="fonts/f 1.woff2">',
+        '<base href="/"><a href="/storage/_static/fonts/f%201.woff2">',
+    ),
     ("css/s.css", "a{b:url('../fonts/f 1.woff2')}", "a{b:url('../storage/_static/fonts/f%201.woff2')}"),
     ("js/a.js", 'f("/fonts/f 1.woff2")', 'f("/storage/_static/fonts/f%201.woff2")'),
     ("js/a.js", 'p+"fonts/f 1.woff2"', 'p+"storage/_static/fonts/f%201.woff2"'),
@@ -64,7 +77,9 @@ REWRITTEN = [
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), REWRITTEN)
-def test_references_to_files_in_storage_are_rewritten(tmp_path: Path, name: str, text: str, expected: str) -> None:
+def test_references_to_files_in_storage_are_rewritten(
+    tmp_path: Path, name: str, text: str, expected: str
+) -> None:
     site = read(tmp_path, {FONT: "font", name: text})
     assert content(site.published.static, name) == expected
     assert content(site.published.stored, f"_static/{FONT}") == "font"
@@ -72,7 +87,11 @@ def test_references_to_files_in_storage_are_rewritten(tmp_path: Path, name: str,
 
 
 ELSEWHERE = [
-    ("index.html", '<link href="fonts/f 1.woff2">', '<link href="https://s3.example.com/p/_static/fonts/f%201.woff2">'),
+    (
+        "index.html",
+        '<link href="fonts/f 1.woff2">',
+        '<link href="https://s3.example.com/p/_static/fonts/f%201.woff2">',
+    ),
     ("js/a.js", '["/fonts/f 1.woff2"]', '["https://s3.example.com/p/_static/fonts/f%201.woff2"]'),
     ("js/a.js", 'f("fonts/f 1.woff2")', 'f("https://s3.example.com/p/_static/fonts/f%201.woff2")'),
     ("js/a.js", 'f(p+"fonts/f 1.woff2")', 'f(p+"fonts/f 1.woff2")'),
@@ -101,10 +120,10 @@ def test_a_web_manifest_and_modules_keep_what_they_refer_to(tmp_path: Path) -> N
     site = read(tmp_path, files)
     stored = site.published.stored
     assert content(stored, "_static/app/site.webmanifest") == (
-        '{"start_url": "/app/?pwa", "scope": "/app/", "icons": [{"src": "/app/i.png"}]}'
+        '{"start_url": "../../../app/?pwa", "scope": "/app/", "icons": [{"src": "../../../app/i.png"}]}'
     )
     assert content(stored, "_static/app/m.mjs") == (
-        'import "/app/s.js"; import "/storage/_static/app/n.mjs"; new URL("/storage/_static/app/w.wasm", import.meta.url)'
+        'import "../../../app/s.js"; import "./n.mjs"; new URL("w.wasm", import.meta.url)'
     )
     assert content(site.published.static, "app/s.js") == 'import "../storage/_static/app/m.mjs"'
     elsewhere = content(site.at(OTHER).published.stored, "_static/app/site.webmanifest")
@@ -117,17 +136,29 @@ def test_digests_of_rewritten_files_are_rewritten(tmp_path: Path) -> None:
     page = f'<link href=s.css integrity="sha384-{b64encode(hashlib.sha384(css.encode()).digest()).decode()}">'
     worker = f'[{{url:"index.html",revision:"{hashlib.md5(page.encode()).hexdigest()}"}}]'
     other = f'<script src=a.js integrity="sha512-{js}"></script>'
-    site = read(tmp_path, {"f.woff2": "f", "s.css": css, "index.html": page, "sw.js": worker, "a.js": "1", "b.html": other})
+    site = read(
+        tmp_path,
+        {"f.woff2": "f", "s.css": css, "index.html": page, "sw.js": worker, "a.js": "1", "b.html": other},
+    )
     static = site.published.static
     new_css = content(static, "s.css").encode()
     assert b64encode(hashlib.sha384(new_css).digest()).decode() in content(static, "index.html")
     new_page = content(static, "index.html").encode()
-    assert content(static, "sw.js") == f'[{{url:"index.html",revision:"{hashlib.md5(new_page).hexdigest()}"}}]'
+    assert (
+        content(static, "sw.js") == f'[{{url:"index.html",revision:"{hashlib.md5(new_page).hexdigest()}"}}]'
+    )
     assert content(static, "b.html") == other
 
 
 def test_what_cannot_be_rewritten_is_reported(tmp_path: Path) -> None:
-    files = {"a/f.woff2": "f", "b/f.woff2": "g", "c.pdf": "c", "p.htm": "", "x.js": '\n  load(dir + "f.woff2")', "i.html": "<a href=p.htm>"}
+    files = {
+        "a/f.woff2": "f",
+        "b/f.woff2": "g",
+        "c.pdf": "c",
+        "p.htm": "",
+        "x.js": '\n  load(dir + "f.woff2")',
+        "i.html": "<a href=p.htm>",
+    }
     notes = {note.code: note.message for note in read(tmp_path, files).notes()}
     assert notes["reference_not_rewritten"].startswith("public/x.js:2:15: f.woff2 may mean ")
     assert "c.pdf" in notes["stored_file_unnamed"]
@@ -225,6 +256,6 @@ def test_other_charsets_become_utf_8(tmp_path: Path, name: str, raw: bytes, expe
 
 def test_a_text_in_an_unknown_charset_stays_as_it_is(tmp_path: Path) -> None:
     site = read(tmp_path, {"a.html": b"<link href=f.woff2>" + UMLAUT, "f.woff2": "", "b.js": UMLAUT})
-    assert read_unchanged(site.published.static["a.html"]) == b'<link href=storage/_static/f.woff2>' + UMLAUT
+    assert read_unchanged(site.published.static["a.html"]) == b"<link href=storage/_static/f.woff2>" + UMLAUT
     [note] = [note for note in site.notes() if note.code == "charset_unknown"]
     assert "a.html, b.js" in note.message

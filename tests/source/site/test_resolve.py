@@ -56,7 +56,9 @@ _SEGMENTS = st.lists(st.sampled_from(["a", "b c", "é", "..", ".", "x.y"]), min_
 
 
 @given(st.lists(st.sampled_from(["a", "b"]), max_size=3), _SEGMENTS, st.booleans())
-def test_addresses_mean_what_browsers_take_them_for(folders: list[str], segments: list[str], rooted: bool) -> None:
+def test_addresses_mean_what_browsers_take_them_for(
+    folders: list[str], segments: list[str], rooted: bool
+) -> None:
     folder = "".join(f"{each}/" for each in folders)
     url = "/" * rooted + "/".join(quote(each) for each in segments)
     target = resolve(folder, "", url)
@@ -66,7 +68,10 @@ def test_addresses_mean_what_browsers_take_them_for(folders: list[str], segments
     assert "/" + quote(target.path) == expected.replace("//", "/")
 
 
-@given(st.lists(st.sampled_from(["a", "b"]), max_size=3), st.lists(st.sampled_from(["a", "b", "c.x"]), min_size=1, max_size=4))
+@given(
+    st.lists(st.sampled_from(["a", "b"]), max_size=3),
+    st.lists(st.sampled_from(["a", "b", "c.x"]), min_size=1, max_size=4),
+)
 def test_a_relative_address_leads_back(folders: list[str], parts: list[str]) -> None:
     folder = "".join(f"{each}/" for each in folders)
     address = "/" + "/".join(parts)
@@ -86,7 +91,10 @@ SITE = "http://x.localhost:8787"
     [
         ({}, StorageAddresses(site=SITE)),
         ({"a b.png": f"{SITE}/storage/a%20b.png"}, StorageAddresses("/storage/", SITE, known=True)),
-        ({"a/b": "https://s3.example.com/p/a/b"}, StorageAddresses("https://s3.example.com/p/", SITE, known=True)),
+        (
+            {"a/b": "https://s3.example.com/p/a/b"},
+            StorageAddresses("https://s3.example.com/p/", SITE, known=True),
+        ),
         ({"a": "https://s3.example.com/a?X-Amz-Signature=1"}, None),
         ({"a": "https://s3.example.com/7f3e"}, None),
     ],

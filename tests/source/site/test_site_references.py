@@ -24,8 +24,14 @@ HTML = [
     ("<title><img src=a></title>", "<title><img src=a></title>"),
     ('<script>x = "<img src=a.png>"</script>', '<script>x = "<img src=a.png>"</script>'),
     ('<script>f("a.wasm")</script>', '<script>f("<a.wasm>")</script>'),
-    ('<script type="importmap">{"a": "./b.js"}</script>', '<script type="importmap">{"<a>": "<./b.js>"}</script>'),
-    ('<script type="text/template"><img src="a"></script>', '<script type="text/template"><img src="a"></script>'),
+    (
+        '<script type="importmap">{"a": "./b.js"}</script>',
+        '<script type="importmap">{"<a>": "<./b.js>"}</script>',
+    ),
+    (
+        '<script type="text/template"><img src="a"></script>',
+        '<script type="text/template"><img src="a"></script>',
+    ),
     ("<video poster=a src=b></video>", '<video poster="<a>" src="<b>"></video>'),
     ("<object data='a'></object>", "<object data='<a>'></object>"),
     ('<div data-src="a.png">', '<div data-src="<a.png>">'),
@@ -68,7 +74,10 @@ JS = [
 ]
 MANIFEST = [
     ('{"scope": "/", "name": "a.b"}', '{"scope": "</>", "name": "a.b"}'),
-    ('{"icons": [{"src": "a.png", "type": "image/png"}]}', '{"icons": [{"src": "<a.png>", "type": "image/png"}]}'),
+    (
+        '{"icons": [{"src": "a.png", "type": "image/png"}]}',
+        '{"icons": [{"src": "<a.png>", "type": "image/png"}]}',
+    ),
 ]
 JSON = [('{"a.png": "b/c.png"}', '{"<a.png>": "<b/c.png>"}'), (r'["\u0061.png"]', '["<a.png>"]')]
 TABLES = {".html": HTML, ".svg": SVG, ".css": CSS, ".js": JS, ".webmanifest": MANIFEST, ".json": JSON}
