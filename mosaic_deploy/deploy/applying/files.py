@@ -5,18 +5,17 @@ The ledger says `pending` before the first byte is sent and `live` after the las
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
 from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
+from mosaic_deploy.deploy.applying.transfers import ChangeT, ReportEvent, SendProgress, transfer
 from mosaic_deploy.deploy.planning.read_target import at_listed_addresses
 from mosaic_deploy.diff.plan import deletion_order, upload_order
-from mosaic_deploy.errors import Interrupted, Location, Problem, RequestRefused, TransfersFailed
-from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
+from mosaic_deploy.errors import Location, Problem, RequestRefused, TransfersFailed
+from mosaic_deploy.live.api.rate_limit import MemoryBudget
 from mosaic_deploy.live.api.upload import (
     CHUNK_SIZE,
     delete_static_file,
@@ -28,7 +27,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.snapshot import read_storage_listing, read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
-from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, Event
+from mosaic_deploy.model.event import ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
@@ -40,14 +39,10 @@ _MAX_ROWS = 1000
 """Ledger rows written in one statement."""
 _RECORD_EVERY = 200
 """Files per write to the ledger. A crash causes at most this many to be sent again."""
-_REPORT_INTERVAL = 0.25
-"""Seconds between two progress events of one file."""
 _MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024
 """Bytes of static files in memory at the same time. Sending takes about four times the size of a file."""
 _MAX_LISTINGS = 20
 """How often storage is listed, twice a second, until it shows the uploaded files."""
-
-ReportEvent = Callable[[Event], None]
 
 
 def put_storage_files(run: Run) -> Iterator[Event]:
@@ -228,37 +223,10 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
             run.project.id,
             file.object,
             lambda: unchanged_chunks(file, CHUNK_SIZE),
-            _SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
+            SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
         )
 
     return send
-
-
-class _SendProgress:
-    """Reports the progress of one file at intervals and at its end.
-
-    Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
-    says.
-    """
-
-    def __init__(
-        self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
-    ) -> None:
-        self._check_lease = check_lease
-        self._put = put
-        self._rate_limiter = rate_limiter
-        self._report = report
-        self._reported_at = time.monotonic()
-
-    def __call__(self, total: int) -> None:
-        if total < self._put.size:
-            if self._rate_limiter.cancelled:
-                raise Interrupted(f"{self._put.path} was not sent completely")
-            self._check_lease()
-        now = time.monotonic()
-        if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
-            self._reported_at = now
-            self._report(BytesSent(self._put.address, total))
 
 
 def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
