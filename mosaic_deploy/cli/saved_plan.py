@@ -118,8 +118,11 @@ class SavedPlan:
 
         selection = self.document["selection"] or {"only": [], "except": []}
         only, excluded = ([parse_selector(text) for text in selection[name]] for name in ("only", "except"))
+        due = {each["path"] for each in self.document["changes"] if each.get("approved")}
         return PlanOptions(
-            self.document["saved"]["allow_out_of_order"], Selection(tuple(only), tuple(excluded))
+            self.document["saved"]["allow_out_of_order"],
+            Selection(tuple(only), tuple(excluded)),
+            due=frozenset(due),
         )
 
     def refuse_changed(self, planned: PreparedPlan) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 
 from mosaic_deploy.diff.objects import ObjectDiff
 from mosaic_deploy.model.manifest_identity import manifest_texts
@@ -80,6 +81,24 @@ def file_notes(
             f"{_names_text(diff.foreign)}"
         )
         yield _note(f"{kind}_foreign", message, diff.foreign)
+
+
+def retired_notes(retired: Objects, seconds: float) -> Iterator[Note]:
+    """Until when static files that have left the folder are kept, `seconds` after they left."""
+    if not retired:
+        return
+    ends = sorted((each.retired_at or 0.0) + seconds for each in retired)
+    last = f" to {_time_text(ends[-1])}" if _time_text(ends[-1]) != _time_text(ends[0]) else ""
+    it = "it" if len(retired) == 1 else "them"
+    message = (
+        f"{_count_text(retired, 'file')} no longer in the folder, kept until {_time_text(ends[0])}{last} "
+        f"({_names_text(retired)}); an apply after that deletes {it}"
+    )
+    yield _note("static_retired", message, retired)
+
+
+def _time_text(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _kept_text(section: str, kept: Objects, cannot_delete: bool) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
-from urllib.parse import unquote
 
 from mosaic_deploy.errors import ManifestInvalid, Problem
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.snapshot import Snapshot
+from mosaic_deploy.model.snapshot import Snapshot, is_served
 from mosaic_deploy.model.variable_value import revealed_text
 
 _FIELD = "auth.magic_link"
@@ -35,20 +34,6 @@ def check_redirect_pages(manifest: Manifest, desired: Snapshot) -> None:
     ]
     if problems:
         raise ManifestInvalid("a magic link would redirect to a missing page", problems=problems)
-
-
-def is_served(path: str, pages: Iterable[str]) -> bool:
-    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
-
-    With a slash at its end, only as `path/index.html`.
-    """
-    name = unquote(path).removeprefix("/")
-    candidates = {f"{name}index.html"} if not name or name.endswith("/") else _page_names(name)
-    return not candidates.isdisjoint(pages)
-
-
-def _page_names(name: str) -> set[str]:
-    return {name, f"{name}.html", f"{name}/index.html"}
 
 
 def _suggest_page(path: str, pages: Collection[str]) -> str:

@@ -8,8 +8,32 @@ from dataclasses import dataclass
 from mosaic_deploy.model.change import Action
 from mosaic_deploy.model.manifest import Prune
 from mosaic_deploy.model.manifest_identity import manifest_texts, same_manifest
-from mosaic_deploy.model.quantities import size_text
+from mosaic_deploy.model.quantities import duration_text, size_text
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, OTHERS_STATES, Object, Objects, ObjectState
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """For how many `seconds` files other than pages stay live after they have left the folder.
+
+    Of the files that have left before, `due` are deleted, whatever the time is; None if the time decides.
+    """
+
+    seconds: float = 0.0
+    due: frozenset[str] | None = None
+
+    def keeps(self, found: Object) -> bool:
+        """Whether open pages may still load the file."""
+        return self.seconds > 0 and not found.path.lower().endswith(".html")
+
+    def stays(self, found: Object) -> bool:
+        """Whether the file has left the folder before, and its time isn't up."""
+        if found.retired_at is None or found.state is not ObjectState.KEPT or not self.keeps(found):
+            return False
+        return found.retired_for < self.seconds if self.due is None else found.path not in self.due
+
+
+NO_RETIREMENT = Retirement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +53,10 @@ class Deletion:
     path: str
     reason: str
     unmanaged: bool = False
+    keep: float = 0.0
+    """Seconds for which it stays live; a later plan deletes it."""
+    approved: bool = False
+    """Whether it has stayed live that long, so its deletion was approved before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +67,8 @@ class ObjectDiff:
     deletes: tuple[Deletion, ...] = ()
     kept: tuple[Object, ...] = ()
     """Deployed earlier, no longer desired, and left live because pruning is off or impossible."""
+    retired: tuple[Object, ...] = ()
+    """Kept of those to be deleted, because their time isn't up."""
     unmanaged: tuple[Object, ...] = ()
     """Live but never deployed by this project, and left alone."""
     other_key: tuple[Object, ...] = ()
@@ -64,12 +94,13 @@ def diff_objects(
     manifest: str = "",
     left_out: Collection[str] = (),
     other_key: Collection[str] = (),
+    retirement: Retirement = NO_RETIREMENT,
 ) -> ObjectDiff:
     """What makes `live` equal `desired`. An unmanaged object with a desired name is overwritten, unless it is equal.
 
     Other unmanaged objects, those of other manifests than `manifest`, and those in `left_out`, which were generated from a
     section that the manifest doesn't have, are deleted only if `prune` is `all`, and only below `prefix`.
-    Unmanaged ones in `other_key` were deployed with another API key.
+    Unmanaged ones in `other_key` were deployed with another API key. `retirement` says which managed ones stay live for a while.
     """
     undesired = [
         live[path] for path in undesired_paths(desired, live) if live[path].state not in NOT_LIVE_STATES
@@ -79,7 +110,8 @@ def diff_objects(
     own = [o for o in undesired if o.state is not ObjectState.UNMANAGED and not is_foreign(o, manifest)]
     managed = [o for o in own if o.path not in left_out]
     generated = [o for o in own if o.path in left_out]
-    deletes = [_deletion(o) for o in managed if prune]
+    retired = [o for o in managed if prune and retirement.stays(o)]
+    deletes = [_deletion(o, retirement) for o in managed if prune and not retirement.stays(o)]
     if prune == "all":
         deletes += [
             Deletion(o.path, _OTHER_KEY if o.path in other_key else _NOT_DEPLOYED, unmanaged=True)
@@ -102,13 +134,14 @@ def diff_objects(
         puts=tuple(sorted(_puts(desired, live), key=lambda put: put.item.path)),
         deletes=tuple(sorted(deletes, key=lambda delete: delete.path)),
         kept=() if prune else tuple(managed),
+        retired=tuple(retired),
         unmanaged=tuple(o for o in unmanaged if o.path not in deleted and o.path not in other_key),
         other_key=tuple(o for o in unmanaged if o.path not in deleted and o.path in other_key),
         left_out=tuple(o for o in generated if o.path not in deleted),
         adopted=_by_path(o for o in wanted_live if is_adopted(desired[o.path], o)),
         foreign=tuple(o for o in foreign if o.path not in deleted),
         taken_over=_by_path(o for o in wanted_live if is_foreign(o, manifest)),
-        live_count=len(deletes) + len(wanted_live),
+        live_count=sum(not delete.approved for delete in deletes) + len(wanted_live),
     )
 
 
@@ -116,13 +149,18 @@ _NOT_DEPLOYED = "not deployed by this project"
 _OTHER_KEY = "deployed with another API key, as before a rotation"
 
 
-def _deletion(found: Object) -> Deletion:
-    """Of an object that was deployed. What others have put in its place since is theirs."""
+def _deletion(found: Object, retirement: Retirement) -> Deletion:
+    """Of an object that was deployed. What others have put in its place since is theirs, and isn't kept for a while."""
     changed = found.state in _CHANGED_STATES or found.listed_size not in (None, found.size)
     reason = "no longer in the folder"
-    return Deletion(
-        found.path, f"{reason}; changed since it was deployed" if changed else reason, unmanaged=changed
-    )
+    if changed:
+        return Deletion(found.path, f"{reason}; changed since it was deployed", unmanaged=True)
+    if found.retired_at is not None:
+        return Deletion(found.path, f"{reason}; was kept until now", approved=True)
+    if retirement.keeps(found) and found.state in _TRUSTED_STATES:
+        text = f"{reason}; stays live for {duration_text(retirement.seconds)}, then an apply deletes it"
+        return Deletion(found.path, text, keep=retirement.seconds)
+    return Deletion(found.path, reason)
 
 
 def undesired_paths(desired: Objects, live: Objects) -> list[str]:

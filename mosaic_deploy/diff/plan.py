@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from mosaic_deploy.diff.file_notes import file_notes
+from mosaic_deploy.diff.file_notes import file_notes, retired_notes
 from mosaic_deploy.diff.history.migrations import diff_history
-from mosaic_deploy.diff.objects import ObjectDiff, Upload, diff_objects
+from mosaic_deploy.diff.objects import NO_RETIREMENT, ObjectDiff, Retirement, Upload, diff_objects
 from mosaic_deploy.diff.seeds import diff_seeds, seed_notes
 from mosaic_deploy.model.change import (
     Action,
@@ -85,8 +85,16 @@ class PlanRules:
     """Static files that aren't in the folder."""
     other_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By kind, `static` and `storage`: names of files that were deployed with another API key."""
+    retirement: Retirement = NO_RETIREMENT
+    """Which static files stay live for a while before they are pruned."""
     left_out: frozenset[str] = frozenset()
     """Names of static files that were generated from a section that the manifest doesn't have."""
+
+    def with_options(self, allow_out_of_order: bool, due: frozenset[str] | None) -> PlanRules:
+        """The rules with options of the command line; for `due` see Retirement."""
+        return replace(
+            self, allow_out_of_order=allow_out_of_order, retirement=replace(self.retirement, due=due)
+        )
 
 
 def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[Note, ...] = ()) -> Plan:
@@ -114,7 +122,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         ),
         *([auth] if auth else []),
         *(
-            DeleteStatic(delete.path, delete.reason, delete.unmanaged)
+            DeleteStatic(delete.path, delete.reason, delete.unmanaged, delete.keep, delete.approved)
             for delete in sorted(static.deletes, key=lambda delete: deletion_order(delete.path))
         ),
         *(
@@ -129,6 +137,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *seed_notes(desired, live),
+            *retired_notes(static.retired, rules.retirement.seconds),
             *(
                 note
                 for kind, diff, section in (
@@ -213,4 +222,5 @@ def _objects(kind: str, desired: Objects | None, live: Objects | None, rules: Pl
         manifest=rules.manifest,
         left_out=rules.left_out if is_static else (),
         other_key=rules.other_key.get(kind, ()),
+        retirement=rules.retirement if is_static else NO_RETIREMENT,
     )

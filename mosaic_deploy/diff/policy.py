@@ -21,8 +21,16 @@ from mosaic_deploy.errors import (
     PruneUnconfirmed,
     RehearsalRequired,
 )
-from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, POLICY, PROOF, PRUNE, Approval
-from mosaic_deploy.model.change import ApplyMigration, Delete, LoosenPolicy, RollBackMigration
+from mosaic_deploy.model.approval import (
+    DESTRUCTIVE,
+    OVERWRITE,
+    POLICY,
+    PROOF,
+    PRUNE,
+    Approval,
+    unapproved_deletions,
+)
+from mosaic_deploy.model.change import ApplyMigration, LoosenPolicy, RollBackMigration
 from mosaic_deploy.model.command_line import with_options
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import Manifest, PolicySpec
@@ -203,7 +211,7 @@ def _protected_table_problems(destructive: tuple[Hazard, ...], manifest: Manifes
 
 def _max_deletes_problems(plan: Plan, manifest: Manifest) -> Iterator[Problem]:
     most = manifest.policy.max_deletes if manifest.policy else None
-    count = sum(isinstance(change, Delete) for change in plan.changes)
+    count = len(unapproved_deletions(plan.changes))
     if most is not None and count > most:
         message = f"would delete {count} {'file' if count == 1 else 'files'}; the limit is {most}"
         remedy = f"restore the files, or raise policy.max_deletes to {count}{_environment_text(manifest)}"

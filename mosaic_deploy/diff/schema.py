@@ -84,12 +84,14 @@ def _parents(changes: Sequence[SchemaChange], action: str) -> frozenset[str]:
 
 def _implied_by_table(change: SchemaChange, added: frozenset[str], dropped: frozenset[str]) -> bool:
     item = change.object
-    was = change.before is None or _table(item, change.before) in dropped
-    is_now = change.after is None or (_table(item, change.after) in added and item.kind in _IN_NEW_TABLE)
+    was = change.before is None or owning_table(item, change.before) in dropped
+    is_now = change.after is None or (
+        owning_table(item, change.after) in added and item.kind in _IN_NEW_TABLE
+    )
     return was and is_now
 
 
-def _table(item: SchemaObject, definition: str) -> str:
+def owning_table(item: SchemaObject, definition: str) -> str:
     """The object that it is a part of: its parent, or the table whose column owns a sequence."""
     owner = _OWNED_BY.search(definition) if item.kind == "sequence" else None
     return owner[1] if owner else item.parent
@@ -179,7 +181,7 @@ def _owners(item: SchemaObject, definition: str) -> Iterator[str]:
         yield from _names(item.parent)
     elif item.kind in _PARENTS:
         yield from _names(item.name)
-        yield from _names(_table(item, definition))
+        yield from _names(owning_table(item, definition))
 
 
 def _names(text: str) -> Iterator[str]:

@@ -87,8 +87,13 @@ def overwrite_count(changes: Sequence[Change]) -> int:
 
 def prune_count(changes: Sequence[Change], live_counts: Mapping[str, int]) -> int:
     """The number of deletions if they must be approved, else 0."""
-    deletes = [change for change in changes if isinstance(change, Delete)]
+    deletes = unapproved_deletions(changes)
     return len(deletes) if any(_prune_reasons(changes, deletes, live_counts)) else 0
+
+
+def unapproved_deletions(changes: Sequence[Change]) -> list[Delete]:
+    """The deletions of now and of later, without those that were approved when their files left the folder."""
+    return [change for change in changes if isinstance(change, Delete) and not change.approved]
 
 
 def _loosening(changes: Sequence[Change]) -> Iterator[Approval]:
@@ -118,7 +123,7 @@ def _overwriting(changes: Sequence[Change]) -> Iterator[Approval]:
 
 
 def _pruning(changes: Sequence[Change], live_counts: Mapping[str, int]) -> Iterator[Approval]:
-    deletes = [change for change in changes if isinstance(change, Delete)]
+    deletes = unapproved_deletions(changes)
     if reasons := list(_prune_reasons(changes, deletes, live_counts)):
         effect = f"deletes {count_text(len(deletes), 'file')}: {'; '.join(reasons)}"
         yield Approval(PRUNE, f"{PRUNE}={len(deletes)}", effect)
@@ -174,7 +179,7 @@ def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:
 
 
 def _deleting(changes: Sequence[Change], live_counts: Mapping[str, int]) -> Iterator[Approval]:
-    deletes = [change for change in changes if isinstance(change, Delete)]
+    deletes = unapproved_deletions(changes)
     if deletes and not any(_prune_reasons(changes, deletes, live_counts)):
         yield Approval(PRUNE, PRUNE, f"deletes {count_text(len(deletes), 'live file')}", _at_paths(deletes))
 

@@ -164,67 +164,70 @@ class RunSeed:
 
 
 @dataclass(frozen=True, slots=True)
-class PutStatic:
+class _OfFile:
+    path: str
+    kind: ClassVar[str]
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Put(_OfFile):
     """`overwrites`: a live file that this project didn't deploy, and that differs or couldn't be compared."""
 
-    path: str
     sha256: str
     size: int
     action: Action
     reason: str
     overwrites: bool = False
-    kind: ClassVar[str] = "static"
-
-    @property
-    def address(self) -> str:
-        return f"static:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteStatic:
-    """`unmanaged`: not deployed from this project, so it is deleted only if its number was approved."""
+class _Delete(_OfFile):
+    """`unmanaged`: not deployed from this project, so it is deleted only if its number was approved.
 
-    path: str
+    With `keep`, in seconds, the file stays live that long, and a later plan deletes it. That deletion is `approved`: what was
+    to be approved, was so when the file left the folder.
+    """
+
     reason: str
     unmanaged: bool = False
+    keep: float = 0.0
+    approved: bool = False
+
+    @property
+    def action(self) -> Action:
+        return Action.CHANGE if self.keep else Action.DESTROY
+
+
+@dataclass(frozen=True, slots=True)
+class PutStatic(_Put):
+    """Uploads a static file."""
+
     kind: ClassVar[str] = "static"
-    action: ClassVar[Action] = Action.DESTROY
-
-    @property
-    def address(self) -> str:
-        return f"static:{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
-class PutStorageFile:
-    """Like PutStatic, for a storage file."""
+class DeleteStatic(_Delete):
+    """Deletes a static file, or records that it is to be deleted."""
 
-    path: str
-    sha256: str
-    size: int
-    action: Action
-    reason: str
-    overwrites: bool = False
-    kind: ClassVar[str] = "storage"
-
-    @property
-    def address(self) -> str:
-        return f"storage:{self.path}"
+    kind: ClassVar[str] = "static"
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteStorageFile:
-    """Like DeleteStatic, for a storage file."""
+class PutStorageFile(_Put):
+    """Uploads a storage file."""
 
-    path: str
-    reason: str
-    unmanaged: bool = False
     kind: ClassVar[str] = "storage"
-    action: ClassVar[Action] = Action.DESTROY
 
-    @property
-    def address(self) -> str:
-        return f"storage:{self.path}"
+
+@dataclass(frozen=True, slots=True)
+class DeleteStorageFile(_Delete):
+    """Deletes a storage file, or records that it is to be deleted."""
+
+    kind: ClassVar[str] = "storage"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,11 +50,21 @@ SITE_STORAGE_PREFIX = "_static/"
 
 
 @dataclass(frozen=True, slots=True)
+class RedirectSpec:
+    """A redirect from the path `source` of the site to `target`, a path of the site or an http(s) URL."""
+
+    source: str
+    target: str
+    status: int = 301
+
+
+@dataclass(frozen=True, slots=True)
 class StaticSpec:
     """`dir` is a folder relative to the manifest. Patterns use gitignore syntax, relative to `dir`.
 
-    Files that match `allow_secrets` are published even if they appear to contain a secret. `unsupported`, for files of types
-    that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
+    Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
+    for paths without a file. `keep` is how long files that left the folder stay live before they are pruned, in seconds.
+    `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
     """
 
     dir: str
@@ -62,6 +72,9 @@ class StaticSpec:
     exclude: tuple[str, ...] = ()
     allow_secrets: tuple[str, ...] = ()
     prune: Prune = False
+    keep: float = 3600.0
+    fallback: str | None = None
+    redirects: tuple[RedirectSpec, ...] = ()
     unsupported: str = "error"
     check_links: str = "warn"
 

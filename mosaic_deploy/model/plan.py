@@ -259,7 +259,8 @@ class Plan:
         harmful = [
             without_estimates(change_facts(change))
             for change in self.changes
-            if isinstance(change, Delete | LoosenPolicy)
+            if isinstance(change, LoosenPolicy)
+            or (isinstance(change, Delete) and not change.approved)
             or getattr(change, "overwrites", False)
             or (hazards and isinstance(change, RunsSql))
         ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import attrgetter
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 
 class ObjectState(StrEnum):
@@ -61,6 +61,10 @@ class Object:
     """Of the ledger's rows: the manifest that deployed it; empty if that wasn't recorded."""
     size_before: int | None = None
     """Of a pending one: the size of what was live before; NOTHING_LIVE if nothing was, None if unknown."""
+    retired_at: float | None = None
+    """Of a kept one that is to be deleted: when it left the folder, in seconds since the epoch by the database's clock."""
+    retired_for: float = 0.0
+    """The seconds since then, when the row was read."""
 
     @property
     def live(self) -> bool:
@@ -82,6 +86,22 @@ def live_size(found: Object | None) -> int | None:
         if found.listed_size is None and found.state is not ObjectState.UNMANAGED
         else found.listed_size
     )
+
+
+def is_served(path: str, pages: Collection[str]) -> bool:
+    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
+
+    With a slash at its end, only as `path/index.html`.
+    """
+    return any(name in pages for name in serving_names(path))
+
+
+def serving_names(path: str) -> tuple[str, ...]:
+    """The files that hosting answers the URL path `path` with, the first that exists."""
+    name = unquote(path).removeprefix("/")
+    if not name or name.endswith("/"):
+        return (f"{name}index.html",)
+    return name, f"{name}/index.html", f"{name}.html"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class Platform:
     health: DatabaseHealth
     # By name: when the database of a rehearsal was last used.
     rehearsals: dict[str, float] = field(default_factory=dict)
+    # Digests of bases that the next rehearsal may need a copy of.
+    spares: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     # Dashboard and inbox, which show keys and emails, are served only to this machine's user.
     local: bool = True
     # If None, emails stay in the local inbox.

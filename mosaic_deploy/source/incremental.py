@@ -47,6 +47,8 @@ def reread_files(desired: Desired, index: FileIndex, edited: Collection[str]) ->
     static, storage_files = desired.site.site.files, dict(desired.storage_files)
     changed: dict[str, dict[str, LocalFile]] = {"static": {}, "storage": {}}
     for relative_path in edited:
+        if relative_path in desired.route_files:
+            return None
         kinds = index.names.get(relative_path)
         if kinds is None and _is_transient(desired.manifest.root, relative_path, index):
             continue

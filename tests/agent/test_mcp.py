@@ -227,7 +227,7 @@ def test_a_ticket_is_submitted(session) -> None:
 
 def test_an_emptied_site_and_others_files_are_refused(folder: Path, session, platform) -> None:
     manifest = folder / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true"))
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true\n  keep: 0"))
 
     async def conversation(client: Client) -> None:
         planned = await call(client, "plan", local=True)

@@ -116,7 +116,7 @@ def test_a_repository_made_in_the_folder_allows_nothing(session, folder: Path, m
 
 def test_live_files_need_a_person(session, folder: Path) -> None:
     manifest = folder / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true"))
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true\n  keep: 0"))
     for name in ("a", "b", "c"):
         (folder / f"public/{name}.html").write_text(name)
 

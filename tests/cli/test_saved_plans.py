@@ -185,7 +185,7 @@ def test_matching_options_are_accepted(run, saved):
 
 def test_the_environment_is_saved_and_another_one_refused(run, live, refused):
     with (live / "mosaic.yaml").open("a") as manifest:
-        manifest.write("environments:\n  staging: {static: {prune: true}}\n  live: {}\n")
+        manifest.write("environments:\n  staging: {static: {prune: true, keep: 0}}\n  live: {}\n")
     assert run("plan", "--local", "--env", "staging", "--out", "plan.json").returncode == 0
     error = refused("plan.json", env={"MOSAIC_ENV": "live"})
     assert error["message"] == "plan.json was made for staging, but MOSAIC_ENV is live"
@@ -467,7 +467,7 @@ def test_real_plans_match_the_schema(run, live):
     (live / "seed.sql").write_text("select 1;")
     (live / "sql/2_more.sql").write_text("alter table t add column n int not null default 1;\ndrop table t;")
     (live / "public/index.html").unlink()
-    text = (live / "mosaic.yaml").read_text().replace("dir: public", "dir: public\n  prune: true")
+    text = (live / "mosaic.yaml").read_text().replace("dir: public", "dir: public\n  prune: true\n  keep: 0")
     (live / "mosaic.yaml").write_text(
         text + "  seeds: [seed.sql]\n  extensions: [citext]\nstorage: {dir: pics}\n"
         "auth: {magic_link: {redirect_url: /about}}\npolicy: {destructive: deny}\n"

@@ -111,7 +111,7 @@ def _write_manifest(folder: Path, project: str, redirect: str) -> None:
         "version": 1,
         "project": {"name": project},
         "database": {"extensions": ["pgcrypto"], "migrations": "sql", "seeds": ["seeds/plans.sql"]},
-        "static": {"dir": "www", "prune": True},
+        "static": {"dir": "www", "prune": True, "keep": 0},
         "storage": {"dir": "pics", "prune": True},
         "auth": {"magic_link": {"redirect_url": redirect}},
         "verify": {"http": [{"path": "/", "contains": "version"}]},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mosaic_deploy.platform import __main__
 from mosaic_deploy.platform.accounts import accounts
 from mosaic_deploy.platform.daemon import background_jobs
-from mosaic_deploy.platform.projects import watch
 from mosaic_deploy.platform.storage import store_claim
+from mosaic_deploy.platform.tenants import watch
 
 # Ten, five, five, ten and twenty seconds otherwise.
 watch._UPKEEP_SECONDS = 1.0

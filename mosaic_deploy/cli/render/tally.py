@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from mosaic_deploy.model.change import Delete, Put
+from mosaic_deploy.model.change import Action, Delete, Put
 from mosaic_deploy.model.event import ApplyStarted, BytesSent, ChangeDone, ChangeFailed, Event
 from mosaic_deploy.model.quantities import duration_text, size_text
 
@@ -41,7 +41,7 @@ class Tally:
         elif isinstance(event, ChangeDone):
             self.done += 1
             if isinstance(event.change, Delete):
-                self.deleted += 1
+                self.deleted += event.change.action is Action.DESTROY
             elif isinstance(event.change, Put):
                 self._partial_bytes.pop(event.change.address, None)
                 self._completed_bytes += event.change.size

@@ -58,7 +58,14 @@ def rehearse_plan(
         return rehearsal.not_rehearsed(planned, why)
     try:
         with _stage(session) as stage:
-            return rehearsal.rehearse(session.api, stage, planned, command or _command_without_option())
+            return rehearsal.rehearse(
+                session.api,
+                stage,
+                planned,
+                command or _command_without_option(),
+                # A runner of CI plans once.
+                spare=not os.environ.get("CI"),
+            )
     except RehearsalFailed as error:
         if required:
             error.next_actions = ()

@@ -5,6 +5,7 @@ The ledger says `pending` before the first byte is sent and `live` after the las
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -27,7 +28,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.snapshot import read_storage_listing, read_storage_sizes
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
-from mosaic_deploy.model.event import ChangeDone, ChangeFailed, Event
+from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
@@ -88,12 +89,18 @@ def put_static_files(run: Run) -> Iterator[Event]:
 
 
 def delete_objects(run: Run) -> Iterator[Event]:
-    """Deletes pages before the files they refer to, so live pages stay whole; then storage files."""
-    static = [change for change in run.changes if isinstance(change, DeleteStatic)]
+    """Deletes pages before the files they refer to, so live pages stay whole; then storage files.
+
+    Of files that stay live for a while, it only records that.
+    """
+    static = [change for change in run.changes if isinstance(change, DeleteStatic) and not change.keep]
     for _, group in groupby(static, key=lambda change: deletion_order(change.path)[0]):
         yield from _delete_all(run, ledger.STATIC, list(group), delete_static_file)
     storage_files = [change for change in run.changes if isinstance(change, DeleteStorageFile)]
     yield from _delete_all(run, ledger.STORAGE, storage_files, delete_storage_file)
+    yield from _retire(
+        run, [change for change in run.changes if isinstance(change, DeleteStatic) and change.keep]
+    )
 
 
 def clean_up_ledger(run: Run) -> None:
@@ -170,6 +177,16 @@ def _delete_all(
         run.write(ledger_rows.delete_objects_sql(kind, [change.path for change in done], run.claim.token))
 
     yield from _transfer_and_record(run, deletes, send, forget)
+
+
+def _retire(run: Run, changes: Sequence[DeleteStatic]) -> Iterator[Event]:
+    for first in range(0, len(changes), _MAX_ROWS):
+        group = changes[first : first + _MAX_ROWS]
+        yield from (ChangeStarted(change) for change in group)
+        began = time.monotonic()
+        paths = [change.path for change in group]
+        run.write(ledger_rows.retire_objects_sql(ledger.STATIC, paths, run.claim.token))
+        yield from (ChangeDone(change, time.monotonic() - began) for change in group)
 
 
 def _transfer_and_record(

@@ -7,6 +7,7 @@ live side is read again after a run that did more than upload and delete files, 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
@@ -21,7 +22,14 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.unmanaged import compare_unmanaged
-from mosaic_deploy.model.change import Change, DeleteStatic, DeleteStorageFile, PutStatic, PutStorageFile
+from mosaic_deploy.model.change import (
+    Change,
+    Delete,
+    DeleteStatic,
+    DeleteStorageFile,
+    PutStatic,
+    PutStorageFile,
+)
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, unmanaged_object
@@ -43,6 +51,8 @@ class IncrementalPlanner:
         self._target = target
         self._options = options
         self._live: LiveState | None = None
+        self._read_at = time.monotonic()
+        """When the live side was read."""
         self._desired: Desired | None = None
         self._index = FileIndex({}, no_links=False)
 
@@ -56,13 +66,24 @@ class IncrementalPlanner:
         If the comparison fails, both sides are read again first, because the live side may have changed.
         """
         live = self._live
-        if live is not None:
+        if live is not None and not self._is_time_up(live):
             desired = self._read(edited, live)
             with contextlib.suppress(MosaicError):
                 live = compare_unmanaged(self._api, live, desired.snapshot, self._options.parallelism)
                 self._live = live
                 return compare(self._api, desired, live, self._options)
         return self._replan(self._options)
+
+    def _is_time_up(self, live: LiveState) -> bool:
+        """Whether a file that was kept for a while is to be deleted by now."""
+        spec = self._manifest.static
+        if spec is None:
+            return False
+        elapsed = time.monotonic() - self._read_at
+        return any(
+            each.retired_at is not None and each.retired_for + elapsed >= spec.keep
+            for each in (live.snapshot.static or {}).values()
+        )
 
     def forget(self) -> None:
         """Both sides are read again for the next plan."""
@@ -74,6 +95,7 @@ class IncrementalPlanner:
 
     def _replan(self, options: PlanOptions) -> PreparedPlan:
         self._live = self._desired = None
+        self._read_at = time.monotonic()
         desired, live = read_desired_and_live(self._api, self._manifest, self._target)
         self._remember(desired)
         planned = compare(self._api, desired, live, options)
@@ -105,7 +127,7 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     """The live side after all of `planned` is applied.
 
     None if that isn't known: the plan changed more than files or rows of files, created the tracking tables, recorded the
-    schema, was partial, or assumed where storage files are.
+    schema, keeps files for a while, which the database's clock measures, was partial, or assumed where storage files are.
     """
     plan, live = planned.plan, planned.live
     if (
@@ -114,6 +136,7 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
         or planned.schema_pending
         or (planned.desired.site.site.moved and not planned.desired.site.addresses.known)
         or not all(isinstance(change, _FILE_CHANGES) for change in plan.changes)
+        or any(isinstance(change, Delete) and change.keep for change in plan.changes)
         or any(rows.other_key for rows in live.unproven.values())  # they count if their files return
     ):
         return None

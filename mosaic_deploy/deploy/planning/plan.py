@@ -148,7 +148,7 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     refuse_foreign_seeds(complete, live.snapshot)
     pending = pending_files(parsed, live.snapshot)
     refuse_intermediate_commits(desired.manifest, pending)
-    rules = replace(plan_rules(api, desired, complete, live), allow_out_of_order=options.allow_out_of_order)
+    rules = plan_rules(api, desired, complete, live).with_options(options.allow_out_of_order, options.due)
     notes = (
         *desired.notes,
         *desired.site.notes(),

@@ -72,6 +72,8 @@ class PlanOptions:
     """Postpone pending migrations without a statement, because they are still being written."""
     files_only: bool = False
     """Leave out migrations, seeds, extensions and auth."""
+    due: frozenset[str] | None = None
+    """Of the static files that are kept for a while, those to delete, as a saved plan does; None if their time decides."""
     compare_commit: CompareCommit | None = None
     """Is given the live commit, and whether its deploy had uncommitted changes. Returns notes about how the folder and
     its commit relate to it."""

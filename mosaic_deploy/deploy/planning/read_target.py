@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
 from mosaic_deploy.diff.limits import refuse_over_quota
+from mosaic_deploy.diff.objects import Retirement
 from mosaic_deploy.diff.plan import PlanRules
 from mosaic_deploy.diff.policies import changed_rules, recorded_policy, stricter_policy
 from mosaic_deploy.diff.schema import Unmanaged
@@ -26,7 +27,7 @@ from mosaic_deploy.source.files.folder import BeforeHashing
 from mosaic_deploy.source.files.walk import WalkedFile
 from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.site.resolve import storage_addresses
-from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, with_storage_addresses
+from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, storage_prefix, with_storage_addresses
 
 _PROVISIONING = "provisioning"
 PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
@@ -166,7 +167,7 @@ def plan_rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) ->
     return PlanRules(
         static,
         storage_files,
-        manifest.storage.prefix if manifest.storage else "",
+        storage_prefix(manifest),
         manifest.storage is not None,
         manifest.site_uses_storage,
         site_storage,
@@ -177,6 +178,7 @@ def plan_rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) ->
         other_key={
             kind: frozenset(row.path for row in rows.other_key) for kind, rows in live.unproven.items()
         },
+        retirement=Retirement(manifest.static.keep if manifest.static else 0.0),
         left_out=frozenset({AUTH_FILE} if snapshot.auth and manifest.magic_link is None else ()),
     )
 

@@ -32,8 +32,8 @@ _MOST_DIGESTS = 200
 TOLERATE_MISSING_ROWS = "for example with INSERT … SELECT … WHERE EXISTS (…)"
 """How a file can run with and without the rows that it refers to."""
 TOLERATE_MISSING_TABLES = "DROP … IF EXISTS, or a DO block that asks to_regclass"
-_MISSING_OBJECTS = frozenset({"42P01", "3F000"})
-"""SQLSTATEs: a table or a schema doesn't exist."""
+_MISSING_OBJECTS = frozenset({"42P01", "3F000", "42704", "42883"})
+"""SQLSTATEs: a table, a schema, another object such as an index, or a function doesn't exist."""
 MAX_SECONDS = 15 * 60.0
 """For building a base, which is done once."""
 
@@ -86,10 +86,11 @@ def _rows_in(digests: Sequence[str], base: str | None) -> int:
     return digests.index(base) if base in digests else 0
 
 
-def drop(database: RehearsalDatabase) -> None:
-    """Drops it; if the platform can't be reached, it does that itself after a while."""
+def drop(database: RehearsalDatabase, *, spare: bool = False) -> None:
+    """Drops it, after which the platform makes a `spare` copy of its base; if it can't be reached, it does the first itself after a
+    while."""
     with contextlib.suppress(ApiError):
-        database.drop()
+        database.drop(spare=spare)
 
 
 def _build(

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.deploy.rehearsal.copied_tables import copy_tables
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions, match_extensions
 from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory
-from mosaic_deploy.deploy.rehearsal.unmanaged import copy_tables, managed
+from mosaic_deploy.deploy.rehearsal.unmanaged import managed
 from mosaic_deploy.diff.schema import schema_changes, unmanaged_objects
 from mosaic_deploy.diff.schema_drift import how_to_keep
 from mosaic_deploy.live.catalog.read import read_catalog

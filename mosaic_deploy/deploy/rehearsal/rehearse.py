@@ -61,14 +61,16 @@ def not_rehearsed(planned: PreparedPlan, why: str) -> PreparedPlan:
     return with_rehearsal(planned, Rehearsal(not_rehearsed=why))
 
 
-def rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> PreparedPlan:
+def rehearse(
+    live: Api, stage: Api, planned: PreparedPlan, retry_command: str, *, spare: bool = False
+) -> PreparedPlan:
     """The plan with the result of its rehearsal on the embedded platform `stage`, or why that wasn't possible.
 
-    On `live` it only reads. `retry_command` makes the same plan. Raises RehearsalFailed for a statement that PostgreSQL
-    rejects, and nothing else.
+    On `live` it only reads. `retry_command` makes the same plan. With `spare`, the stage prepares for another rehearsal
+    afterwards, in the background. Raises RehearsalFailed for a statement that PostgreSQL rejects, and nothing else.
     """
     try:
-        return with_rehearsal(planned, _rehearse(live, stage, planned, retry_command))
+        return with_rehearsal(planned, _rehearse(live, stage, planned, retry_command, spare))
     except RehearsalFailed:
         raise
     except NotRehearsed as error:
@@ -94,7 +96,7 @@ def with_rehearsal(planned: PreparedPlan, rehearsal: Rehearsal | None) -> Prepar
     return replace(planned, plan=plan)
 
 
-def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) -> Rehearsal:
+def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str, spare: bool) -> Rehearsal:
     project = live_project(planned)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_catalog, live, project) if project else None
@@ -102,7 +104,7 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str) 
         tables = UnmanagedTables(
             unmanaged_objects(planned.desired.manifest.unmanaged), reading.result if reading else dict
         )
-        with _open(stage, history, tables) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
+        with _open(stage, history, tables, spare) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
             database = replace(unlimited, api=unlimited.api.until(deadline))
             matched = match_live(database, history, planned, reading)
             found = Rehearsal(
@@ -159,12 +161,14 @@ def _without_empty(done: RehearsedChange, found: Rehearsal) -> RehearsedChange:
 
 
 @contextmanager
-def _open(stage: Api, history: RecordedHistory, tables: UnmanagedTables) -> Iterator[RehearsalDatabase]:
+def _open(
+    stage: Api, history: RecordedHistory, tables: UnmanagedTables, spare: bool
+) -> Iterator[RehearsalDatabase]:
     database = open_base(stage, history, tables)
     try:
         yield database
     finally:
-        drop(database)
+        drop(database, spare=spare)
 
 
 def _version_remarks(here: str, live: str) -> Iterator[str]:

@@ -7,21 +7,16 @@ a migration may use or drop them. A base gets them when a recorded file fails wi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mosaic_deploy.deploy.rehearsal.copied_tables import MOST_COPIES, OTHER_SCHEMAS, TableSource, accepted
 from mosaic_deploy.diff.schema import Unmanaged
-from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed, step_key
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.model.migration_history import HISTORY_TABLES
 from mosaic_deploy.sql.quote import identifier
-
-_OWNED_BY, _OWNER, _UNIQUE = " OWNED BY ", " OWNER ", " UNIQUE"
-_SCHEMAS = frozenset(table.partition(".")[0] for table in HISTORY_TABLES if "." in table)
-_MOST_COPIES = 200
-"""Tables that are copied; each takes milliseconds."""
 
 
 def managed(catalog: Catalog, unmanaged: Unmanaged) -> Catalog:
@@ -29,87 +24,8 @@ def managed(catalog: Catalog, unmanaged: Unmanaged) -> Catalog:
     return {
         item: text
         for item, text in unmanaged.without(catalog).items()
-        if item.kind != "schema" or item.name not in _SCHEMAS
+        if item.kind != "schema" or item.name not in OTHER_SCHEMAS
     }
-
-
-def copy_tables(database: RehearsalDatabase, here: Catalog, live: Catalog, unmanaged: Unmanaged) -> bool:
-    """Whether it made any unmanaged table or column that the live database has and this one doesn't. Raises ApiError.
-
-    Columns, constraints, indexes and the sequences of columns are copied. A table that PostgreSQL rejects is left out.
-    """
-    new = [
-        item
-        for item, text in live.items()
-        if item.kind in ("table", "column") and item not in here and unmanaged.includes(item, text)
-    ]
-    if not new:
-        return False
-    source = _Source.of(live, unmanaged)
-    tables = [";\n".join(source.statements(item.name)) for item in new if item.kind == "table"]
-    columns = [
-        f"ALTER TABLE {item.parent} ADD COLUMN {item.name} {live[item]}"
-        for item in new
-        if item.kind == "column" and SchemaObject("table", item.parent) in here
-    ]
-    copied = [_run(database, each) for each in (*tables, *columns)[:_MOST_COPIES]]
-    return any(copied)
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The live schema, by what objects belong to. `schemas` may be created."""
-
-    live: Catalog
-    parts: Mapping[str, Catalog]
-    schemas: frozenset[str]
-
-    @classmethod
-    def of(cls, live: Catalog, unmanaged: Unmanaged) -> _Source:
-        parts: dict[str, dict[SchemaObject, str]] = {}
-        for item, text in live.items():
-            owner = _owner_of_sequence(text) if item.kind == "sequence" else item.parent
-            parts.setdefault(owner, {})[item] = text
-        schemas = {
-            item.name
-            for item, text in live.items()
-            if item.kind == "schema" and unmanaged.includes(item, text)
-        }
-        return cls(live, parts, frozenset(schemas | _SCHEMAS))
-
-    def statements(self, table: str, *, foreign_keys: bool = True) -> Iterator[str]:
-        """What makes the table, in one transaction."""
-        schema = table.rpartition(".")[0]
-        if schema in self.schemas:
-            yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
-        parts = self.parts.get(table, {})
-        sequences = {item.name: text for item, text in parts.items() if self._is_serial(item, text)}
-        for name, text in sequences.items():
-            yield f"CREATE SEQUENCE {name} AS {text.partition(_OWNED_BY)[0].partition(_OWNER)[0]}"
-        columns = [f"{item.name} {text}" for item, text in parts.items() if item.kind == "column"]
-        constraints = [
-            f"CONSTRAINT {item.name} {text}"
-            for item, text in parts.items()
-            if item.kind == "constraint" and (foreign_keys or not text.startswith("FOREIGN KEY"))
-        ]
-        yield f"CREATE TABLE {table} ({', '.join((*columns, *constraints))})"
-        for name, text in sequences.items():
-            yield f"ALTER SEQUENCE {name} OWNED BY {text.rpartition(_OWNED_BY)[2]}"
-        for item, text in parts.items():
-            if item.kind == "index":
-                unique = "UNIQUE " if text.endswith(_UNIQUE) else ""
-                yield f"CREATE {unique}INDEX {item.name} ON {table} {text.removesuffix(_UNIQUE)}"
-
-    def _is_serial(self, item: SchemaObject, definition: str) -> bool:
-        """Whether it is the sequence of a column that isn't an identity, whose sequence is made with it."""
-        table, _, column = definition.rpartition(_OWNED_BY)[2].rpartition(".")
-        return item.kind == "sequence" and " AS IDENTITY" not in self.live.get(
-            SchemaObject("column", column, table), ""
-        )
-
-
-def _owner_of_sequence(definition: str) -> str:
-    return definition.rpartition(_OWNED_BY)[2].rpartition(".")[0] if _OWNED_BY in definition else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +51,15 @@ class UnmanagedTables:
         return [list(self.unmanaged.patterns), *copied]
 
 
-_COPIED = frozenset({"table", "column", "constraint", "index", "sequence"})
+_COPIED = frozenset({"table", "column", "constraint", "index", "sequence", "type", "domain"})
 _STUB = "mosaic_deploy_stub"
 """The column of a stub: a table in place of one that isn't live any more, whose columns nobody knows."""
 _STUBS = f"""SELECT a.attrelid::pg_catalog.regclass::text AS name FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attname = '{_STUB}' AND c.relkind = 'r'"""
 _MISSING = re.compile(r'\b(relation|table|schema) "(.+?)" does not exist')
 _NO_COLUMN = re.compile(r'\bcolumn "?([^"]+?)"?(?: of relation "(.+?)")? does not exist')
+_NO_CONSTRAINT = re.compile(r'\bconstraint "(.+?)" of relation "(.+?)" does not exist')
+_NO_INDEX = re.compile(r'\bindex "(.+?)" does not exist')
 _COLUMN_EXISTS = re.compile(r'\bcolumn "(.+?)" of relation "(.+?)" already exists')
 _CONSTRAINT_EXISTS = re.compile(r'\bconstraint "(.+?)" for relation "(.+?)" already exists')
 _KEY_EXISTS = re.compile(r'\bmultiple primary keys for table "(.+?)"')
@@ -166,9 +84,9 @@ class GivenTables:
         """Whether it changed something unmanaged that the step failed for, so the step can be run again."""
         for statements in self._remedies(failure):
             attempt = (*step_key(failure.step), statements)
-            if attempt not in self._tried and len(self._tried) < _MOST_COPIES:
+            if attempt not in self._tried and len(self._tried) < MOST_COPIES:
                 self._tried.add(attempt)
-                if _run(self.database, statements):
+                if accepted(self.database, statements):
                     self.any = True
                     return True
         return False
@@ -177,16 +95,26 @@ class GivenTables:
         """Drops the stubs that no file has dropped. One that something else needs stays: that isn't live, either."""
         for row in self.database.api.sql(self.database.project, _STUBS) if self.any else ():
             if self.tables.unmanaged.includes_name(str(row["name"])):
-                _run(self.database, f"DROP TABLE {row['name']}")
+                accepted(self.database, f"DROP TABLE {row['name']}")
 
     def _remedies(self, failure: StepFailed) -> Iterator[str]:
         """Statements that each may make the step possible, the best first."""
         message = failure.message
         if found := _NO_COLUMN.search(message):
             yield from self._missing_column(found[1].rpartition(".")[2], found[2], failure)
+        elif found := _NO_CONSTRAINT.search(message):
+            for table in self._names(found[2], failure):
+                yield f"ALTER TABLE {table} ADD CONSTRAINT {identifier(found[1])} CHECK (true)"
+        elif found := _NO_INDEX.search(message):
+            yield from self._missing_index(found[1])
         elif found := _MISSING.search(message):
             yield from self._missing(found[1], found[2], failure)
-        elif found := _COLUMN_EXISTS.search(message):
+        else:
+            yield from self._make_room(failure)
+
+    def _make_room(self, failure: StepFailed) -> Iterator[str]:
+        message = failure.message
+        if found := _COLUMN_EXISTS.search(message):
             for table in self._names(found[2], failure):
                 yield f"ALTER TABLE {table} DROP COLUMN {identifier(found[1])}"
         elif found := _CONSTRAINT_EXISTS.search(message):
@@ -206,12 +134,13 @@ class GivenTables:
             if self._may_create(identifier(name)):
                 yield f"CREATE SCHEMA {identifier(name)}"
             return
-        source = _Source.of(self.tables.read_live(), self.tables.unmanaged)
-        live = {_quoted(item.name): item.name for item in source.live if item.kind == "table"}
+        catalog = self.tables.read_live()
+        source = TableSource.of(catalog, self.tables.unmanaged)
+        live = {_quoted(item.name): item.name for item in catalog if item.kind == "table"}
         for table in self._names(name, failure):
             if table in live:
                 yield ";\n".join(source.statements(live[table]))
-                yield ";\n".join(source.statements(live[table], foreign_keys=False))
+                yield ";\n".join(source.statements(live[table], plain=True))
             schema = table.rpartition(".")[0]
             new = f"CREATE SCHEMA IF NOT EXISTS {schema};\n" if schema and self._may_create(schema) else ""
             yield f"{new}CREATE TABLE {table} ({_STUB} text)"
@@ -223,6 +152,16 @@ class GivenTables:
                 if item.kind == "column" and item.name in (column, identifier(column)):
                     yield f"ALTER TABLE {table} ADD COLUMN {item.name} {text}"
         yield from (f"ALTER TABLE {table} ADD COLUMN {identifier(column)} text" for table in names)
+
+    def _missing_index(self, name: str) -> Iterator[str]:
+        """An index that isn't live any more is made on any unmanaged table of its schema: nobody knows which one it had."""
+        schema, _, last = name.rpartition(".")
+        source = TableSource.of(self.tables.read_live(), self.tables.unmanaged)
+        for table in source.unmanaged_tables:
+            if _plain(table).rpartition(".")[0] == schema.removeprefix("public"):
+                index = f"CREATE INDEX {identifier(last)} ON {table} ((true))"
+                yield index
+                yield ";\n".join((*source.statements(table, plain=True), index))
 
     def _drop_index(self, name: str) -> Iterator[str]:
         for item, text in self.tables.read_live().items():
@@ -255,7 +194,7 @@ class GivenTables:
         )
 
     def _may_create(self, schema: str) -> bool:
-        return _plain(schema) in _SCHEMAS or self.tables.unmanaged.includes_name(f"schema {schema}")
+        return _plain(schema) in OTHER_SCHEMAS or self.tables.unmanaged.includes_name(f"schema {schema}")
 
 
 def _text(failure: StepFailed) -> str:
@@ -277,12 +216,3 @@ def _longest_word(pattern: str) -> str:
     """Of `cache_*`: `cache_`; of `jobs.*`: `jobs`."""
     schema, _, name = pattern.rpartition(".")
     return max((name if name.strip("*") else schema).lower().split("*"), key=len)
-
-
-def _run(database: RehearsalDatabase, statements: str) -> bool:
-    """Whether PostgreSQL accepts them all."""
-    try:
-        database.api.sql(database.project, statements)
-    except SqlFailed:
-        return False
-    return True

@@ -99,10 +99,9 @@ def _rule(item: SchemaObject, definition: str, name: str) -> _Remake | None:
     return _Remake(f"ALTER RULE {item.name} ON {item.parent} RENAME TO {name}; {definition}", item)
 
 
-def _routine(item: SchemaObject, definition: str, name: str) -> _Remake | None:
-    if not definition.startswith(_CREATE_ROUTINE):
-        return None
-    return _Remake(f"ALTER {item.kind} {item.name} RENAME TO {name}; {definition}", item)
+def _routine(item: SchemaObject, definition: str, _: str) -> _Remake | None:
+    """It is replaced, so what else calls it is printed with its name."""
+    return _Remake(definition, item) if definition.startswith(_CREATE_ROUTINE) else None
 
 
 def _written(template: str) -> Callable[[SchemaObject, str, str], _Remake]:

@@ -34,7 +34,7 @@ pg_catalog.concat_ws(' ', {owner_text("f.proowner")},
 {source}"""
 
 
-_COLLATE = """(SELECT 'COLLATE ' || pg_catalog.quote_ident(l.collname) FROM pg_catalog.pg_collation l WHERE l.oid = {}
+_COLLATE = """(SELECT 'COLLATE ' || l.oid::pg_catalog.regcollation::text FROM pg_catalog.pg_collation l WHERE l.oid = {}
   AND l.oid <> (SELECT b.typcollation FROM pg_catalog.pg_type b WHERE b.oid = {}))"""
 _ENUM = """'ENUM (' || COALESCE((SELECT pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', '
   ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = y.oid), '') || ')'"""

@@ -120,23 +120,48 @@ def _mentioned(name: str) -> str:
     return f'pg_catalog.lower({name}::pg_catalog.text COLLATE "C") IN (SELECT pg_catalog.unnest({{words}}))'
 
 
-def _in_schemas(kind: str, catalog: str, prefix: str, condition: str) -> str:
+_OWN_NAME = "pg_catalog.concat(n.nspname, '.', w.{}name)"
+_OWNER = """SELECT pg_catalog.concat(o.nspname, '.', t.relname) FROM {} JOIN pg_catalog.pg_class t ON t.oid = {}
+  JOIN pg_catalog.pg_namespace o ON o.oid = t.relnamespace WHERE {}"""
+_TABLE_OF_INDEX = _OWNER.format("pg_catalog.pg_index x", "x.indrelid", "x.indexrelid = w.oid")
+_TABLE_OF_SEQUENCE = _OWNER.format(
+    "pg_catalog.pg_depend d",
+    "d.refobjid",
+    f"d.classid = {_PG_CLASS} AND d.objid = w.oid AND d.refclassid = {_PG_CLASS} AND d.deptype IN ('a', 'i') "
+    "AND d.refobjsubid > 0 AND w.relkind = 'S'",
+)
+
+
+def _in_schemas(kind: str, catalog: str, prefix: str, condition: str = "", owners: str = "") -> str:
+    """`owners` is a query for the names that decide whether it is unmanaged; without it, that is its own."""
     return (
         f"SELECT '{kind}', {SCHEMA_PREFIX}pg_catalog.quote_ident(w.{prefix}name), n.nspname::pg_catalog.text, "
-        f"w.{prefix}name::pg_catalog.text FROM pg_catalog.{catalog} w JOIN schemas n ON n.oid = w.{prefix}namespace "
+        f"w.{prefix}name::pg_catalog.text, ARRAY({owners or f'SELECT {_OWN_NAME.format(prefix)}'}) "
+        f"FROM pg_catalog.{catalog} w JOIN schemas n ON n.oid = w.{prefix}namespace "
         f"WHERE {_mentioned(f'w.{prefix}name')}{condition}"
     )
 
 
 MENTIONED_OBJECTS = f"""WITH schemas AS MATERIALIZED (SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n
   WHERE {USER_SCHEMAS} AND (n.nspname = ANY ({{path}}) OR {_mentioned("n.nspname")}))
-SELECT m.kind, m.key, m.schema, m.name FROM (
-{_in_schemas("relation", "pg_class", "rel", " AND w.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')")}
-UNION {_in_schemas("routine", "pg_proc", "pro", "")}
-UNION {_in_schemas("type", "pg_type", "typ", "")}
-UNION {_in_schemas("index", "pg_class", "rel", " AND w.relkind IN ('i', 'I')")}
-UNION SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.nspname::pg_catalog.text, n.nspname::pg_catalog.text FROM schemas n
-) AS m (kind, key, schema, name)"""
-"""A query for rows of `kind`, `key`, `schema` and `name`, as above, of the objects that the lower-case names `{{words}}` (text[]) may
+SELECT m.kind, m.key, m.schema, m.name, m.owners FROM (
+{
+    _in_schemas(
+        "relation",
+        "pg_class",
+        "rel",
+        " AND w.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')",
+        f"SELECT {_OWN_NAME.format('rel')} UNION ALL {_TABLE_OF_SEQUENCE}",
+    )
+}
+UNION {_in_schemas("routine", "pg_proc", "pro")}
+UNION {_in_schemas("type", "pg_type", "typ")}
+UNION {_in_schemas("index", "pg_class", "rel", " AND w.relkind IN ('i', 'I')", _TABLE_OF_INDEX)}
+UNION SELECT 'schema', pg_catalog.quote_ident(n.nspname), n.nspname::pg_catalog.text, n.nspname::pg_catalog.text,
+  ARRAY[pg_catalog.concat(n.nspname, '.', n.nspname)] FROM schemas n
+) AS m (kind, key, schema, name, owners)"""
+"""A query for rows of `kind`, `key`, `schema` and `name`, as above, and `owners`, of the objects that the lower-case names `{{words}}` (text[]) may
 mean: in the schemas of `{{path}}` (name[]), and in those that are named themselves. Some of them may be none that count as touched.
+An object is unmanaged if one of `owners` is: names with their schemas, unquoted, of itself and of the table of a sequence, or of an
+index's table.
 """

@@ -97,8 +97,10 @@ class RehearsalDatabase:
         """Makes it the base of this digest, which ends its use."""
         _update_rehearsal(self.api, "keep", self.name, base=digest)
 
-    def drop(self) -> None:
-        _update_rehearsal(self.api, "drop", self.name)
+    def drop(self, *, spare: bool = False) -> None:
+        """Ends its use. If `spare`, the platform makes another copy of its base for the next rehearsal, after it has answered."""
+        wanted = {"spare": self.base} if spare and self.base else {}
+        _update_rehearsal(self.api, "drop", self.name, **wanted)
 
 
 def open_rehearsal(api: Api, bases: Sequence[str]) -> RehearsalDatabase:

@@ -13,7 +13,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY, VALID_LEASE_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.reports import sound_report
-from mosaic_deploy.live.ledger.rows import digest_query, named_sql
+from mosaic_deploy.live.ledger.rows import RETIRED_AT, digest_query, named_sql
 from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, check_ledger_version
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
@@ -194,15 +194,16 @@ def _digest_expression(kind: str) -> str:
     return f"COALESCE((SELECT sum FROM mosaic_deploy.sums WHERE kind = '{kind}'), ({digest_query(literal(kind))}))"
 
 
-_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof, NULL::bigint AS size_before) AS fallback"
+_NEWER_COLUMNS = "(SELECT ''::text AS manifest, ''::text AS proof, NULL::bigint AS size_before, NULL::timestamptz AS retired_at) AS fallback"
 """Joined with a LATERAL query of `objects`, the values of columns that an older layout doesn't have."""
 
 
 def _object_rows_query(kind: str, compared: str) -> str:
     return (
         "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
-        "path, sha256, size, state, o.manifest, o.proof, o.size_before)), '[]') "
-        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof, size_before "
+        "path, sha256, size, state, o.manifest, o.proof, o.size_before, EXTRACT(epoch FROM o.retired_at), "
+        "COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - o.retired_at), 0))), '[]') "
+        f"FROM {_NEWER_COLUMNS}, LATERAL (SELECT path, sha256, size, state, manifest, proof, size_before, {RETIRED_AT} "
         "FROM mosaic_deploy.objects "
         f"WHERE kind = '{kind}' AND state {compared} 'kept') o"
     )
@@ -286,8 +287,10 @@ def _parse_migration(row: list[Any]) -> Migration:
 def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:
     """The rows and their proofs, by path."""
     objects = {
-        path: Object(path, sha, int(size), ObjectState(state), manifest=manifest, size_before=before)
-        for path, sha, size, state, manifest, _, before in rows
+        path: Object(
+            path, sha, int(size), ObjectState(state), None, manifest, before, retired_at, retired_for
+        )
+        for path, sha, size, state, manifest, _, before, retired_at, retired_for in rows
     }
     return objects, {row[0]: row[5] for row in rows}
 

@@ -46,7 +46,7 @@ def upsert_objects_sql(
         for o in objects
     ]
     columns = ("sha256", "size", "state", "proof", "size_before", "manifest", "deploy_id", "updated_at")
-    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
+    updated = ", ".join([*(f"{name} = EXCLUDED.{name}" for name in columns), "retired_at = NULL"])
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
@@ -76,6 +76,25 @@ def keep_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
     return (
         f"WITH {lease_held_cte(token)}, written AS (UPDATE mosaic_deploy.objects SET state = 'kept', "
         f"sha256 = CASE state WHEN 'pending' THEN '' ELSE sha256 END WHERE kind = '{kind}' AND state <> 'kept' "
+        "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
+        f"{json_literal(list(paths))}::json)) RETURNING 1) "
+        "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
+    )
+
+
+RETIRED_AT = (
+    "CASE WHEN retired_at > '2000-01-01Z'::pg_catalog.timestamptz "
+    "AND retired_at < pg_catalog.clock_timestamp() + '1 day'::pg_catalog.interval THEN retired_at END AS retired_at"
+)
+"""When a row was retired; null for times that no deploy has written: the database's role can write anything, also infinity."""
+
+
+def retire_objects_sql(kind: str, paths: Iterable[str], token: str) -> str:
+    """Marks rows as `kept`, to be deleted after a while, and leaves their proofs. The time counts from the first such mark."""
+    return (
+        f"WITH {lease_held_cte(token)}, written AS (UPDATE mosaic_deploy.objects SET state = 'kept', "
+        "retired_at = COALESCE(retired_at, pg_catalog.clock_timestamp()) "
+        f"WHERE kind = '{kind}' AND state IN ('live', 'kept') "
         "AND EXISTS (SELECT FROM held) AND path IN (SELECT pg_catalog.json_array_elements_text("
         f"{json_literal(list(paths))}::json)) RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from mosaic_deploy.errors import TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 5
+LEDGER_VERSION = 6
 """Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease.
 
 Programs of version 5 record the schema that a deploy leaves, and one that doesn't record
-would make its changes look like drift.
+would make its changes look like drift. Those of version 6 keep files for a while before they delete them.
 """
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
@@ -65,6 +65,9 @@ COMMENT ON COLUMN mosaic_deploy.objects.size_before IS
   'Of a pending one: the size of what was live before; -1 if nothing was, null if unknown';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS retired_at timestamptz;
+COMMENT ON COLUMN mosaic_deploy.objects.retired_at IS
+  'Of a kept one that is to be deleted after a while: when it left the project; null if it is kept for good';
 CREATE INDEX IF NOT EXISTS objects_kept ON mosaic_deploy.objects (kind) WHERE state = 'kept';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.sums (
   kind text PRIMARY KEY,

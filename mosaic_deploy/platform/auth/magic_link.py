@@ -71,7 +71,7 @@ async def _send_email(
 async def verify_token(platform: Platform, request: Request) -> Response:
     project = await find_project(platform, request)
     # Not the site's own rate, which anybody without a key can use up, nor that of projects of other accounts.
-    await verifications.check(f"key {project['id']}")
+    await verifications.check("key", project["id"])
     return await _verify(platform, request, project["id"])
 
 
@@ -80,7 +80,7 @@ async def verify_on_site(platform: Platform, request: Request, project_id: str) 
     # JSON from another origin needs a CORS preflight, which fails here; a plain form wouldn't need one.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Fault(415, "json_expected", "send the token as application/json")
-    await verifications.check(project_id)
+    await verifications.check("site", project_id)
     if await find_project_by_id(platform, project_id) is None:
         raise Fault(404, "project_not_found", f"there is no project {project_id!r}")
     return await _verify(platform, request, project_id)

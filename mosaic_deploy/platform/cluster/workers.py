@@ -35,9 +35,9 @@ from mosaic_deploy.platform.postgres.connections import SessionPool
 from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.health import DatabaseHealth
 from mosaic_deploy.platform.projects.dev_sessions import DevSessions, DraftSessions
-from mosaic_deploy.platform.projects.watch import watch_projects
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql.modes import sql_modes_from_environment
+from mosaic_deploy.platform.tenants.watch import watch_projects
 
 log = logging.getLogger("mosaic_deploy.platform")
 

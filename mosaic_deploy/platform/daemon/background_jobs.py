@@ -50,6 +50,13 @@ async def run_background_jobs(platform: Platform) -> None:
                 pass
 
 
+async def prepare_spares(platform: Platform) -> None:
+    """Copies bases of rehearsals in advance, until cancelled."""
+    while True:
+        with _logged_failures():
+            await rehearsals.prepare_spares(platform)
+
+
 async def keep_store_claim(platform: Platform) -> None:
     """Renews the claim on the object store, until cancelled.
 

@@ -168,6 +168,7 @@ async def _run_background(platform: Platform, postgres: Postgres) -> None:
     await background_jobs.run_concurrently(
         background_jobs.run_background_jobs(platform),
         background_jobs.maintain_connections(platform),
+        background_jobs.prepare_spares(platform),
         rotate_when_due(platform),
         background_jobs.stop_when_idle(platform, idle_seconds(os.environ)),
         _supervise_postgres(postgres, platform.state),

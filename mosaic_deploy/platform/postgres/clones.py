@@ -86,6 +86,19 @@ async def copy_database(
         users = ", ".join(f"{name} (process {pid}, {state})" for name, pid, state in busy)
         message = f"the database is in use and can't be copied: {users or 'a connection that just ended'}"
         raise Fault(409, "database_in_use", message) from error
+    await _open_copy(connection, source, copy)
+
+
+async def use_copy(connection: Connection, source: str, made: str, copy: str, *, owner: str) -> None:
+    """As `copy_database`, from `made`: a copy of `source` without its settings, which nobody may connect to."""
+    async with connection.transaction():
+        await _rename(connection, made, copy)
+        statement = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+        await connection.execute(statement.format(sql.Identifier(copy), sql.Identifier(owner)))
+    await _open_copy(connection, source, copy)
+
+
+async def _open_copy(connection: Connection, source: str, copy: str) -> None:
     await connection.execute(_COPY_SETTINGS, [source, copy])
     await revoke_public_access(connection, copy)
     await _allow_connections(connection, copy, allowed=True)

@@ -38,10 +38,11 @@ log = logging.getLogger(__name__)
 async def remove_project(server: Server, name: str) -> None:
     """Drop the role `name`, its database of that name, its clones, and databases of rehearsals, if they exist."""
     async with await server.connect(server.maintenance, lock_timeout=_LOCK_TIMEOUT_MS) as connection:
+        kinds = [f"{name}_{kind}" for kind in ("draft", "rehearsal_", "base_", "spare_")]
         found = await connection.execute(
-            "SELECT datname FROM pg_database WHERE datname = %(name)s OR starts_with(datname, %(name)s || '_draft')"
-            " OR starts_with(datname, %(name)s || '_rehearsal_') OR starts_with(datname, %(name)s || '_base_')",
-            {"name": name},
+            "SELECT datname FROM pg_database WHERE datname = %s"
+            " OR EXISTS (SELECT FROM unnest(%s::text[]) AS prefix WHERE starts_with(datname, prefix))",
+            [name, kinds],
         )
         databases = [str(row[0]) for row in await found.fetchall()]
         exists = await _role_exists(connection, name)

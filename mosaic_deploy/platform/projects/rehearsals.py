@@ -5,6 +5,7 @@ Only this process's memory knows which databases are in use, so a restart leaves
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from mosaic_deploy.platform.services import Platform
 
 # A rehearsal that was killed leaves its database behind for this long.
 _UNUSED_SECONDS = 30 * 60.0
+_PAUSE_SECONDS = 0.5
 _NAME = re.compile(r"[0-9a-f]{8,32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_BASES = 5000
@@ -38,7 +40,8 @@ _GONE = (
 async def update_rehearsal(platform: Platform, request: Request) -> Response:
     """Run one step: `open` makes a database, `keep` makes it a base of other rehearsals, `drop` ends the rehearsal.
 
-    `open` copies the first of `bases` that exists and returns it. SQL reaches the database as that of the returned project,
+    `open` copies the first of `bases` that exists and returns it. `drop` may name one as `spare`: it is copied in advance, in
+    the background. SQL reaches the database as that of the returned project,
     with the header `Mosaic-Database: rehearsal NAME`.
     """
     if not platform.local:
@@ -59,6 +62,8 @@ async def update_rehearsal(platform: Platform, request: Request) -> Response:
         await _keep(platform, project, name, digest)
     else:
         await _end(platform, project, name)
+        if "spare" in document:
+            platform.spares.put_nowait(_checked(_DIGEST, "spare", document["spare"]))
     owner = databases.database_name(project["id"])
     return JsonResponse(
         {"project_id": project["id"], "owner": owner, "base": base, "server_version": version}
@@ -84,6 +89,23 @@ async def drop_unused(platform: Platform) -> None:
         for name in await rehearsal_databases.grown_beyond(platform.server, project["id"], names, MAX_BYTES):
             await _end(platform, project, name)
     await rehearsal_databases.drop_all_but(platform.server, platform.rehearsals)
+
+
+async def prepare_spares(platform: Platform) -> None:
+    """Copy the bases that rehearsals which have ended asked for, one after another. Raises psycopg.Error."""
+    while True:
+        digest = await platform.spares.get()
+        await _wait_for_pause(platform)
+        project = await ensure_hidden_project(platform)
+        async with databases.locked_project(platform.server, project["id"], wait=True):
+            await rehearsal_databases.prepare_spare(platform.server, project["id"], digest)
+
+
+async def _wait_for_pause(platform: Platform) -> None:
+    """An apply that follows its rehearsal isn't slowed down by a copy."""
+    requests = -1
+    while requests != (requests := sum(platform.journal.counts.values())):
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _open(

@@ -17,9 +17,9 @@ from mosaic_deploy.platform.http.responses import JsonChunksResponse, JsonRespon
 from mosaic_deploy.platform.postgres import databases
 from mosaic_deploy.platform.projects import drafts
 from mosaic_deploy.platform.projects.projects import find_running_project
-from mosaic_deploy.platform.projects.suspension import check_not_suspended
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import execute
+from mosaic_deploy.platform.tenants.suspension import check_not_suspended
 
 
 async def run_sql(platform: Platform, request: Request) -> Response:

@@ -6,7 +6,7 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mosaic_deploy.errors import Location, Problem, SourceError, SourceRefused, SourceUnreadable
@@ -40,6 +40,19 @@ class SelectedFiles:
     """Those excluded because their names start with a dot."""
     complete: bool = True
     """Whether no file was refused or unreadable."""
+    route_files: dict[str, LocalFile] = field(default_factory=dict)
+    """Files that are read and not published."""
+
+    def without_published(self, names: Sequence[str]) -> SelectedFiles:
+        """With the files `names` as route files, which may contain what looks like a secret."""
+        route_files = {name: self.found[name] for name in names if name in self.found}
+        places = {file.relative_path for file in route_files.values()}
+        return replace(
+            self,
+            found={name: file for name, file in self.found.items() if name not in route_files},
+            secrets=tuple(problem for problem in self.secrets if problem.location.file not in places),
+            route_files=route_files,
+        )
 
     def notes(self, kind: str) -> Iterator[Note]:
         yield from similar_name_notes(kind, self.found)

@@ -22,6 +22,7 @@ class FileSelection:
     """Which files of a folder to deploy. `dir` is relative to the project folder, the patterns are relative to `dir`.
 
     `prefix` is put before every name on the platform. Files that match `allow_secrets` may contain secrets.
+    `published_folders` are folders at the top of `dir` that are published although their names start with a dot.
     """
 
     dir: str
@@ -29,12 +30,14 @@ class FileSelection:
     exclude: tuple[str, ...] = ()
     prefix: str = ""
     allow_secrets: tuple[str, ...] = ()
+    published_folders: tuple[str, ...] = ()
 
 
 class FileFilter:
     """Decides which names (relative to `dir`) a selection includes. Dotfiles need an `include` pattern that names them."""
 
     def __init__(self, selection: FileSelection) -> None:
+        self._published = selection.published_folders
         self._included = compile_matcher(selection.include)
         self._excluded = compile_matcher(selection.exclude)
         self._named = compile_matcher(
@@ -45,7 +48,7 @@ class FileFilter:
         """Whether the file `name` is deployed."""
         if self._excluded and self._excluded(name):
             return False
-        if _hidden(name) and not (self._named and self._named(name)):
+        if self._is_hidden(name) and not (self._named and self._named(name)):
             return False
         return self._included is None or self._included(name)
 
@@ -53,13 +56,19 @@ class FileFilter:
         """Whether any file in the folder `name` can be selected."""
         if self._excluded and self._excluded(name + "/"):
             return False
-        return self._named is not None or not _hidden(name)
+        return self._named is not None or not self._is_hidden(name)
 
     def hidden_only_by_dot(self, name: str) -> bool:
         """Whether the excluded `name` is excluded only because it starts with a dot."""
-        if not _hidden(name) or (self._excluded and (self._excluded(name) or self._excluded(name + "/"))):
+        if not self._is_hidden(name):
+            return False
+        if self._excluded and (self._excluded(name) or self._excluded(name + "/")):
             return False
         return self._included is None or self._included(name)
+
+    def _is_hidden(self, name: str) -> bool:
+        top, _, below = name.partition("/")
+        return _hidden(below if top in self._published else name)
 
 
 def compile_matcher(lines: Sequence[str]) -> Callable[[str], bool] | None:

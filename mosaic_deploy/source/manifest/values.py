@@ -16,6 +16,7 @@ from mosaic_deploy.model.manifest import (
     Manifest,
     PolicySpec,
     ProjectSpec,
+    RedirectSpec,
     SqlCheck,
     StaticSpec,
     StorageSpec,
@@ -29,6 +30,12 @@ Value = Mapping[str, Any]
 _UNITS = (("ms", 0.001), ("min", 60.0), ("h", 3600.0), ("s", 1.0))
 _MIN_SECONDS = 0.001
 _MAX_SECONDS = 2_147_483  # PostgreSQL stores milliseconds in 32 bits
+_DURATIONS = (
+    ("database", "lock_timeout", "0 means no limit"),
+    ("database", "statement_timeout", "0 means no limit"),
+    ("static", "keep", "0 deletes them at once"),
+)
+"""(section, field, what 0 means)"""
 
 
 def build_manifest(value: Value, file: Path, environment: str | None) -> Manifest:
@@ -90,16 +97,17 @@ def parse_duration(duration: str | float) -> float:
 
 
 def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
-    """Problems for timeouts outside PostgreSQL's range, which the schema can't check in text."""
-    database = tree.value.get("database") if isinstance(tree.value, dict) else None
-    fields = database.value if database is not None and isinstance(database.value, dict) else {}
-    for name in ("lock_timeout", "statement_timeout"):
-        node = fields.get(name)
+    """Problems for durations outside PostgreSQL's range, which the schema can't check in text."""
+    for section, name, hint in _DURATIONS:
+        node = _member(_member(tree, section), name)
         seconds = _duration_of(node) if node is not None else None
         if node is not None and seconds and not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
             location = source.location(node.line, node.column)
-            hint = "0 means no limit"
             yield Problem("must be 0 or between 1ms and 596h", location, field=node.field, hint=hint)
+
+
+def _member(node: Node | None, name: str) -> Node | None:
+    return node.value.get(name) if node is not None and isinstance(node.value, dict) else None
 
 
 def _duration_of(node: Node) -> float | None:
@@ -117,8 +125,12 @@ def _database(value: Value) -> DatabaseSpec:
 
 
 def _static(value: Value) -> StaticSpec:
+    redirects = [
+        RedirectSpec(each["from"], each["to"], each.get("status", 301)) for each in value.get("redirects", ())
+    ]
+    keep = {"keep": parse_duration(value["keep"])} if "keep" in value else {}
     links = {"check_links": "off"} if value.get("check_links") is False else {}  # YAML reads `off` as false
-    return StaticSpec(**_lists_to_tuples({**value, **links}))
+    return StaticSpec(**_lists_to_tuples({**value, **keep, **links, "redirects": redirects}))
 
 
 def _storage(value: Value) -> StorageSpec:

@@ -37,9 +37,14 @@ Broken = Mapping[str, tuple[BrokenLink, ...]]
 
 
 def broken_links(
-    site: Site, also: Iterable[str] = (), known: Broken | None = None, edited: Container[str] = ()
+    site: Site,
+    also: Iterable[str] = (),
+    known: Broken | None = None,
+    edited: Container[str] = (),
+    *,
+    fallback: bool = False,
 ) -> Broken:
-    """The links that no file of the site answers. `also` are the names of generated files.
+    """The links that no file of the site answers. `also` are the names of generated files; a `fallback` answers paths like those of pages.
 
     With `known`, of a site with the same names, only the `edited` files are checked again.
     """
@@ -58,7 +63,7 @@ def broken_links(
         for reference in found.references:
             path = paths.get(reference)
             if path is None:
-                path = paths[reference] = _missing_path(name, found.base, reference, names)
+                path = paths[reference] = _missing_path(name, found.base, reference, names, fallback=fallback)
             if path:
                 missing.append(BrokenLink(name, reference[1:], path))
         if missing:
@@ -66,9 +71,9 @@ def broken_links(
     return broken
 
 
-def links_key(site: Site, also: Iterable[str]) -> str:
+def links_key(site: Site, also: Iterable[str], *, fallback: bool) -> str:
     """A digest of everything that the site's broken links depend on."""
-    digest = hashlib.sha256(f"{RULES}\n".encode())
+    digest = hashlib.sha256(f"{RULES} {fallback}\n".encode())
     for name, file in sorted(site.files.items()):
         content = file.object.sha256 if suffix_of(name) in LINKING_SUFFIXES else ""
         digest.update(f"{name}\n{content}\n".encode())
@@ -90,14 +95,14 @@ def parse_broken_links(text: str) -> Broken:
     return found
 
 
-def _missing_path(name: str, base: str, reference: str, names: Container[str]) -> str:
+def _missing_path(name: str, base: str, reference: str, names: Container[str], *, fallback: bool) -> str:
     """The path that a link means and nothing answers; empty for everything else."""
     if reference[0] != Role.LINK:
         return ""
     target = resolve(folder_of(name), base, reference[1:])
     if target is None or is_answered(target.path, names) or target.path.startswith(_ANSWERED_FOLDERS):
         return ""
-    return target.path
+    return "" if fallback and not suffix_of(target.path) else target.path
 
 
 def refuse_broken_links(site: Site, broken: Broken, cache: AnalysisCache) -> None:

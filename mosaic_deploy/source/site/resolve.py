@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from mosaic_deploy.model.snapshot import serving_names
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\|/\\|\\/")
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\[\[")
 _UNQUOTED = "/-._~!$&'()*+,;=:@"
@@ -67,10 +69,8 @@ def _joined(folder: str, path: str) -> str:
 
 
 def is_answered(path: str, names: Container[str]) -> bool:
-    """Whether hosting serves `path`, decoded: as the file itself, as `path.html`, or as `path/index.html`."""
-    if not path or path.endswith("/"):
-        return f"{path}index.html" in names
-    return path in names or f"{path}.html" in names or f"{path}/index.html" in names
+    """Whether hosting serves `path`, decoded."""
+    return path in names or any(name in names for name in serving_names(quote(path)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class SiteFiles:
     check_links: str = "off"
     also: frozenset[str] = frozenset()
     """Names of generated files, which answer links too."""
+    fallback: bool = False
+    """Whether a page answers paths without a file."""
     cache: AnalysisCache = field(default_factory=lambda: AnalysisCache(None), compare=False, repr=False)
 
     def at(self, addresses: StorageAddresses) -> SiteFiles:
@@ -65,12 +67,12 @@ class SiteFiles:
     def _checked(self, site: Site, known: Broken | None = None, edited: Collection[str] = ()) -> Broken:
         if self.check_links == "off":
             return {}
-        key = links_key(site, self.also)
+        key = links_key(site, self.also, fallback=self.fallback)
         found = self.cache.find_pair(key)
         if found is not None:
             broken = parse_broken_links(str(found[0]))
         else:
-            broken = broken_links(site, self.also, known, edited)
+            broken = broken_links(site, self.also, known, edited, fallback=self.fallback)
             self.cache.keep_pair(key, broken_links_text(broken), 0)
         if self.check_links == "error":
             refuse_broken_links(site, broken, self.cache)
@@ -88,9 +90,16 @@ class SiteFiles:
 
 
 def read_site_files(
-    root: Path, spec: StaticSpec, files: Mapping[str, LocalFile], also: Iterable[str], stored: Iterable[str]
+    root: Path,
+    spec: StaticSpec,
+    files: Mapping[str, LocalFile],
+    also: Iterable[str],
+    stored: Iterable[str],
+    *,
+    fallback: bool = False,
 ) -> SiteFiles:
-    """The site of the files that were read from disk. `stored` are the names of the storage section.
+    """The site of the files that were read from disk. `stored` are the names of the storage section; for the others see
+    SiteFiles.
 
     Raises SourceRefused for broken links if the manifest says so, and for names that can't be in storage; SourceChanged.
     """
@@ -99,7 +108,9 @@ def read_site_files(
         site = read_site(files, cache, storing=spec.uses_storage)
         if spec.uses_storage:
             _refuse_names(site, stored)
-        read = SiteFiles(site, check_links=spec.check_links, also=frozenset(also), cache=cache)
+        read = SiteFiles(
+            site, check_links=spec.check_links, also=frozenset(also), fallback=fallback, cache=cache
+        )
         return replace(read, broken=read._checked(site), published=publish(site, read.addresses, cache))
     finally:
         cache.write()

@@ -13,6 +13,7 @@ from mosaic_deploy.sql.tree import walk
 
 CHECK_FAILED = "MD002"
 """The SQLSTATE that a check raises."""
+_UNDO = "MD003"
 _COMMENT = re.compile(
     r"^[ \t]*--[ \t]*mosaic-checks?\b[ \t]*:?[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE
 )
@@ -37,11 +38,12 @@ class DataCheck:
     offset: int
 
     def as_statement(self) -> Statement:
-        """A DO block that raises CHECK_FAILED."""
+        """A DO block that raises CHECK_FAILED. What functions of the query write or set is undone: a rehearsal makes no checks,
+        so the step must not depend on that."""
         said = self.message or self.query
         body = (
-            f"DECLARE holds pg_catalog.bool; BEGIN EXECUTE {dollar_quote(self.query, 'mosaic_query')} INTO holds; "
-            f"IF holds IS NOT TRUE THEN RAISE EXCEPTION USING ERRCODE = '{CHECK_FAILED}', "
+            f"DECLARE holds pg_catalog.bool; BEGIN BEGIN EXECUTE {dollar_quote(self.query, 'mosaic_query')} INTO holds; "
+            f"RAISE EXCEPTION SQLSTATE '{_UNDO}'; EXCEPTION WHEN SQLSTATE '{_UNDO}' THEN NULL; END; IF holds IS NOT TRUE THEN RAISE EXCEPTION USING ERRCODE = '{CHECK_FAILED}', "
             f"MESSAGE = {literal(f'check failed: {said}')}; END IF; END"
         )
         return Statement("DO " + dollar_quote(body, "mosaic_check"), self.offset, {"DoStmt": {}})

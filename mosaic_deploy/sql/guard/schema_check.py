@@ -172,7 +172,7 @@ def _mentioned(reader: SchemaReader, indent: str) -> str:
     found = reader.mentioned.format(words="words", path="search_schemas")
     known = literal(json.dumps(list(reader.schemas), ensure_ascii=False))
     touched = _recordset("rehearsed").replace(" AS r ", " AS t ")
-    managed = f"r.kind = 'index' OR r.schema || '.' || r.name !~ {literal(reader.unmanaged)}"
+    managed = f"NOT EXISTS (SELECT FROM pg_catalog.unnest(r.owners) AS o(name) WHERE o.name ~ {literal(reader.unmanaged)})"
     return f"""{indent}SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)), '[]') INTO names_wanted FROM ({found}) r
 {indent}WHERE NOT (r.kind = 'schema' AND {known}::pg_catalog.jsonb ? r.key) AND ({managed if reader.unmanaged else "true"})
 {indent}  AND NOT EXISTS (SELECT FROM {touched} WHERE t.kind = r.kind AND t.key = r.key);

@@ -1,12 +1,16 @@
-"""The platform that is only for rehearsals, when its home in the cache is damaged."""
+"""The platform that is only for rehearsals: when its home in the cache is damaged, and what it prepares."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from mosaic_deploy.cli.target import embedded
+from mosaic_deploy.cli.target.rehearsal import rehearse_plan
+from mosaic_deploy.deploy import rehearsal
 from mosaic_deploy.errors import PlatformFailed
 
 
@@ -44,3 +48,17 @@ def test_a_failed_start_names_the_folder_to_delete(tmp_path: Path, monkeypatch: 
         embedded.ensure_rehearsals_started()
     folder = embedded.cache_folder() / "rehearsals"
     assert caught.value.hint == f"if that happens again, delete {folder}: it is a cache, and is made again"
+
+
+@pytest.mark.parametrize(("ci", "spare"), [("", True), ("true", False)])
+def test_no_copy_is_made_in_advance_under_ci(monkeypatch: pytest.MonkeyPatch, ci: str, spare: bool) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(rehearsal, "has_anything_to_rehearse", lambda _: True)
+    monkeypatch.setattr(rehearsal, "rehearse", lambda *_, **options: options)
+    snapshot = SimpleNamespace(migrations=())
+    planned = SimpleNamespace(
+        plan=SimpleNamespace(rehearsal_rule=None), live=SimpleNamespace(snapshot=snapshot)
+    )
+    session = SimpleNamespace(local=True, api=None)
+    made: Any = rehearse_plan(cast(Any, session), cast(Any, planned), True, command="mosaic-deploy plan")
+    assert made == {"spare": spare}

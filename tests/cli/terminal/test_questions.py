@@ -91,7 +91,7 @@ def test_an_edited_manifest_ends_the_question(terminal, live: Path) -> None:
     screen = terminal("apply", "--local")
     screen.until("Apply these changes?")
     manifest = live / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all"))
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all\n  keep: 0"))
     screen.type("y\n")
     screen.until("mosaic.yaml changed while the question was open; nothing was changed")
     assert screen.end() == 1
@@ -187,7 +187,7 @@ def test_watch_applies_what_was_agreed_to(run, terminal, live: Path, answer: str
 
 def test_watch_asks_before_it_deletes_most_files(run, terminal, live: Path) -> None:
     manifest = live / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true"))
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true\n  keep: 0"))
     for name in ("a", "b"):
         (live / f"public/{name}.txt").write_text(name)
     screen = terminal("watch", "--local", "--yes")

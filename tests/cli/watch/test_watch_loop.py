@@ -398,7 +398,9 @@ def test_dropping_a_table_needs_confirmation(folder: Path, run, watching) -> Non
 
 def test_a_deleted_file_is_deleted_live_but_a_rewritten_one_is_not(folder: Path, run, watching) -> None:
     manifest = (folder / "mosaic.yaml").read_text()
-    (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: public\n  prune: true"))
+    (folder / "mosaic.yaml").write_text(
+        manifest.replace("dir: public", "dir: public\n  prune: true\n  keep: 0")
+    )
     (folder / "public/old.css").write_text("old")
     watch = watching("--local", "--yes")
     watch.until("Watching")
@@ -415,7 +417,9 @@ def test_a_deleted_file_is_deleted_live_but_a_rewritten_one_is_not(folder: Path,
 
 def test_an_emptied_site_stays_live(folder: Path, run, watching) -> None:
     manifest = (folder / "mosaic.yaml").read_text()
-    (folder / "mosaic.yaml").write_text(manifest.replace("dir: public", "dir: public\n  prune: true"))
+    (folder / "mosaic.yaml").write_text(
+        manifest.replace("dir: public", "dir: public\n  prune: true\n  keep: 0")
+    )
     watch = watching("--local", "--yes")
     watch.until("Watching")
     (folder / "public/index.html").unlink()

@@ -24,7 +24,7 @@ def whole(site) -> None:
     site.write("pics/big picture.bin", PNG * 100)
     site.manifest(
         database={"migrations": "sql", "extensions": ["vector"]},
-        static={"dir": "www", "prune": True},
+        static={"dir": "www", "prune": True, "keep": 0},
         storage={"dir": "pics", "prefix": "p", "prune": True},
         auth={"magic_link": {"redirect_url": "/welcome"}},
         verify={"http": [{"path": "/", "contains": "hello"}, {"path": "/nothing.html", "status": 404}]},
@@ -96,7 +96,7 @@ def test_removed_files_stay_without_prune(site):
 
 def test_unmanaged_files_are_reported_and_kept(site, platform):
     site.write("www/index.html", "1")
-    site.manifest(static={"dir": "www", "prune": True})
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0})
     site.apply()
     body = {"filename": "theirs.html", "content": "by hand"}
     from mosaic_deploy.live.api import endpoints
@@ -160,7 +160,7 @@ def test_unusual_file_names(site):
     for name in names:
         site.write(f"www/{name}", f"content of {name}")
         site.write(f"pics/{name}", f"asset {name}")
-    site.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
     site.apply()
     from urllib.parse import quote
 

@@ -67,7 +67,7 @@ def test_the_summary_counts_and_names_destroyed_objects(books: Site) -> None:
 
 def test_a_long_list_is_cut_and_files_are_counted(books: Site) -> None:
     books.write("public/a.html", "x")
-    books.manifest(database={"migrations": "sql"}, static={"dir": "public", "prune": True})
+    books.manifest(database={"migrations": "sql"}, static={"dir": "public", "prune": True, "keep": 0})
     books.apply()
     (books.root / "public/a.html").unlink()
     books.write("public/b.html", "x")

@@ -208,7 +208,7 @@ def test_a_policy_by_environment(site: Site) -> None:
 def test_max_deletes(site: Site) -> None:
     for name in ("a.html", "b.html", "index.html"):
         site.write(f"public/{name}", name)
-    static = {"dir": "public", "prune": True}
+    static = {"dir": "public", "prune": True, "keep": 0}
     site.manifest(static=static, policy={"max_deletes": 1})
     site.apply()
     (site.root / "public/a.html").unlink()

@@ -39,7 +39,7 @@ def full(site, word: str) -> None:
             other.unlink()
     site.manifest(
         database={"migrations": "sql", "seeds": ["seeds"], "extensions": ["pg_trgm"]},
-        static={"dir": "www", "prune": True},
+        static={"dir": "www", "prune": True, "keep": 0},
         storage={"dir": "pics"},
         auth={"magic_link": {"redirect_url": f"/{word}.txt"}},
     )

@@ -60,7 +60,7 @@ def deployed(site):
     """A deployed site with a change of every kind that touches files."""
     for name in ("www/index.html", "www/old.html", "pics/one.bin", "pics/old.bin"):
         site.write(name, "first")
-    site.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
     site.apply()
     return site
 

@@ -49,6 +49,21 @@ def test_a_migration_runs_if_they_hold(site) -> None:
     assert site.plan().plan.empty, "a comment is no edit"
 
 
+WRITES = """CREATE SCHEMA app; CREATE TABLE app.t (id int); CREATE TABLE t (id int); CREATE TABLE log (at int);
+CREATE FUNCTION logged() RETURNS boolean LANGUAGE sql AS 'INSERT INTO log VALUES (1) RETURNING true';"""
+
+
+def test_nothing_remains_of_what_a_check_calls(site) -> None:
+    site.deploy_sql(WRITES)
+    path = "set_config('search_path', 'app', false) = 'app'"
+    site.write(
+        "sql/2_more.sql",
+        f"-- mosaic-check: SELECT logged()\n-- mosaic-check: SELECT {path}\nALTER TABLE t ADD note text;",
+    )
+    site.apply()
+    assert site.sql("SELECT note FROM public.t") == site.sql("SELECT * FROM log") == []
+
+
 INVALID = (
     "DELETE FROM t; x", "SELECT 1 INTO u", "nonsense", "", "SELECT 1 FROM t FOR UPDATE; m", "VALUES (1); DROP TABLE t",
     "WITH d AS (DELETE FROM t RETURNING 1) SELECT true FROM d",

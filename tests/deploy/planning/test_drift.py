@@ -170,11 +170,13 @@ def test_prune_all_deletes_unmanaged_files_if_their_number_is_approved(deployed)
     put(deployed, "stranger.txt", "not from here")
     put_stored(deployed, "upload.bin", b"somebody's")
     (deployed.root / "www/a file, ünï.css").unlink()
-    deployed.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    deployed.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
     planned = deployed.plan()
     assert reasons(planned) == {"static:a file, ünï.css": "no longer in the folder"}
     assert planned.plan.prune_count == 0
-    deployed.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics", "prune": "all"})
+    deployed.manifest(
+        static={"dir": "www", "prune": "all", "keep": 0}, storage={"dir": "pics", "prune": "all"}
+    )
     planned = deployed.plan()
     assert reasons(planned) == {
         "static:a file, ünï.css": "no longer in the folder",
@@ -205,7 +207,7 @@ def test_a_platform_that_cannot_delete_is_noted(site, api_over):
     api = api_over(WithoutDeleting())
     for name in ("index.html", "old.txt"):
         site.write(f"www/{name}", name)
-    site.manifest(static={"dir": "www", "prune": True})
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0})
     assert isinstance(site.run(api=api)[-1], ApplyDone)
     (site.root / "www/old.txt").unlink()
     planned = site.plan(api)

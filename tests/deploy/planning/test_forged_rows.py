@@ -29,7 +29,7 @@ FORGED = (
 @pytest.fixture
 def pruned(site):
     """A deployed project with prune, to which somebody else uploaded a static and a storage file."""
-    site.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
     for path in ("www/index.html", "www/old.txt", "pics/one.bin", "pics/old.bin"):
         site.write(path, path)
     site.apply()
@@ -58,7 +58,7 @@ def test_forged_rows_delete_nothing(pruned, state, manifest, proof):
 
 def test_prune_all_deletes_them_after_approval(pruned):
     pruned.sql(FORGED.format(state="'live'", manifest="manifest", proof="proof"))
-    pruned.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics", "prune": "all"})
+    pruned.manifest(static={"dir": "www", "prune": "all", "keep": 0}, storage={"dir": "pics", "prune": "all"})
     plan = pruned.plan().plan
     assert {change.unmanaged for change in plan.changes} == {True}
     assert [approval.allow for approval in plan.approvals] == ["prune=2"]
@@ -92,7 +92,7 @@ def test_after_a_rotation_files_that_are_new_changed_or_were_kept_are_proven_as_
     pruned.write("www/new.txt", "new")
     pruned.write("www/old.txt", "www/old.txt")
     pruned.write("pics/old.bin", "changed")
-    pruned.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    pruned.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
     pruned.apply()
     paths = ("www/new.txt", "www/old.txt", "pics/old.bin")
     for path in paths:
@@ -154,7 +154,7 @@ def test_a_row_of_another_key_without_a_live_file_goes(pruned):
 def test_prune_all_deletes_what_another_key_deployed_after_approval(pruned):
     with_other_key(pruned)
     (pruned.root / "www/old.txt").unlink()
-    pruned.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics"})
+    pruned.manifest(static={"dir": "www", "prune": "all", "keep": 0}, storage={"dir": "pics"})
     planned = pruned.plan()
     assert reasons(planned)["static:old.txt"] == "deployed with another API key, as before a rotation"
     assert [approval.allow for approval in planned.plan.approvals] == ["prune=2"]
@@ -198,7 +198,7 @@ def test_watch_reads_again_while_rows_of_another_key_may_count_again(pruned):
 
 def test_a_manifest_without_a_kind_leaves_its_rows(pruned):
     with_other_key(pruned)
-    pruned.manifest(static={"dir": "www", "prune": True})
+    pruned.manifest(static={"dir": "www", "prune": True, "keep": 0})
     pruned.apply()
     assert {"one.bin", "old.bin"} <= set(rows(pruned))
 

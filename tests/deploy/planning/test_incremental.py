@@ -17,9 +17,11 @@ from mosaic_deploy import deploy
 from mosaic_deploy.deploy import PlanOptions, Target
 from mosaic_deploy.deploy.planning.incremental import IncrementalPlanner, live_after_apply
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.objects import Retirement
 from mosaic_deploy.diff.plan import PlanRules, make_plan
 from mosaic_deploy.errors import MigrationDiverged, MosaicError, SecretFound
 from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.model.change import DeleteStatic
 from mosaic_deploy.model.event import ApplyDone
 from mosaic_deploy.model.manifest import Manifest, StaticSpec
 from mosaic_deploy.model.snapshot import Object, ObjectState, Project, Snapshot
@@ -157,19 +159,38 @@ WANTED = st.dictionaries(PATHS, st.sampled_from(["1" * 64, "2" * 64]))
 FOUND = st.dictionaries(PATHS, st.tuples(st.sampled_from(["1" * 64, "2" * 64]), st.sampled_from(ObjectState)))
 
 
-@given(wanted=WANTED, found=FOUND, prune=st.sampled_from([False, True, "all"]))
+@given(
+    wanted=WANTED,
+    found=FOUND,
+    prune=st.sampled_from([False, True, "all"]),
+    keep=st.sampled_from([0.0, 60.0]),
+    retired_for=st.sampled_from([None, 59.0, 60.0]),
+)
 def test_after_an_apply_the_plan_is_empty(
-    wanted: dict[str, str], found: dict[str, tuple[str, ObjectState]], prune: Any
+    wanted: dict[str, str],
+    found: dict[str, tuple[str, ObjectState]],
+    prune: Any,
+    keep: float,
+    retired_for: float | None,
 ) -> None:
     """From any state of the ledger's rows, the computed live side needs no changes and no cleanup."""
     project = Project("x", "x")
     desired = Snapshot(project, static={path: Object(path, sha, 1) for path, sha in wanted.items()})
     rows = {path: Object(path, sha, 1, state, 9) for path, (sha, state) in found.items()}
+    if retired_for is not None:
+        retired = [row for row in rows.values() if row.state in (ObjectState.KEPT, ObjectState.KEPT_CHANGED)]
+        rows |= {
+            row.path: replace(row, retired_at=1.0, retired_for=retired_for, listed_size=None)
+            for row in retired
+        }
     live = LiveState(Snapshot(project, static=rows, serial=5), ledger_exists=True)
-    manifest = Manifest(Path("mosaic.yaml"), static=StaticSpec("public", prune=prune))
-    rules = PlanRules(prune_static=prune)
+    manifest = Manifest(Path("mosaic.yaml"), static=StaticSpec("public", prune=prune, keep=keep))
+    rules = PlanRules(prune_static=prune, retirement=Retirement(keep))
     planned = PreparedPlan(make_plan(desired, live.snapshot, rules), Desired(manifest, desired), live)
     after = live_after_apply(planned)
+    if any(isinstance(change, DeleteStatic) and change.keep for change in planned.plan.changes):
+        assert after is None, "the database's clock measures how long they are kept"
+        return
     assert after is not None
     assert after.snapshot.serial == 7
     again = PreparedPlan(make_plan(desired, after.snapshot, rules), planned.desired, after)

@@ -14,14 +14,14 @@ def signed(site):
     """A deployed site with prune and sign-in settings."""
     for name in ("index.html", "a.html", "b.html"):
         site.write(f"www/{name}", name)
-    site.manifest(static={"dir": "www", "prune": True}, **AUTH)
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0}, **AUTH)
     site.apply()
     return site
 
 
 def test_the_published_settings_stay_when_auth_is_left_out(signed):
     before = signed.get(f"/{NAME}").text
-    signed.manifest(static={"dir": "www", "prune": True})
+    signed.manifest(static={"dir": "www", "prune": True, "keep": 0})
     (signed.root / "www/b.html").unlink()
     planned = signed.plan()
     assert reasons(planned) == {"static:b.html": "no longer in the folder"}
@@ -32,13 +32,13 @@ def test_the_published_settings_stay_when_auth_is_left_out(signed):
     signed.apply()
     assert (signed.get(f"/{NAME}").text, rows(signed)[NAME]) == (before, "kept")
     assert not signed.plan().has_work
-    signed.manifest(static={"dir": "www", "prune": True}, **AUTH)
+    signed.manifest(static={"dir": "www", "prune": True, "keep": 0}, **AUTH)
     signed.apply()
     assert rows(signed)[NAME] == "live"
 
 
 def test_prune_all_deletes_them_after_approval(signed):
-    signed.manifest(static={"dir": "www", "prune": "all"})
+    signed.manifest(static={"dir": "www", "prune": "all", "keep": 0})
     planned = signed.plan()
     assert reasons(planned) == {f"static:{NAME}": "its section isn't in the manifest"}
     assert [approval.allow for approval in planned.plan.approvals] == ["prune=1"]
@@ -55,7 +55,7 @@ def test_the_files_stay_when_static_is_left_out(signed):
 
 def test_a_file_of_that_name_of_a_site_without_auth_is_pruned(signed, site):
     site.name += " without"
-    site.manifest(static={"dir": "www", "prune": True})
+    site.manifest(static={"dir": "www", "prune": True, "keep": 0})
     site.write(f"www/{NAME}", "{}")
     site.apply()
     (site.root / "www" / NAME).unlink()

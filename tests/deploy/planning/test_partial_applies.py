@@ -27,7 +27,7 @@ def whole(site):
     site.write("pics/p.bin", b"\x00\x01")
     site.manifest(
         database={"migrations": "sql", "seeds": ["seeds"], "extensions": ["vector", "citext"]},
-        static={"dir": "www", "prune": True},
+        static={"dir": "www", "prune": True, "keep": 0},
         storage={"dir": "pics", "prune": True},
         auth={"magic_link": {"redirect_url": "/welcome"}},
         verify={"http": [{"path": "/", "contains": "hello"}]},

@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from mosaic_deploy.diff.missing_pages import is_served
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.live.api.transport import loopback_target
+from mosaic_deploy.model.snapshot import is_served
 
 PAGES = (
     "index.html",

@@ -190,7 +190,7 @@ def test_a_kept_file_that_nobody_changed_needs_no_approval(kept, kind):
 def test_a_kept_file_that_was_replaced_is_pruned_after_approval(kept, kind):
     kept.apply()
     upload(kept, kind, THEIRS)
-    kept.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+    kept.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
     assert approvals(kept.plan()) == ["prune=1"]
 
 

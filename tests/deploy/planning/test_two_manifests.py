@@ -18,7 +18,7 @@ def pair(site):
     for each in both:
         each.write(f"www/{each.root.name}.html", each.root.name)
         each.write(f"pics/{each.root.name}.bin", each.root.name)
-        each.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+        each.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
         each.apply()
     return both
 

@@ -46,7 +46,7 @@ def make(site):
             init(one.root, origin)
         one.write(f"www/{name}.html", name)
         one.write(f"pics/{name}.bin", name)
-        one.manifest(static={"dir": "www", "prune": True}, storage={"dir": "pics", "prune": True})
+        one.manifest(static={"dir": "www", "prune": True, "keep": 0}, storage={"dir": "pics", "prune": True})
         return one
 
     return made
@@ -66,7 +66,7 @@ def test_neither_deletes_the_files_of_the_other(make, origins):
     other = "github.com/acme/admin" if origins[0] else "the repository whose first commit is "
     assert static.startswith(f"1 live file deployed by mosaic.yaml of {other}")
     assert static.endswith(", kept: admin.html")
-    shop.manifest(static={"dir": "www", "prune": "all"}, storage={"dir": "pics", "prune": True})
+    shop.manifest(static={"dir": "www", "prune": "all", "keep": 0}, storage={"dir": "pics", "prune": True})
     [deletion] = shop.plan().plan.changes
     assert deletion.reason.startswith(f"deployed by mosaic.yaml of {other}")
     assert deletion.unmanaged
@@ -89,7 +89,7 @@ def test_a_project_that_is_deployed_before_it_has_commits_or_an_origin_stays_the
     """Each apply records what is known by then, so another repository isn't taken for this one."""
     shop = make("shop", repository=False)
     history(shop, m1_a=UP_DOWN.format("a"))
-    shop.manifest(database={"migrations": "sql"}, static={"dir": "www", "prune": True})
+    shop.manifest(database={"migrations": "sql"}, static={"dir": "www", "prune": True, "keep": 0})
     steps = (
         lambda: git(shop.root, "init", "-q"),
         lambda: git(shop.root, "commit", "-q", "--allow-empty", "-m", "first"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 
@@ -13,6 +14,7 @@ from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.deploy.rehearsal import base as bases
 from mosaic_deploy.deploy.rehearsal import rehearse
 from mosaic_deploy.deploy.rehearsal.pending import _MAX_CATALOGS
+from mosaic_deploy.errors import RehearsalFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database import clones
 from tests.deploy.rehearsal.conftest import COMMAND, Rehearser
@@ -53,6 +55,22 @@ def test_a_base_is_built_once_and_then_copied(rehearser, stage):
     assert requests(rehearser, stage) == (3, 8)
     rehearser.site.write("sql/2_c.sql", "CREATE TABLE locks_nothing (n int);")
     assert requests(rehearser, stage) == (2, 8)
+
+
+def test_the_platform_is_asked_for_a_spare_copy_of_the_base_also_after_a_failure(rehearser, monkeypatch):
+    with_history(rehearser, "spared")
+    dropped: list[tuple[bool, str | None]] = []
+    monkeypatch.setattr(
+        bases.RehearsalDatabase, "drop", lambda self, *, spare: dropped.append((spare, self.base))
+    )
+    for text in ("ALTER TABLE spared ADD c int;", "ALTER TABLE spared ADD n int;"):
+        rehearser.site.write("sql/2_c.sql", text)
+        for spare in (True, False):
+            with suppress(RehearsalFailed):
+                rehearse(rehearser.site.api, rehearser.site.api, rehearser.site.plan(), COMMAND, spare=spare)
+    [(_, base), *_] = dropped
+    assert base
+    assert dropped == [(spare, base) for spare in (True, False)] * 2
 
 
 def test_a_longer_history_extends_the_base(rehearser, stage, monkeypatch):

@@ -68,7 +68,7 @@ def printed_objects(catalog: Catalog) -> Catalog:
 
 
 def test_definitions_are_printed_as_this_server_does(site):
-    site.deploy_sql(SCHEMA)
+    site.deploy_sql(SCHEMA + "CREATE VIEW atop AS SELECT id FROM t WHERE counted() > 1;")
     catalog = read_catalog(site.api, site.project_id)
     own = printed_objects(catalog)
     assert {item.kind for item in own} == _PRINTED_KINDS
@@ -80,6 +80,7 @@ def test_definitions_are_printed_as_this_server_does(site):
         _CHECK: "CHECK ((((t.a <> 'q'::text)) AND (t.id > 0)))",
         _POLICY: "PERMISSIVE FOR SELECT TO public USING (t.id IN (SELECT u.x FROM u WHERE u.id = t.id))",
         _RULE: own[_RULE].replace("u.x >", "x >"),
+        SchemaObject("view", "atop"): " SELECT t.id FROM t WHERE counted() > 1;",
         _FUNCTION: own[_FUNCTION].replace("t.id >", "id >"),
     }
     assert all(own[item] != text for item, text in written.items())

@@ -77,6 +77,54 @@ def test_files_that_used_what_no_file_makes(rehearser):
         deploy(rehearser, number, f"ALTER TABLE orders ADD c{number} int;")
 
 
+# Tables that are made only after others, or with what CREATE TABLE doesn't accept as the catalog prints it.
+COPIES = {
+    "CREATE TABLE app_z (id int PRIMARY KEY); CREATE TABLE app_k (z int REFERENCES app_z)": (
+        "ALTER TABLE app_k DROP CONSTRAINT app_k_z_fkey; DROP TABLE app_z;"
+    ),
+    "CREATE TABLE app_s (a text, b text); ALTER TABLE app_s ALTER a SET STORAGE EXTERNAL, ALTER b SET STATISTICS 9,"
+    "ALTER b SET (n_distinct = 5); CREATE UNIQUE INDEX app_s_a ON app_s (a)": "CREATE VIEW vs AS SELECT a, b FROM app_s;",
+    "CREATE TABLE app_p (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); CREATE INDEX app_p_at ON app_p (at);"
+    "CREATE TABLE app_p_1 PARTITION OF app_p FOR VALUES FROM ('2026-01-01') TO ('2027-01-01') PARTITION BY LIST (id);"
+    "CREATE TABLE app_p_0 PARTITION OF app_p_1 FOR VALUES IN (1, 2)": (
+        "CREATE TABLE app_p_2 PARTITION OF app_p DEFAULT; CREATE VIEW vp AS SELECT id FROM app_p_0;"
+        "DROP INDEX app_p_at;"
+    ),
+    "CREATE TYPE app_e AS ENUM ('a', 'b'); CREATE DOMAIN app_d AS app_e DEFAULT 'a'; CREATE SEQUENCE app_q;"
+    "CREATE TABLE app_y (d app_d, n int DEFAULT nextval('app_q'))": "CREATE VIEW vy AS SELECT d FROM app_y WHERE d IS NOT NULL;",
+    'CREATE TABLE "app_Odd" ("Col.X" serial)': 'INSERT INTO "app_Odd" DEFAULT VALUES;',
+}
+
+
+def test_copies_have_what_the_live_tables_have(rehearser):
+    begin(rehearser, *COPIES)
+    deploy(rehearser, 2, *COPIES.values())
+    deploy(rehearser, 3, "ALTER TABLE orders ADD c int;")
+
+
+# What files made, and what others then changed of it.
+CHANGED = {
+    "DROP TABLE app_m": "CREATE TABLE app_m (other text);",
+    "ALTER TABLE app_n DROP old, ALTER n TYPE text, ALTER n SET DEFAULT 'x'": (
+        "ALTER TABLE app_n ADD old date; CREATE VIEW vn AS SELECT n || 'y' AS n FROM app_n;"
+    ),
+    "DROP INDEX app_n_i": "CREATE INDEX app_n_i ON app_n (n);",
+    "ALTER TABLE app_n DROP CONSTRAINT positive": "ALTER TABLE app_n ADD CONSTRAINT positive CHECK (n > 'a');",
+}
+
+
+def test_tables_of_the_files_are_as_others_left_them(rehearser):
+    site = begin(rehearser, "SELECT 1")
+    made = "(id int PRIMARY KEY, old text, n int, CONSTRAINT positive CHECK (n > 0));"
+    deploy(
+        rehearser,
+        2,
+        f"CREATE TABLE app_m {made} CREATE TABLE app_n {made} CREATE INDEX app_n_i ON app_n (n);",
+    )
+    site.sql(";".join(reversed(CHANGED)))
+    deploy(rehearser, 3, *CHANGED.values())
+
+
 def test_a_file_that_makes_the_table_itself_after_it_was_dropped_by_hand(rehearser):
     site = begin(rehearser, TABLE)
     deploy(rehearser, 2, "DELETE FROM app_t WHERE false;")

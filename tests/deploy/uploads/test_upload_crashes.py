@@ -44,7 +44,8 @@ def lay_out(site, kind: str, files: dict[str, str]) -> None:
         (site.root / "files" / path).unlink(missing_ok=True)
     for path, content in files.items():
         site.write(f"files/{path}", content)
-    site.manifest(**{kind: {"dir": "files", "prune": True}})
+    keep = {"keep": 0} if kind == "static" else {}
+    site.manifest(**{kind: {"dir": "files", "prune": True, **keep}})
 
 
 def live(site, kind: str) -> dict[str, str]:

@@ -151,6 +151,12 @@ CHANGES = {
         'drop subscription feed',
     "CREATE COLLATION plain (LOCALE = 'C')":
         'add collation plain',
+    "CREATE COLLATION app.plain (LOCALE = 'POSIX')":
+        'add collation app.plain',
+    'ALTER TABLE app.loans ADD note text COLLATE plain':
+        'add column app.loans.note',
+    'ALTER TABLE app.loans ALTER note TYPE text COLLATE app.plain':
+        'change column app.loans.note',
     'CREATE USER MAPPING FOR PUBLIC SERVER there':
         'add user mapping for public on server there',
     'REVOKE ALL ON TABLE books FROM CURRENT_USER':

@@ -185,7 +185,7 @@ def test_null_means_the_same_as_desired() -> None:
 def test_rows_replace_what_is_desired() -> None:
     rows = facts(
         migrations=[["7", "7_x.sql", "c7", "s7", 3, 1, -2]],
-        static=[["a", "b" * 64, 9, "pending", "", "", 4]],
+        static=[["a", "b" * 64, 9, "pending", "", "", 4, None, 0]],
         storage=[],
     )
     found, _ = ledger.parse_ledger(rows, DESIRED)
@@ -197,8 +197,8 @@ def test_rows_replace_what_is_desired() -> None:
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="format 6; this mosaic-deploy supports format 5"):
-        ledger.parse_ledger(facts(version=6), DESIRED)
+    with pytest.raises(TrackingTablesNewer, match="format 7; this mosaic-deploy supports format 6"):
+        ledger.parse_ledger(facts(version=7), DESIRED)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])

@@ -11,31 +11,36 @@ import pytest
 from mosaic_deploy.platform.auth import magic_link, verifications
 from mosaic_deploy.platform.faults import Fault
 
+FLOODED = ("site", "flooded")
+
 
 def test_a_projects_verifications_have_a_rate(monkeypatch) -> None:
     monkeypatch.setattr(verifications, "_budgets", {})
     for _ in range(100):
-        verifications.count("flooded", 1000.0)
+        verifications.count(FLOODED, 1000.0)
     with pytest.raises(Fault) as caught:
-        verifications.count("flooded", 1000.0)
+        verifications.count(FLOODED, 1000.0)
     assert (caught.value.status, caught.value.code, caught.value.headers) == (
         429,
         "too_many_verifications",
         {"Retry-After": "1"},
     )
-    verifications.count("other", 1000.0)
+    verifications.count(("site", "other"), 1000.0)
     for _ in range(20):
-        verifications.count("flooded", 1001.0)
+        verifications.count(FLOODED, 1001.0)
     with pytest.raises(Fault):
-        verifications.count("flooded", 1001.0)
+        verifications.count(FLOODED, 1001.0)
 
 
-def test_many_projects_take_no_memory(monkeypatch) -> None:
-    monkeypatch.setattr(verifications, "_budgets", {})
+def test_invented_names_take_no_memory_and_give_nobody_a_new_rate(monkeypatch) -> None:
+    monkeypatch.setattr(verifications, "_budgets", {FLOODED: (0.0, 1000.0)})
     monkeypatch.setattr(verifications, "_CACHE_LIMIT", 10)
     for number in range(100):
-        verifications.count(f"p{number}")
-    assert len(verifications._budgets) <= 10
+        verifications.count(("site", f"p{number}"), 1000.0 + number / 1000)
+    assert len(verifications._budgets) <= 60
+    with pytest.raises(Fault):
+        for _ in range(4):
+            verifications.count(FLOODED, 1000.1)
 
 
 def test_a_refusal_comes_after_a_pause(monkeypatch) -> None:
@@ -45,9 +50,9 @@ def test_a_refusal_comes_after_a_pause(monkeypatch) -> None:
         paused.append(seconds)
 
     monkeypatch.setattr(verifications.asyncio, "sleep", pause)
-    monkeypatch.setattr(verifications, "_budgets", {"flooded": (0.0, 1e12)})
+    monkeypatch.setattr(verifications, "_budgets", {FLOODED: (0.0, 1e12)})
     with pytest.raises(Fault):
-        asyncio.run(verifications.check("flooded"))
+        asyncio.run(verifications.check("site", "flooded"))
     assert paused == [1.0]
 
 
@@ -60,7 +65,7 @@ def test_what_anybody_sends_to_the_site_leaves_calls_with_a_key_alone(monkeypatc
 
     monkeypatch.setattr(magic_link, "find_project", find)
     monkeypatch.setattr(magic_link, "_verify", verify)
-    monkeypatch.setattr(verifications, "_budgets", {"flooded": (0.0, 1e12)})
+    monkeypatch.setattr(verifications, "_budgets", {FLOODED: (0.0, 1e12)})
     monkeypatch.setattr(verifications, "PAUSE_SECONDS", 0)
     nothing = cast(Any, None)
     request = cast(Any, SimpleNamespace(headers={"content-type": "application/json"}))

@@ -12,7 +12,8 @@ from obstore.exceptions import PermissionDeniedError
 
 from mosaic_deploy.platform.daemon import background_jobs
 from mosaic_deploy.platform.postgres import control_database, databases, removal
-from mosaic_deploy.platform.projects import provisioning, suspension, watch
+from mosaic_deploy.platform.projects import provisioning
+from mosaic_deploy.platform.tenants import suspension, watch
 
 
 def test_a_long_deletion_does_not_delay_the_claim_on_the_store(monkeypatch) -> None:

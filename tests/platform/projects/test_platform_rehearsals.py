@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,58 +19,7 @@ from mosaic_deploy.platform.postgres.rehearsal_databases import MAX_BASES
 from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.projects import rehearsals as rehearsal_jobs
 from mosaic_deploy.platform.services import Platform
-
-
-def digest(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
-
-
-class Rehearsals:
-    def __init__(self, api: Any) -> None:
-        self.api = api
-
-    def step(self, step: str, name: str, **fields: object) -> dict[str, Any]:
-        response = self.api.post(f"{self.api.root}/rehearsal", json={"step": step, "name": name, **fields})
-        assert response.status_code == 200, response.text
-        return response.json()
-
-    def open(self, *bases: str) -> tuple[str, dict[str, Any]]:
-        name = secrets.token_hex(8)
-        return name, self.step("open", name, bases=[digest(base) for base in bases])
-
-    def sql(self, project: str, name: str, query: str, status: int = 200) -> list[dict[str, Any]]:
-        headers = {"Mosaic-Database": f"rehearsal {name}"}
-        response = self.api.post(f"/{project}/sql", json={"query": query}, headers=headers)
-        assert response.status_code == status, response.text
-        return response.json().get("rows", [])
-
-    def keep(self, base: str, *after: str) -> str:
-        """Makes a base with a table of its name, from one of the bases `after`."""
-        name, found = self.open(*after)
-        self.sql(found["project_id"], name, f"CREATE TABLE {base} (n int)")
-        self.step("keep", name, base=digest(base))
-        return str(found["project_id"])
-
-
-@pytest.fixture
-def rehearsals(api) -> Rehearsals:
-    return Rehearsals(api)
-
-
-@pytest.fixture
-def databases(rehearsals) -> Iterator[Callable[[str], list[str]]]:
-    """The bases or rehearsals that there are, the oldest first, without the one that looks."""
-    name, found = rehearsals.open()
-    project = found["project_id"]
-
-    def look(kind: str) -> list[str]:
-        prefix = f"tenant_{project.replace('-', '_')}_{kind}_"
-        query = f"SELECT datname FROM pg_database WHERE starts_with(datname, '{prefix}') ORDER BY oid"
-        names = [row["datname"].removeprefix(prefix) for row in rehearsals.sql(project, name, query)]
-        return [each for each in names if each != name]
-
-    yield look
-    rehearsals.step("drop", name)
+from tests.platform.projects.conftest import Rehearsals, digest
 
 
 def test_a_rehearsal_starts_with_the_first_base_that_exists(rehearsals):
@@ -108,7 +54,11 @@ def test_the_oldest_bases_are_given_up_and_unused_databases_dropped(rehearsals, 
     names = [f"many{number}" for number in range(MAX_BASES + 2)]
     for name in names:
         rehearsals.keep(name)
+        if name == names[0]:
+            rehearsals.prepare(name)
+            assert databases("spare") == [digest(name)[:32]]
     assert databases("base") == [digest(name)[:32] for name in names[2:]]
+    assert databases("spare") == []
     # Each drop waits for a checkpoint.
     deadline = time.monotonic() + 200
     while set(databases("rehearsal")) - before and time.monotonic() < deadline:
@@ -130,13 +80,16 @@ OF_THE_ROLE = (
 )
 
 
-@pytest.mark.parametrize("base", [True, False], ids=["a base", "the empty database"])
-def test_a_rehearsal_reaches_nothing_that_later_ones_start_with(rehearsals, base):
+@pytest.mark.parametrize("kind", ["base", "spare", ""], ids=["a base", "a spare copy", "the empty database"])
+def test_a_rehearsal_reaches_nothing_that_later_ones_start_with(rehearsals, databases, kind):
     """SQL that nobody has approved, of a repository that isn't that of the next rehearsal."""
+    base = kind != ""
     rehearsals.keep("reached")
+    if kind == "spare":
+        rehearsals.prepare("reached")
     name, found = rehearsals.open()
     project, role = found["project_id"], found["owner"]
-    other = f"{role}_base_{digest('reached')[:32]}" if base else role
+    other = f"{role}_{kind}_{digest('reached')[:32]}" if base else role
     ask = (
         "SELECT current_setting('search_path') AS path, current_setting('default_transaction_read_only') AS only, "
         "current_setting('lock_timeout') AS lock, to_regclass('reached') IS NOT NULL AS base"
@@ -145,7 +98,9 @@ def test_a_rehearsal_reaches_nothing_that_later_ones_start_with(rehearsals, base
         rehearsals.sql(project, name, statement.format(other=other), status=400)
     for statement in OF_THE_ROLE:
         rehearsals.sql(project, name, statement.format(other=other, role=role))
+    assert (digest("reached")[:32] in databases("spare")) == (kind == "spare")
     later, opened = rehearsals.open("reached" if base else "unknown")
+    assert not databases("spare")
     assert opened["base"] == (digest("reached") if base else None)
     assert rehearsals.sql(project, later, ask) == [
         {"path": '"$user", public', "only": "off", "lock": "0", "base": base}
@@ -244,7 +199,8 @@ def test_a_platform_that_is_not_used_stops_and_bases_outlive_it(tmp_path, monkey
     monkeypatch.setenv("MOSAIC_LOCAL_IDLE", "3")
     started = run_platform(home, "start", "--port", str(free_port()))
     with Api(started["url"], started["api_key"]) as api:
-        Rehearsals(api).keep("outlives")
+        Rehearsals(api, home).keep("outlives")
+        spare = Rehearsals(api, home).prepare("outlives")
     deadline = time.monotonic() + 60
     while run_platform(home, "status")["status"] == "running" and time.monotonic() < deadline:
         time.sleep(4)
@@ -254,5 +210,8 @@ def test_a_platform_that_is_not_used_stops_and_bases_outlive_it(tmp_path, monkey
     monkeypatch.delenv("MOSAIC_LOCAL_IDLE")
     started = run_platform(home, "start", "--port", str(free_port()))
     with Api(started["url"], started["api_key"]) as api:
-        assert Rehearsals(api).open("outlives")[1]["base"] == digest("outlives")
+        rehearsals = Rehearsals(api, home)
+        name, found = rehearsals.open("outlives")
+        assert found["base"] == digest("outlives")
+        assert rehearsals.databases()[f"rehearsal_{name}"] == spare
     assert run_platform(home, "reset")["exit_code"] == 0

@@ -26,7 +26,7 @@ from mosaic_deploy.source.manifest.read import read_manifest
 
 CASES = Path(__file__).parents[2] / "cases" / "manifest"
 DEFAULT_WORDS = ("each", "GET")
-DEFAULTS = {"unsupported": "error", "check_links": "warn"}
+DEFAULTS = {"unsupported": "error", "check_links": "warn", "keep": 3600.0}
 SPECIAL = ("environ", "environment", "problems", "manifest")
 
 

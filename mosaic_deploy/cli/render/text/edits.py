@@ -152,4 +152,6 @@ def _done_word(change: Change) -> str:
         return "live"
     if change.action is Action.DESTROY:
         return "deleted"
+    if isinstance(change, Delete):
+        return "left the folder, still live for a while"
     return "run" if isinstance(change, RunSeed) else "applied"

@@ -110,7 +110,7 @@ def _destroyed_text(plan: Plan) -> str:
     shown = names if len(names) <= _MAX_DESTROYED else names[: _MAX_DESTROYED - 1]
     more = [f"{len(names) - len(shown)} more objects"] if len(shown) < len(names) else []
     parts = [*(_kind_text(kind, number) for kind, number in kinds.items()), *shown, *more]
-    if files := sum(isinstance(change, Delete) for change in plan.changes):
+    if files := sum(isinstance(change, Delete) and not change.keep for change in plan.changes):
         parts.append(count_text(files, "file"))
     return f" ({', '.join(parts)})"
 

@@ -80,7 +80,7 @@ def stranger(run, folder: Path) -> Path:
     forget = "delete from mosaic_deploy.objects where path = 'hand.txt'"
     assert run("sql", "--local", "--allow", "destructive", forget).returncode == 0
     manifest = folder / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all"))
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: all\n  keep: 0"))
     return folder
 
 

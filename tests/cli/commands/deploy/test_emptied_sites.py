@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PRUNE = "dir: public\n  prune: true"
+PRUNE = "dir: public\n  prune: true\n  keep: 0"
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def newest(run) -> dict:
 @pytest.fixture
 def pruning(folder: Path) -> Path:
     manifest = folder / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true"))
+    manifest.write_text(manifest.read_text().replace("dir: public", "dir: public\n  prune: true\n  keep: 0"))
     for number in range(6):
         (folder / f"public/{number}.html").write_text(str(number))
     return folder

@@ -6,16 +6,19 @@ import asyncio
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import psycopg
 import pytest
 from served import postgres_server
 
-from mosaic_deploy.platform.postgres.role_activity import ActivityConnection, Role
-from mosaic_deploy.platform.postgres.server import Connection, Server
-from mosaic_deploy.platform.projects import watch
+from mosaic_deploy.platform.postgres import control_database
+from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.tenants import offences, suspension, watch
+from mosaic_deploy.platform.tenants.activity import ActivityConnection
+from mosaic_deploy.platform.tenants.offences import Role
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -39,9 +42,6 @@ def url() -> Iterator[str]:
         folder.chmod(0o755)
         with postgres_server(folder / "postgres") as url:
             yield url
-
-
-_SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
 
 
 def test_a_connection_without_caches_still_ends_who_fills_the_table(url) -> None:
@@ -78,25 +78,18 @@ def test_a_suspension_that_takes_long_leaves_nobody_else_alone(url, monkeypatch)
         suspended.append(project_id)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(watch.suspension, "suspend", suspend)
+    monkeypatch.setattr(suspension, "suspend", suspend)
     asyncio.run(_watch_two(Server.from_url(url)))
     assert suspended == ["one", "two"]
 
 
 async def _watch_two(server: Server) -> None:
     await _watched_database(server, "watched")
-    for name in ("one", "two"):
-        async with await server.connect("postgres") as setup:
-            await setup.execute(f"CREATE ROLE tenant_{name} LOGIN PASSWORD 'secret'".encode())
-            await setup.execute(f"GRANT tenant_{name} TO CURRENT_USER".encode())
-            await setup.execute(f"CREATE DATABASE tenant_{name} OWNER tenant_{name}".encode())
-        async with await server.connect("watched") as setup:
-            await setup.execute("INSERT INTO public.project VALUES (%s, 1)", [name])
+    sessions = [await _project(server, "watched", name, account=1) for name in ("one", "two")]
     looking = await ActivityConnection.open(server, "watched")
     # Only suspending, which the test replaces, uses the platform.
     watching = asyncio.create_task(watch._watch(cast(Platform, None), looking))
-    for name in ("one", "two"):
-        conninfo = server.project_conninfo(f"tenant_{name}", "secret")
+    for conninfo in sessions:
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as session:
             await session.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 5000) AS n")
             with pytest.raises(psycopg.OperationalError):
@@ -113,36 +106,82 @@ async def _watched_database(server: Server, name: str) -> None:
         await setup.execute("CREATE TABLE public.project (id text PRIMARY KEY, account_id bigint)")
 
 
-def test_predicate_locks_that_outlive_their_session_count(url) -> None:
-    """An older transaction keeps them. Nobody else can use SERIALIZABLE once their table is full."""
+async def _project(server: Server, control: str, name: str, *, account: int) -> str:
+    """Its role, database and row. Returns how its role connects."""
+    async with await server.connect("postgres") as setup:
+        await setup.execute(f"CREATE ROLE tenant_{name} LOGIN PASSWORD 'secret'".encode())
+        await setup.execute(f"GRANT tenant_{name} TO CURRENT_USER".encode())
+        await setup.execute(f"CREATE DATABASE tenant_{name} OWNER tenant_{name}".encode())
+    async with await server.connect(control) as setup:
+        await setup.execute("INSERT INTO public.project VALUES (%s, %s)", [name, account])
+    return server.project_conninfo(f"tenant_{name}", "secret")
+
+
+@pytest.mark.parametrize(("short", "expected"), [(0.0, []), (3600.0, ["leaving"])])
+def test_predicate_locks_that_outlive_their_sessions_do_not_fill_their_table(
+    url, monkeypatch, short: float, expected: list[str]
+) -> None:
+    """A transaction in another database keeps them; nobody else could use SERIALIZABLE. If it was open for long already,
+    it only ends. If not, the project that left too many meanwhile is suspended."""
+    suspended = []
+
+    async def suspend(_platform: object, project_id: str, *_: object) -> None:
+        suspended.append(project_id)
+
+    monkeypatch.setattr(suspension, "suspend", suspend)
+    monkeypatch.setattr(offences, "SHORT_SECONDS", short)
     asyncio.run(_leave_predicate_locks(Server.from_url(url)))
+    assert suspended == expected
 
 
 async def _leave_predicate_locks(server: Server) -> None:
-    async with await server.connect("postgres") as setup:
-        await setup.execute("CREATE DATABASE leaving")
-    await _watched_database(server, "looked_from")
-    looking = await ActivityConnection.open(server, "looked_from")
-    await looking.begin()
-    async with await server.connect("leaving") as keeping, await server.connect("leaving"):
-        await keeping.execute("CREATE SCHEMA many; CREATE TABLE many.a1 (n int)")
-        for number in range(2, 101):
-            await keeping.execute(f"CREATE TABLE many.a{number} (LIKE many.a1)")
-        await keeping.execute(_SERIALIZABLE)
-        await keeping.execute("INSERT INTO many.a1 VALUES (1)")
-        before = await _locks_in(looking, keeping)
-        async with await server.connect("leaving") as ended:
-            await ended.execute(_SERIALIZABLE)
-            await ended.execute("INSERT INTO many.a1 VALUES (1)")
-            for number in range(2, 101):
-                await ended.execute(f"SELECT FROM many.a{number}")
-            await ended.execute("COMMIT")
-        assert await _locks_in(looking, keeping) >= before + 99
+    await _watched_database(server, control_database.DATABASE)
+    leaving = await _project(server, control_database.DATABASE, "leaving", account=1)
+    keeping = await _project(server, control_database.DATABASE, "keeping", account=2)
+    async with await psycopg.AsyncConnection.connect(leaving, autocommit=True) as setup:
+        await setup.execute(_MANY_TABLES)
+    looking = await ActivityConnection.open(server, control_database.DATABASE)
+    watching = asyncio.create_task(watch._watch(cast(Platform, SimpleNamespace(server=server)), looking))
+    async with await psycopg.AsyncConnection.connect(keeping) as keeper:
+        await keeper.set_isolation_level(psycopg.IsolationLevel.SERIALIZABLE)
+        # It has no predicate lock itself.
+        await keeper.execute("SELECT 1")
+        left = asyncio.create_task(_leave(leaving))
+        with pytest.raises(psycopg.OperationalError, match=r"terminating|closed"):
+            for _ in range(1000):
+                await keeper.execute("SELECT pg_sleep(0.05)")
+        left.cancel()
+        await asyncio.wait([left])
+    async with await server.connect(control_database.DATABASE) as other:
+        row = await (
+            await other.execute("SELECT count(*) FROM pg_locks WHERE mode = 'SIReadLock'")
+        ).fetchone()
+    assert row == (0,)
+    watching.cancel()
+    await asyncio.wait([watching])
     await looking.close()
+    async with await server.connect("postgres") as teardown:
+        for name in ("tenant_leaving", "tenant_keeping", control_database.DATABASE):
+            await teardown.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        await teardown.execute("DROP ROLE tenant_leaving, tenant_keeping")
 
 
-async def _locks_in(looking: ActivityConnection, keeping: Connection) -> int:
-    """Of all sessions in the database of `keeping`."""
-    sessions = await looking.sessions()
-    database = next(one.database for one in sessions if one.pid == keeping.info.backend_pid)
-    return sum(session.locks for session in sessions if session.database == database)
+async def _leave(conninfo: str) -> None:
+    """Short sessions, until cancelled or refused."""
+    reads = "; ".join(f"SELECT FROM read{number}" for number in range(1, 101))
+    while True:
+        async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as session:
+            await session.execute(
+                f"{_SERIALIZABLE}; INSERT INTO written VALUES (1); {reads}; COMMIT".encode()
+            )
+
+
+_SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"
+_MANY_TABLES = """
+DO $$BEGIN
+    CREATE TABLE written (n int);
+    FOR n IN 1..100 LOOP
+        EXECUTE format('CREATE TABLE read%s (n int)', n);
+    END LOOP;
+END$$
+"""

@@ -14,15 +14,18 @@ import pytest
 from served import Served, query, run, serve
 from served_requests import create, upload, wait_until
 
-from mosaic_deploy.platform.postgres.role_activity import (
+from mosaic_deploy.platform.postgres.server import MAINTENANCE_CONNECTIONS
+from mosaic_deploy.platform.tenants import database_sizes
+from mosaic_deploy.platform.tenants.offences import (
     AccountShare,
     Offence,
+    OpenTransaction,
     Role,
     Session,
     find_offences,
+    predicate_lock_offences,
+    too_many_predicate_locks,
 )
-from mosaic_deploy.platform.postgres.server import MAINTENANCE_CONNECTIONS
-from mosaic_deploy.platform.projects import database_sizes
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -328,7 +331,7 @@ ROLES = {
     number: Role(number, f"p-{number}", account, frozenset({number}))
     for number, account in ((1, 7), (2, 7), (3, 8))
 }
-SHARE = AccountShare(locks=100, sessions=2)
+SHARE = AccountShare(locks=100, predicate_locks=50, sessions=2)
 
 
 @pytest.mark.parametrize(
@@ -352,3 +355,33 @@ SHARE = AccountShare(locks=100, sessions=2)
 )
 def test_who_holds_too_much(sessions, expected) -> None:
     assert find_offences(sessions, ROLES, SHARE) == expected
+
+
+WRITING, LONG, OTHERS = OpenTransaction(1, 1, 1.0), OpenTransaction(2, 2, 6.0), OpenTransaction(3, 3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("locks", "transactions", "expected"),
+    [
+        ({1: 50, 3: 50}, [WRITING], None),
+        # Of an account, or half of the server's. Also those of a database that is no project's, or dropped.
+        ({1: 51}, [], [Offence(ROLES[1], (), 51)]),
+        ({1: 20, 2: 31}, [], [Offence(ROLES[2], (), 31)]),
+        ({1: 40, 3: 40, 99: 21}, [WRITING], [Offence(ROLES[1], (1,))]),
+        # Whoever keeps them for long is to blame, in whichever database.
+        ({1: 51}, [LONG], [Offence(ROLES[2], (2,))]),
+        ({1: 51}, [WRITING, LONG, OTHERS], [Offence(ROLES[2], (2,))]),
+        (
+            {1: 51},
+            [WRITING, OTHERS],
+            [Offence(ROLES[1], (1,)), Offence(ROLES[3], (3,)), Offence(ROLES[1], (), 51)],
+        ),
+        # Not the platform's own transactions.
+        ({3: 51}, [OpenTransaction(4, 99, 60.0)], [Offence(ROLES[3], (), 51)]),
+    ],
+)
+def test_who_has_too_many_predicate_locks(locks, transactions, expected) -> None:
+    found = None
+    if too_many_predicate_locks(locks, ROLES, SHARE):
+        found = predicate_lock_offences(locks, transactions, ROLES, SHARE)
+    assert found == expected

@@ -15,8 +15,8 @@ from psycopg.rows import DictRow
 
 from mosaic_deploy.platform.postgres import control_database, databases
 from mosaic_deploy.platform.postgres.databases import database_name
-from mosaic_deploy.platform.projects import suspension
 from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.tenants import suspension
 
 _TOLERANCE = 1.2
 """A database that is this much larger than its limit is suspended: nobody is making room in it."""

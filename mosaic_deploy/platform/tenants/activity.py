@@ -1,4 +1,4 @@
-"""What projects' roles hold of the server that all share: sessions and locks. Finds those who hold too much.
+"""What projects' roles hold of the server that all share: sessions and locks.
 
 The server's lock table has one size for everybody, and an advisory lock needs no rights. Once it is full, no statement
 runs any more, not even a login. So the connection that looks keeps an open transaction with locks on all catalogs:
@@ -8,37 +8,35 @@ more of them than its queries name whenever it has dropped its caches, as it doe
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
+from mosaic_deploy.platform.tenants.offences import SHARE, AccountShare, OpenTransaction, Role, Session
 
-# The views' own functions: views read catalogs of all databases. Predicate locks of SERIALIZABLE transactions outlive their
-# sessions while an older transaction runs in their database: they count as held by a session that is there.
+# The views' own functions: views read catalogs of all databases. Times and transactions are null for a role that was just
+# created and isn't the platform's to see into yet.
 _SESSIONS = """
-WITH activity AS MATERIALIZED (
-    SELECT pid, usesysid, datid,
-           -- Null for a role that was just created and isn't the platform's to see into yet.
-           coalesce(extract(epoch FROM backend_start), 0)::float8 AS started,
-           row_number() OVER (PARTITION BY datid ORDER BY pid) AS number
-    FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL AND datid <> 0
-), held AS MATERIALIZED (
-    SELECT pid, database, count(*) AS locks FROM pg_lock_status() GROUP BY pid, database
-), own AS (
-    SELECT pid, sum(locks) AS locks FROM held GROUP BY pid
-), left_over AS (
-    SELECT database AS datid, sum(locks) AS locks FROM held
-    WHERE NOT EXISTS (SELECT FROM activity WHERE activity.pid = held.pid) GROUP BY database
+WITH held AS MATERIALIZED (
+    SELECT pid, count(*) AS locks FROM pg_lock_status() WHERE mode <> 'SIReadLock' GROUP BY pid
 )
-SELECT pid, usesysid, datid,
-       (coalesce(own.locks, 0) + CASE WHEN number = 1 THEN coalesce(left_over.locks, 0) ELSE 0 END)::bigint, started
-FROM activity LEFT JOIN own USING (pid) LEFT JOIN left_over USING (datid) WHERE pid <> pg_backend_pid()
+SELECT pid, usesysid, datid, coalesce(locks, 0), coalesce(extract(epoch FROM backend_start), 0)::float8
+FROM pg_stat_get_activity(NULL) LEFT JOIN held USING (pid)
+WHERE usesysid IS NOT NULL AND datid <> 0 AND pid <> pg_backend_pid()
 """
+# By database: they outlive their sessions.
+_PREDICATE_LOCKS = (
+    "SELECT database, count(*) FROM pg_lock_status() WHERE mode = 'SIReadLock' GROUP BY database"
+)
+_TRANSACTIONS = """
+SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8
+FROM unnest(%s::int[]) AS pid JOIN pg_stat_get_activity(NULL) USING (pid) WHERE usesysid IS NOT NULL
+"""
+_WRITERS = "SELECT unnest(pg_safe_snapshot_blocking_pids(%s))"
+_READERS = "SELECT DISTINCT pid FROM pg_lock_status() WHERE mode = 'SIReadLock' AND pid IS NOT NULL"
 _ROLES = """
 SELECT role::oid, id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = role)
 FROM public.project, to_regrole(quote_ident('tenant_' || replace(id, '-', '_'))) AS role
@@ -67,48 +65,11 @@ SELECT pg_terminate_backend(
 ) FROM unnest(%s::int[]) AS pid
 """
 _CAPACITY = """
-SELECT current_setting('max_locks_per_transaction')::int
-     * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int),
+SELECT current_setting('max_locks_per_transaction')::int * processes,
+       current_setting('max_pred_locks_per_transaction')::int * processes,
        current_setting('max_connections')::int
+FROM (SELECT current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS _ (processes)
 """
-SHARE = 4
-"""One account may hold this part, a quarter, of the server's locks and connections."""
-
-
-@dataclass(frozen=True)
-class Session:
-    pid: int
-    role: int
-    database: int
-    locks: int
-    started: float
-
-
-@dataclass(frozen=True)
-class Role:
-    """A project's role: its account, and the databases that are its own."""
-
-    oid: int
-    project_id: str
-    account: int
-    databases: frozenset[int]
-
-
-@dataclass(frozen=True)
-class AccountShare:
-    """The locks and sessions that one account may hold."""
-
-    locks: int
-    sessions: int
-
-
-@dataclass(frozen=True)
-class Offence:
-    """Sessions to end. `locks` is set if the project is to be suspended because it holds too many."""
-
-    role: Role
-    pids: tuple[int, ...]
-    locks: int = 0
 
 
 class ActivityConnection:
@@ -138,7 +99,9 @@ class ActivityConnection:
         await self._connection.execute(_LOCK_CATALOGS)
         await self.roles()
         await self.sessions()
-        return AccountShare(row[0] // SHARE, row[1] // SHARE)
+        await self.predicate_locks()
+        await self.transactions(await self.serializable_writers(0) + await self.predicate_lock_holders())
+        return AccountShare(*(capacity // SHARE for capacity in row))
 
     async def roles(self) -> dict[int, Role]:
         """Projects' roles by OID."""
@@ -150,6 +113,22 @@ class ActivityConnection:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
         return [Session(*row) for row in await self._fetch(_SESSIONS)]
 
+    async def predicate_locks(self) -> dict[int, int]:
+        """Their number by database."""
+        return dict(await self._fetch(_PREDICATE_LOCKS))
+
+    async def serializable_writers(self, waiting: int) -> list[int]:
+        """The PIDs of the SERIALIZABLE transactions that keep the deferrable one of PID `waiting` from starting."""
+        return [pid for (pid,) in await self._fetch(_WRITERS, waiting)]
+
+    async def predicate_lock_holders(self) -> list[int]:
+        """The PIDs of sessions with predicate locks. A session has them also of its earlier transactions."""
+        return [pid for (pid,) in await self._fetch(_READERS)]
+
+    async def transactions(self, pids: list[int]) -> list[OpenTransaction]:
+        await self._fetch("SELECT pg_stat_clear_snapshot()")
+        return [OpenTransaction(*row) for row in await self._fetch(_TRANSACTIONS, pids)]
+
     async def end(self, pids: Iterable[int]) -> None:
         """Also waits until they have ended, up to a second in all: a session takes a while to release many locks.
 
@@ -159,7 +138,7 @@ class ActivityConnection:
         await self._fetch("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", ended)
         await self._fetch(_AWAIT_END, ended)
 
-    async def _fetch(self, query: str, *parameters: list[int]) -> list[tuple[Any, ...]]:
+    async def _fetch(self, query: str, *parameters: int | list[int]) -> list[tuple[Any, ...]]:
         """An error leaves the transaction, and the locks it has, as they were."""
         await self._connection.execute("SAVEPOINT look")
         try:
@@ -170,40 +149,3 @@ class ActivityConnection:
             raise
         await self._connection.execute("RELEASE look")
         return rows
-
-
-def find_offences(
-    sessions: Iterable[Session], roles: Mapping[int, Role], share: AccountShare
-) -> list[Offence]:
-    """Which sessions of the given roles must end: those in databases that aren't the role's own, the newest beyond an
-    account's share, and all of the projects that hold most of the locks, until their account is within its share."""
-    by_account: dict[int, list[Session]] = defaultdict(list)
-    offences = []
-    for session in sessions:
-        role = roles.get(session.role)
-        if role is None:
-            continue
-        if session.database not in role.databases:
-            offences.append(Offence(role, (session.pid,)))
-        else:
-            by_account[role.account].append(session)
-    for held in by_account.values():
-        kept = sorted(held, key=lambda session: session.started)
-        offences += [Offence(roles[one.role], (one.pid,)) for one in kept[share.sessions :]]
-        offences += _lock_offences(kept[: share.sessions], roles, share.locks)
-    return offences
-
-
-def _lock_offences(sessions: list[Session], roles: Mapping[int, Role], limit: int) -> list[Offence]:
-    by_role: dict[int, list[Session]] = defaultdict(list)
-    for session in sessions:
-        by_role[session.role].append(session)
-    locks = {role: sum(session.locks for session in held) for role, held in by_role.items()}
-    total, offences = sum(locks.values()), []
-    for role in sorted(locks, key=lambda role: -locks[role]):
-        if total <= limit:
-            break
-        total -= locks[role]
-        pids = tuple(session.pid for session in by_role[role])
-        offences.append(Offence(roles[role], pids, locks[role]))
-    return offences

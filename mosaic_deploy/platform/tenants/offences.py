@@ -1,0 +1,150 @@
+"""Who takes more of the PostgreSQL server than an account may, and which sessions end for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+SHARE = 4
+"""One account may hold this part, a quarter, of the server's locks, predicate locks and connections."""
+SHORT_SECONDS = 5.0
+"""A transaction younger than this doesn't keep others' predicate locks for long."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """`locks` are without predicate locks."""
+
+    pid: int
+    role: int
+    database: int
+    locks: int
+    started: float
+
+
+@dataclass(frozen=True)
+class OpenTransaction:
+    """A SERIALIZABLE transaction; `age` in seconds."""
+
+    pid: int
+    role: int
+    age: float
+
+
+@dataclass(frozen=True)
+class Role:
+    """A project's role: its account, and the databases that are its own."""
+
+    oid: int
+    project_id: str
+    account: int
+    databases: frozenset[int]
+
+
+@dataclass(frozen=True)
+class AccountShare:
+    """The locks, predicate locks and sessions that one account may hold."""
+
+    locks: int
+    predicate_locks: int
+    sessions: int
+
+
+@dataclass(frozen=True)
+class Offence:
+    """Sessions to end. `locks` is set if the project is to be suspended because it holds too many."""
+
+    role: Role
+    pids: tuple[int, ...]
+    locks: int = 0
+
+
+def find_offences(
+    sessions: Iterable[Session], roles: Mapping[int, Role], share: AccountShare
+) -> list[Offence]:
+    """Which sessions of the given roles must end: those in databases that aren't the role's own, the newest beyond an
+    account's share, and all of the projects that hold most of the locks, until their account is within its share."""
+    by_account: dict[int, list[Session]] = defaultdict(list)
+    offences = []
+    for session in sessions:
+        role = roles.get(session.role)
+        if role is None:
+            continue
+        if session.database not in role.databases:
+            offences.append(Offence(role, (session.pid,)))
+        else:
+            by_account[role.account].append(session)
+    for held in by_account.values():
+        kept = sorted(held, key=lambda session: session.started)
+        offences += [Offence(roles[one.role], (one.pid,)) for one in kept[share.sessions :]]
+        offences += _lock_offences(kept[: share.sessions], roles, share.locks)
+    return offences
+
+
+def too_many_predicate_locks(
+    locks: Mapping[int, int], roles: Mapping[int, Role], share: AccountShare
+) -> bool:
+    """Whether those of an account exceed its share, or all together twice that, half of the server's. `locks` are by
+    database."""
+    by_account: dict[int, int] = defaultdict(int)
+    for project_locks, role in _by_project(locks, roles):
+        by_account[role.account] += project_locks
+    return sum(locks.values()) > 2 * share.predicate_locks or any(
+        held > share.predicate_locks for held in by_account.values()
+    )
+
+
+def predicate_lock_offences(
+    locks: Mapping[int, int],
+    transactions: Iterable[OpenTransaction],
+    roles: Mapping[int, Role],
+    share: AccountShare,
+) -> list[Offence]:
+    """Which of the transactions, which keep these predicate locks, must end, and which projects made too many of them.
+
+    PostgreSQL keeps the predicate locks of a committed transaction until all SERIALIZABLE transactions that began before
+    its end have ended, in all databases. An ordinary project can have too many only because another's transaction is
+    open for long. So those that are end first. If all are short, the projects that made too many meanwhile are suspended.
+    """
+    keeping = [one for one in transactions if one.role in roles]
+    long = [one for one in keeping if one.age > SHORT_SECONDS]
+    offences = [Offence(roles[one.role], (one.pid,)) for one in long or keeping]
+    if not long:
+        by_account: dict[int, list[tuple[int, Role]]] = defaultdict(list)
+        for project_locks, role in _by_project(locks, roles):
+            by_account[role.account].append((project_locks, role))
+        for held in by_account.values():
+            most = _until_within(held, share.predicate_locks)
+            offences += [Offence(role, (), project_locks) for project_locks, role in most]
+    return offences
+
+
+def _by_project(locks: Mapping[int, int], roles: Mapping[int, Role]) -> list[tuple[int, Role]]:
+    return [
+        (held, role)
+        for role in roles.values()
+        if (held := sum(locks.get(database, 0) for database in role.databases))
+    ]
+
+
+def _lock_offences(sessions: Iterable[Session], roles: Mapping[int, Role], limit: int) -> list[Offence]:
+    by_role: dict[int, list[Session]] = defaultdict(list)
+    for session in sessions:
+        by_role[session.role].append(session)
+    held = [(sum(one.locks for one in own), roles[role]) for role, own in by_role.items()]
+    return [
+        Offence(role, tuple(session.pid for session in by_role[role.oid]), locks)
+        for locks, role in _until_within(held, limit)
+    ]
+
+
+def _until_within(held: list[tuple[int, Role]], limit: int) -> list[tuple[int, Role]]:
+    """Those that hold most: without them, the others are within the limit."""
+    total, most = sum(locks for locks, _ in held), []
+    for locks, role in sorted(held, key=lambda one: -one[0]):
+        if total <= limit:
+            break
+        total -= locks
+        most.append((locks, role))
+    return most
