@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import WatchFailed
-from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.manifest import BuildSpec, Manifest
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.mtimes import Poller
 from mosaic_deploy.source.files.walk import ALWAYS_EXCLUDED
+from mosaic_deploy.source.manifest.folders import is_inside
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
@@ -45,44 +46,72 @@ Stamp = tuple[int, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class WatchedPaths:
-    """Below `root`: `folders` with all their content, and single `files`, which may not exist yet."""
+    """Relative to `root`: `folders` with all their content, and single `files`, which may not exist yet.
+
+    Of a `listed` folder, it counts that something is added or removed in it. Edits below `written` don't count: a build makes
+    them.
+    """
 
     root: Path
     folders: tuple[str, ...]
     files: tuple[str, ...]
+    listed: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
 
 
 def watched_paths(manifest: Manifest) -> WatchedPaths:
-    """Everything that a deploy of this manifest reads."""
+    """Everything that a deploy of this manifest reads, and instead of what its build makes, what that reads."""
     root = manifest.root
-    database = manifest.database
-    configured = [
-        *([manifest.static.dir] if manifest.static else []),
-        *([manifest.storage.dir] if manifest.storage else []),
-        *([database.migrations] if database and database.migrations else []),
-        *(database.seeds if database else ()),
-    ]
-    names = list(dict.fromkeys(os.path.normpath(name) for name in configured))
+    configured = [os.path.normpath(name) for name in manifest.deployed_folders]
+    listed: list[str] = []
+    written: list[str] = []
+    if build := manifest.build:
+        read, listed = _build_inputs(manifest, build)
+        written = [_relative(os.path.realpath(root / build.output), root)]
+        configured = [name for name in configured if not _is_at_or_inside(name, written[0])] + read
+    names = list(dict.fromkeys(configured))
     files = [name for name in names if (root / name).is_file()]
     folders = [name for name in names if name not in files]
     ignore_files = dict.fromkeys(
         f"{above}{IGNORE_FILE}" for name in folders for above in _parent_prefixes(name)
     )
     outermost = tuple(name for name in folders if not any(_inside(name, other) for other in folders))
-    return WatchedPaths(root, outermost, (manifest.file.name, ".env", *files, *ignore_files))
+    single = dict.fromkeys((manifest.file.name, ".env", *files, *ignore_files))
+    return WatchedPaths(root, outermost, tuple(single), tuple(listed), tuple(written))
+
+
+def _build_inputs(manifest: Manifest, build: BuildSpec) -> tuple[list[str], list[str]]:
+    """What to watch of a build's inputs: files and folders; and folders whose own entries count."""
+    from mosaic_deploy.source.builds.inputs import find_inputs
+
+    found = find_inputs(manifest, build)
+    single = [
+        file.path for file in found.files if not any(is_inside(file.path, folder) for folder in found.folders)
+    ]
+    paths = [_relative(path, manifest.root) for path in (*found.folders, *single)]
+    return paths, [_relative(path, manifest.root) for path in found.listed]
+
+
+def _relative(path: str, root: Path) -> str:
+    """A path without links, relative to the project folder."""
+    return os.path.relpath(path, os.path.realpath(root)).replace(os.sep, "/")
 
 
 def watch_edits(
-    paths: WatchedPaths, *, poll: bool = False, deployed: Callable[[str], bool] = lambda _: False
+    paths: WatchedPaths,
+    find_paths: Callable[[], WatchedPaths] | None = None,
+    *,
+    poll: bool = False,
+    deployed: Callable[[str], bool] = lambda _: False,
 ) -> Iterator[Edits]:
     """Yields sets of edits; edits made while the caller is busy are in the next one.
 
     The first set is empty, and no edit is missed from then on. Later, an empty set comes about five times a second so
     that the caller can do other things. If a file that is `deployed` disappears, it may be about to be written again,
-    so its set comes late. `poll` compares timestamps, for file systems without events. Raises WatchFailed, and
+    so its set comes late. `find_paths` finds the paths again after an edit of a listed folder. `poll` compares timestamps, for file systems without events. Raises WatchFailed, and
     KeyboardInterrupt on an interrupt.
     """
-    listener = _EditListener(paths, deployed, poll=poll)
+    listener = _EditListener(paths, deployed, find_paths or (lambda: paths), poll=poll)
     yield frozenset()
     while True:
         yield listener.next_edits()
@@ -91,8 +120,16 @@ def watch_edits(
 class _EditListener:
     """Listens to folders; checks single files, and whether the folders have been replaced."""
 
-    def __init__(self, paths: WatchedPaths, deployed: Callable[[str], bool], *, poll: bool) -> None:
+    def __init__(
+        self,
+        paths: WatchedPaths,
+        deployed: Callable[[str], bool],
+        find_paths: Callable[[], WatchedPaths],
+        *,
+        poll: bool,
+    ) -> None:
         self._paths = paths
+        self._find_paths = find_paths
         self._poll = poll
         self._deployed = deployed
         self._root = os.path.realpath(paths.root)
@@ -137,7 +174,9 @@ class _EditListener:
         stamps = self._read_stamps()
         edits |= {name for name, stamp in stamps.items() if stamp != self._stamps[name]}
         self._stamps = stamps
-        if any(folder in edits for folder in self._paths.folders):
+        found = self._paths if edits.isdisjoint(self._paths.listed) else self._find_paths()
+        if found != self._paths or any(folder in edits for folder in self._paths.folders):
+            self._paths = found
             # The listener follows the folder, not its name, so a new folder needs a new listener.
             self._listener = self._start_listener()
             self._stamps = self._read_stamps()
@@ -157,12 +196,16 @@ class _EditListener:
                 raise KeyboardInterrupt
             paths = set() if isinstance(result, str) else {path for _, path in result}
         names = (os.path.relpath(path, self._root).replace(os.sep, "/") for path in paths)
-        return {name for name in names if not _is_ignored(name)}
+        return {name for name in names if not _is_ignored(name) and not self._is_written(name)}
+
+    def _is_written(self, name: str) -> bool:
+        return any(_is_at_or_inside(name, folder) for folder in self._paths.written)
 
     def _read_stamps(self) -> dict[str, Stamp]:
         files = {name: _stamp(f"{self._root}/{name}") for name in self._paths.files}
         folders = {name: _identity(f"{self._root}/{name}") for name in self._paths.folders}
-        return {**files, **folders}
+        listed = {name: _stamp(f"{self._root}/{name}") for name in self._paths.listed}
+        return {**files, **folders, **listed}
 
     def _start_listener(self) -> RustNotify | Poller | None:
         if self._poll:
@@ -224,6 +267,10 @@ def _identity(path: str) -> Stamp:
 
 def _inside(name: str, other: str) -> bool:
     return name != other and (other == "." or name.startswith(f"{other}/"))
+
+
+def _is_at_or_inside(name: str, other: str) -> bool:
+    return name == other or _inside(name, other)
 
 
 def _parent_prefixes(name: str) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _type(schema: dict[str, Any]) -> str:
         return "list of maps" if schema["items"].get("type") == "object" else "list of texts"
     names = {
         "string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "map",
-        "null": "null",
+        "null": "null", "array": "list",
     }  # fmt: skip
     return " or ".join(names[each] for each in ([kind] if isinstance(kind, str) else kind))
 

@@ -17,8 +17,9 @@ from mosaic_deploy.cli.target.session import Session, open_session
 from mosaic_deploy.diff.policies import stricter_policy
 from mosaic_deploy.errors import EnvironmentRequired, KeyMissing, MosaicError, NextAction, UsageInvalid
 from mosaic_deploy.git import path_in_repository, repository_root, run_git
-from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.manifest import Manifest, PolicySpec
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
+from mosaic_deploy.source.manifest.folders import named_paths
 from mosaic_deploy.source.manifest.policy import read_policy_text
 from mosaic_deploy.source.manifest.text import MAX_BYTES
 
@@ -43,6 +44,8 @@ class ToolTarget:
     """What the person who started the server allows agents."""
     repository: Path | None = None
     """The root of the git repository that `root` was in when the server started."""
+    build: bool = False
+    """Whether the person who started the server lets it run the manifest's build."""
 
     @property
     def absolute_path(self) -> Path:
@@ -65,6 +68,11 @@ class ToolTarget:
                 manifest_use=manifest,
             )
         read = session.manifest
+        try:
+            refuse_outside(self.root, read)
+        except UsageInvalid:
+            session.api.close()
+            raise
         policy = stricter_policy(read.policy, committed_policy(read.file, read.environment, self.repository))
         return replace(session, manifest=replace(read, policy=policy))
 
@@ -172,6 +180,12 @@ def _is_manifest(file: Path) -> bool:
             )
     except OSError:
         return False
+
+
+def refuse_outside(root: Path, manifest: Manifest) -> None:
+    """Raises UsageInvalid if the manifest names a folder outside `root`: other folders of its repository aren't for agents."""
+    for name in named_paths(manifest):
+        resolve_inside(root, str(manifest.root / name))
 
 
 def resolve_inside(root: Path, path: str) -> Path:

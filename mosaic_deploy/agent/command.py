@@ -33,7 +33,12 @@ from mosaic_deploy.model.approval import DESTRUCTIVE, OVERWRITE, PRUNE
     help="Let agents do this without a person: SQL that destroys data (destructive), deleting live files (prune), "
     "replacing live files (overwrite). Files that this project didn't deploy always need a person. Repeatable.",
 )
-def mcp(root: Path, port: int | None, allow: tuple[str, ...]) -> None:
+@click.option(
+    "--build",
+    is_flag=True,
+    help="Let plan and apply run build.command. Everyone who can edit mosaic.yaml can then run programs on this machine.",
+)
+def mcp(root: Path, port: int | None, allow: tuple[str, ...], build: bool) -> None:
     """Serve tools to AI agents over MCP.
 
     MCP is the Model Context Protocol. Agents can plan, apply, and read status and data.
@@ -48,4 +53,4 @@ def mcp(root: Path, port: int | None, allow: tuple[str, ...]) -> None:
         raise PackageMissing("the mcp package isn't installed", hint=install_command("mcp"))
     from mosaic_deploy.agent.server import serve
 
-    serve(root.resolve(), port, frozenset(allow))
+    serve(root.resolve(), port, frozenset(allow), build=build)

@@ -51,31 +51,34 @@ _READS_LOCALLY = _READS.model_copy(update={"open_world_hint": False})
 _APPLIES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True
 )
+_BUILDS = _READS.model_copy(update={"read_only_hint": False})
+"""For `plan`, if it may run the manifest's build."""
 _SENDS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True
 )
 
 
-def serve(root: Path, port: int | None, allow: frozenset[str] = frozenset()) -> None:
-    """Serves stdio until stdin ends, or 127.0.0.1:`port` until interrupted. `allow`: see `make_server`."""
-    server = make_server(root, allow)
+def serve(root: Path, port: int | None, allow: frozenset[str] = frozenset(), *, build: bool = False) -> None:
+    """Serves stdio until stdin ends, or 127.0.0.1:`port` until interrupted. For the rest see `make_server`."""
+    server = make_server(root, allow, build=build)
     if port is None:
         server.run("stdio")
     else:
         serve_http(server, port)
 
 
-def make_server(root: Path, allow: frozenset[str] = frozenset()) -> MCPServer[Any]:
+def make_server(root: Path, allow: frozenset[str] = frozenset(), *, build: bool = False) -> MCPServer[Any]:
     """The server with all tools and resources, working below `root`.
 
-    `allow` are the kinds of approval that agents don't need: `destructive`, `prune`, `overwrite`.
+    `allow` are the kinds of approval that agents don't need: `destructive`, `prune`, `overwrite`. `build`: plan and apply run
+    the build of a manifest.
     """
     repository = repository_root(root)
 
     def target(path: str, environment: str | None, local: bool, project_id: str | None) -> ToolTarget:
-        return ToolTarget(root, path, environment, local, project_id, allow, repository)
+        return ToolTarget(root, path, environment, local, project_id, allow, repository, build)
 
-    server = _Server([*_deploy_tools(root, target), *_read_tools(root, target)])
+    server = _Server([*_deploy_tools(root, target, build=build), *_read_tools(root, target)])
     _add_resources(server)
     return server
 
@@ -127,7 +130,7 @@ def _tool(annotations: ToolAnnotations) -> Callable[[Callable[..., CallToolResul
     return make
 
 
-def _deploy_tools(root: Path, target: Callable[..., ToolTarget]) -> Iterator[Tool]:
+def _deploy_tools(root: Path, target: Callable[..., ToolTarget], *, build: bool) -> Iterator[Tool]:
     @_tool(_READS_LOCALLY)
     def validate(
         path: Path_ = ".",
@@ -141,7 +144,7 @@ def _deploy_tools(root: Path, target: Callable[..., ToolTarget]) -> Iterator[Too
 
     yield validate
 
-    @_tool(_READS)
+    @_tool(_BUILDS if build else _READS)
     def plan(
         path: Path_ = ".",
         environment: Environment = None,

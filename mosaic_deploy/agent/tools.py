@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy import deploy
-from mosaic_deploy.agent.account import ToolTarget, open_tool_api, resolve_manifest
+from mosaic_deploy.agent.account import ToolTarget, open_tool_api, refuse_outside, resolve_manifest
+from mosaic_deploy.cli.builds.step import When, ensure_built
 from mosaic_deploy.cli.commands.database.query import locating_errors, prepare_read_only_query
 from mosaic_deploy.cli.commands.deploy.validate import check_manifest
 from mosaic_deploy.cli.commands.inspect.explain import require_explanation
+from mosaic_deploy.cli.render.build_report import BuildReport
 from mosaic_deploy.cli.render.json_documents import (
     apply_document,
     plan_document,
@@ -61,12 +63,14 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
     else:
         folder = absolute_path if absolute_path.is_dir() else absolute_path.parent
         manifest, refused = try_read_manifest_text(text, folder, environment=environment)
+    refuse_outside(root, manifest)
     return {**validate_document(check_manifest(manifest, refused)), "manifest": manifest.file.name}
 
 
 def plan(target: ToolTarget) -> Document:
     """The plan, with the fingerprint that `apply` needs, and what in it a person must approve before that."""
     with target.open("plan") as session:
+        _build(session, target)
         made = _rehearse(session, _make_plan(session)).plan
         needed = needs_person(made, session.manifest.policy, Actor(target.allow, is_agent=True))
         approvals = [{"value": each.allow, "effect": each.effect} for each in needed]
@@ -80,6 +84,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
     person can apply what must be approved.
     """
     with target.open("apply") as session:
+        _build(session, target)
         planned = _make_plan(session)
         same = planned.plan.fingerprint == fingerprint
         if not planned.has_work and (same or _last_deploy(planned).get("plan") == fingerprint):
@@ -180,6 +185,11 @@ def explain(code: str) -> Document:
     """The meaning, causes and fix of a code. Raises UsageInvalid with similar codes."""
     found = require_explanation(code)
     return {"type": "explanation", "code": found.code, "source": found.source, "text": found.text}
+
+
+def _build(session: Session, target: ToolTarget) -> None:
+    """Builds if that is needed and allowed; else a note of the plan says what isn't built. Raises as `ensure_built`."""
+    ensure_built(session.manifest, When.NEEDED if target.build else When.NEVER, BuildReport())
 
 
 def _make_plan(session: Session) -> deploy.PreparedPlan:

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.cli.builds.step import When, ensure_built
 from mosaic_deploy.cli.plan_retries import plan_when_lease_free, raise_if_overtaken, retry_when_overtaken
+from mosaic_deploy.cli.render.build_report import ShownBuild
 from mosaic_deploy.cli.saved_plan import SavedPlan, without_retry
 from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.api_access import command_line
@@ -47,6 +49,7 @@ class DeployOptions:
     force_unlock: bool = False
     rehearse: bool | None = None
     """The option; see `rehearse_plan`. A saved plan isn't rehearsed again: it is applied only if nothing has changed since."""
+    build: When = When.NEEDED
     question: str = "Apply these changes?"
     superseded: Callable[[], bool] = lambda: False
     """Whether another deploy follows at once; see ApplyOptions."""
@@ -68,10 +71,13 @@ def plan_and_apply(
 ) -> tuple[Plan, int]:
     """The last plan and the exit code.
 
-    `heading` wraps planning and applying; `observe` sees the apply's events on their way to the screen.
+    Builds first, if needed. `heading` wraps building, planning and applying; `observe` sees the apply's events on their way to the screen.
     Raises subclasses of MosaicError.
     """
     screen.address_notice(session.address_notice)
+    if session.manifest.build or deploy_options.build is When.ALWAYS:
+        with heading("Build"):
+            ensure_built(session.manifest, deploy_options.build, ShownBuild(screen))
     settings = SettingsFiles(session.manifest.file)
     last_plan: list[Plan] = []
 

@@ -80,6 +80,8 @@ from mosaic_deploy.errors.deploy import (
     WatchFailed,
 )
 from mosaic_deploy.errors.project import (
+    BuildFailed,
+    BuildOutputMissing,
     ChecksNotConfigured,
     DraftFailed,
     DraftMissing,
@@ -118,6 +120,8 @@ __all__ = [
     "ApiUrlInvalid",
     "ApiUrlUntrusted",
     "BackupInvalid",
+    "BuildFailed",
+    "BuildOutputMissing",
     "CertificatesInvalid",
     "ChecksNotConfigured",
     "CommitOlder",

@@ -50,6 +50,18 @@ class SourceRefused(SourceError):
     code = "source_refused"
 
 
+class BuildOutputMissing(SourceError):
+    """The folder in build.output doesn't exist or has no files, so there is nothing to deploy."""
+
+    code = "build_output_missing"
+
+
+class BuildFailed(SourceError):
+    """build.command failed, took too long or couldn't be started. Nothing was deployed."""
+
+    code = "build_failed"
+
+
 class SecretFound(SourceError):
     """A file to be published appears to contain a secret."""
 

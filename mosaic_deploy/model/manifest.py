@@ -41,6 +41,21 @@ class DatabaseSpec:
         return self.transaction == "all"
 
 
+@dataclass(frozen=True, slots=True)
+class BuildSpec:
+    """A command that fills the folder `output`. It runs in `dir`; all paths are relative to the manifest.
+
+    `command` is text for the shell, or a program and its arguments. `inputs` are the files, folders and patterns that it reads,
+    empty for all of `dir`. `timeout` is in seconds.
+    """
+
+    command: str | tuple[str, ...]
+    output: str
+    dir: str = "."
+    inputs: tuple[str, ...] = ()
+    timeout: float = 1800.0
+
+
 Prune = bool | Literal["all"]
 """Which old files to delete: none, those that this project deployed, or `all`."""
 
@@ -202,6 +217,7 @@ class Manifest:
     file: Path
     project: ProjectSpec = field(default_factory=ProjectSpec)
     database: DatabaseSpec | None = None
+    build: BuildSpec | None = None
     static: StaticSpec | None = None
     storage: StorageSpec | None = None
     magic_link: MagicLinkSpec | None = None
@@ -236,5 +252,16 @@ class Manifest:
 
     @property
     def root(self) -> Path:
-        """The project folder. Nothing outside it is deployed."""
+        """The project folder, which paths are relative to."""
         return self.file.parent
+
+    @property
+    def deployed_folders(self) -> tuple[str, ...]:
+        """The folders and seeds that are deployed, as the manifest names them."""
+        database = self.database
+        return (
+            *([self.static.dir] if self.static else []),
+            *([self.storage.dir] if self.storage else []),
+            *([database.migrations] if database and database.migrations else []),
+            *(database.seeds if database else ()),
+        )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from mosaic_deploy.errors import (
+    BuildOutputMissing,
     IgnoreFileInvalid,
     Interrupted,
     Location,
@@ -22,6 +23,7 @@ from mosaic_deploy.errors import (
 
 _COLLECTED_ERRORS = (
     ManifestInvalid,
+    BuildOutputMissing,
     SourceRefused,
     SourceUnreadable,
     IgnoreFileInvalid,

@@ -12,6 +12,7 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import AuthSettings, Object, Project, Snapshot
+from mosaic_deploy.source.builds.state import build_notes, missing_output_error, without_output
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.files.folder import BeforeHashing, SelectedFiles, read_files, refuse_unserved
 from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error
@@ -147,6 +148,7 @@ def read_valid_desired(
         generated,
         (
             *_second_manifest_notes(manifest),
+            *build_notes(manifest),
             *(Note("variable_not_replaced", str(each), Severity.WARNING) for each in manifest.warnings),
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
             *_ignored_migration_notes(manifest),
@@ -219,6 +221,10 @@ def _files(
         return None, None
     if manifest.static is None and manifest.storage is None:
         return None, None
+    buildable = without_output(manifest)
+    if buildable is not manifest and manifest.build:
+        errors.add(missing_output_error(manifest, manifest.build))
+        manifest = buildable
     cache = stat_cache(manifest.root)
     try:
         static = errors.collect(lambda: _static(manifest, cache, on_hashed, errors))

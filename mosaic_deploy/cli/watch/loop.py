@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
@@ -107,7 +108,7 @@ class _Watcher:
             edits = self._next_edits()
             self._observer.on_tick()
             draft_lost = self._deployer.check_draft()
-            if self._touches_settings(edits) or (edits and self._reopen):
+            if not self._settings_files.isdisjoint(edits) or (edits and self._reopen):
                 self._reopen_session(edits)
             elif edits or draft_lost or self._retry_is_due() or self._answered_yes():
                 self._run_once(edits)
@@ -132,7 +133,8 @@ class _Watcher:
         paths = watched_paths(session.manifest)
         self._folders = paths.folders
         self._settings_files = {session.manifest.file.name, ".env"}
-        self._edits = watch_edits(paths, poll=self._options.poll, deployed=planner.is_deployed)
+        find_paths = partial(watched_paths, session.manifest)
+        self._edits = watch_edits(paths, find_paths, poll=self._options.poll, deployed=planner.is_deployed)
         next(self._edits)
         self._new_edits = frozenset()
 
@@ -185,9 +187,6 @@ class _Watcher:
                 command = with_options(command_line(), "--yes")
                 require_confirmation(_UP_TO_DATE_QUESTION, yes=deploy_options.yes, command=command)
         return plan, code
-
-    def _touches_settings(self, edits: Edits) -> bool:
-        return not self._settings_files.isdisjoint(edits)
 
     def _reopen_session(self, edits: Edits) -> None:
         """After an edit of the manifest or `.env`, and if the key or the API's URL may have changed."""

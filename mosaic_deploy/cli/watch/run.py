@@ -14,6 +14,7 @@ from mosaic_deploy.cli.target.identity import holder, local_processes
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import CHANGED_MEANWHILE, missing_approvals, refuse_unapproved
 from mosaic_deploy.cli.terminal.interrupts import InterruptibleEvents
+from mosaic_deploy.cli.watch.building import EditBuilder
 from mosaic_deploy.cli.watch.drafting import DraftRunner
 from mosaic_deploy.cli.watch.failed_migration import FailedMigration
 from mosaic_deploy.cli.watch.failures import refuse_empty_site
@@ -45,6 +46,7 @@ class EditDeployer:
         self.session = session
         self._observer = observer
         self._options = options
+        self._builder = EditBuilder(screen, options.build)
         self._draft_runner = DraftRunner(screen)
         self._failed_migration = FailedMigration()
         self._postponed: tuple[str, ...] = ()
@@ -81,11 +83,13 @@ class EditDeployer:
         self._failed_migration.record_failure(error, plan, self.planner)
 
     def deploy(self, edits: Edits, seen: float) -> MosaicError | None:
-        """Plans and applies what `edits` changed; returns why the apply failed.
+        """Builds, plans and applies what `edits` changed; returns why the apply failed.
 
         Raises MosaicError's children before the apply and from the draft, and KeyboardInterrupt.
         """
         self.draft_reached = self.unanswered = False
+        if self._builder.build(self.session.manifest):
+            self.planner.forget_files()
         planned = self._make_plan(lambda: self.planner.plan(edits))
         self._set_project(planned.plan.project.id)
         self._report_postponed(planned)

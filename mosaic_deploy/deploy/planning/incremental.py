@@ -89,6 +89,10 @@ class IncrementalPlanner:
         """Both sides are read again for the next plan."""
         self._live = self._desired = None
 
+    def forget_files(self) -> None:
+        """All files are read again for the next plan."""
+        self._desired = None
+
     def plan_files(self) -> PreparedPlan:
         """The plan of static and storage files only, for when the complete one can't be made or applied."""
         return self._replan(replace(self._options, files_only=True))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import IgnoreFileInvalid, Location, Problem, SourceUnreadable
 from mosaic_deploy.source.files.gitignore import compile_patterns, pattern_mistake
+from mosaic_deploy.source.manifest.folders import is_inside
 from mosaic_deploy.source.manifest.text import SourceTextError, read_source_text
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class IgnoreRules:
 def inherited_ignore_rules(root: Path, folder: str) -> IgnoreRules:
     """The rules for `folder` from the ignore files in its parent folders, up to the project folder.
 
+    For a folder beside the project (`../web/dist`), up to the folder that both are in.
     Raises IgnoreFileInvalid if they exclude `folder` itself: nothing would be deployed, and pruning would delete
     everything.
     """
@@ -73,6 +75,9 @@ def inherited_ignore_rules(root: Path, folder: str) -> IgnoreRules:
     parts = folder.split("/")
     for depth, part in enumerate(parts):
         above = "/".join(parts[:depth])
+        if part == "..":
+            found = IgnoreRules()
+            continue
         if os.path.lexists(root / above / IGNORE_FILE):
             found = found.with_folder(root, above)
         if found.ignores(f"{above}/{part}" if above else part, folder=True):
@@ -106,10 +111,10 @@ def _read_patterns(root: Path, relative_path: str) -> list[IgnorePattern]:
     ]
     if problems:
         raise IgnoreFileInvalid(f"{relative_path} has invalid lines", problems=problems)
-    return [_parse_line(line) for line in lines if line.strip(" \t") and not line.startswith("#")]
+    return [parse_line(line) for line in lines if line.strip(" \t") and not line.startswith("#")]
 
 
-def _parse_line(line: str) -> IgnorePattern:
+def parse_line(line: str) -> IgnorePattern:
     """Parses a line. A trailing slash is handled here, because pathspec would match everything below the folder."""
     written = line if line.endswith("\\ ") else line.rstrip()
     [pattern] = compile_patterns([written.removesuffix("/")]).patterns
@@ -118,7 +123,7 @@ def _parse_line(line: str) -> IgnorePattern:
 
 def _refuse_special_file(root: Path, path: Path, relative_path: str) -> None:
     """Raises SourceTextError for a link out of the project, and for a fifo or other special file, which could block."""
-    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+    if path.is_symlink() and not is_inside(os.path.realpath(path), os.path.realpath(root)):
         raise SourceTextError(
             Problem("links out of the project folder", Location(relative_path), hint="copy the file")
         )

@@ -133,7 +133,12 @@ class StatCache:
 
 def stat_cache(root: Path) -> StatCache:
     """The cache of the project folder `root`; empty if there is no usable one."""
-    key = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+    return named_cache(os.path.realpath(root))
+
+
+def named_cache(name: str) -> StatCache:
+    """The cache of this name; empty if there is no usable one."""
+    key = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
     return StatCache(cache_folder() / f"files-{key}.bin")
 
 
@@ -158,7 +163,7 @@ def read_owned_file(path: Path) -> bytes:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Writes a cache file atomically, readable only by its owner. Raises OSError."""
+    """Writes a cache file as a whole, readable only for its owner. Raises OSError."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:

@@ -12,6 +12,7 @@ from mosaic_deploy.errors import Location, Problem, SourceChanged, SourceUnreada
 from mosaic_deploy.source.files.gitignore import FileFilter, FileSelection
 from mosaic_deploy.source.files.ignored import IGNORE_FILE, IgnoreRules, inherited_ignore_rules
 from mosaic_deploy.source.files.names import name_problem
+from mosaic_deploy.source.manifest.folders import is_inside
 
 ALWAYS_EXCLUDED = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".git", IGNORE_FILE})
 """Files and folders that are never deployed, in any letter case."""
@@ -31,7 +32,7 @@ class WalkedFile:
 class Walk:
     """A walk over a selection's folder. `files` fills `problems`, `unreadable` and the names as it goes.
 
-    Links within the project folder are followed, except back to a parent folder. `ignored` has the names that
+    Links within the project folder or the selection's folder are followed, except back to a parent folder. `ignored` has the names that
     .mosaicignore excludes, `hidden` those excluded because of their dot; of an excluded folder, its name with a slash.
     """
 
@@ -41,17 +42,16 @@ class Walk:
         self.ignored: list[str] = []
         self.hidden: list[str] = []
         self._root = str(root)
-        self._boundary = os.path.realpath(root)
         self._base = PurePosixPath(selection.dir).as_posix()
+        self._real_base = os.path.realpath(f"{self._root}/{self._base}")
+        self._boundaries = (os.path.realpath(root), self._real_base)
         self._prefix = selection.prefix
         self._filter = FileFilter(selection)
 
     def files(self) -> Iterator[WalkedFile]:
         """The files in order of the walk. Raises SourceUnreadable, SourceChanged if a folder disappears, IgnoreFileInvalid."""
-        real = os.path.realpath(f"{self._root}/{self._base}")
-        pending = [
-            (self._base, "", real, frozenset[str](), inherited_ignore_rules(Path(self._root), self._base))
-        ]
+        inherited = inherited_ignore_rules(Path(self._root), self._base)
+        pending = [(self._base, "", self._real_base, frozenset[str](), inherited)]
         while pending:
             relative_path, name, real, above, ignored = pending.pop()
             if real in above:
@@ -96,9 +96,10 @@ class Walk:
         return target if is_folder else self._file(entry, relative_path, self._prefix + name, target)
 
     def _link_mistake(self, real: str) -> str | None:
-        if real != self._boundary and not real.startswith(self._boundary.rstrip("/") + "/"):
+        inside = next((boundary for boundary in self._boundaries if is_inside(real, boundary)), None)
+        if inside is None:
             return "links out of the project folder"
-        return "links into .git" if ".git" in real[len(self._boundary) :].split("/") else None
+        return "links into .git" if ".git" in real[len(inside) :].split("/") else None
 
     def _file(self, entry: os.DirEntry[str], relative_path: str, name: str, real: str) -> WalkedFile | None:
         problem = name_problem(relative_path, name)

@@ -1,58 +1,170 @@
-"""Checks the folders named in a manifest: they exist, are inside the project, and are safe to publish."""
+"""Checks the folders named in a manifest: they exist, are inside the repository, and are safe to publish."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from mosaic_deploy.errors import MigrationsNotConfigured, Problem
+from mosaic_deploy.git import repository_root
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.text import SourceText
-from mosaic_deploy.source.manifest.yaml_tree import Node, quoted
+from mosaic_deploy.source.manifest.yaml_tree import Node, node_at, quoted
 
-_FOLDERS = (("static", "dir"), ("storage", "dir"), ("database", "migrations"))
-_PUBLISHED = ("static", "storage")
-
-
-def folder_problems(
-    root: Path, tree: Node, source: SourceText, *, missing: bool = False
-) -> Iterator[Problem]:
-    """A Problem for every folder or seed of the tree that can't be used. Follows symlinks; opens no file.
-
-    `missing`: one that doesn't exist yet is none.
-    """
-    project = os.path.realpath(root)
-    for section, name in _FOLDERS:
-        node = _node_at(tree, section, name)
-        if node is None or not isinstance(node.value, str) or "\0" in node.value:
-            continue  # reported by the schema check
-        if found := _folder_mistake(project, section, node, missing=missing):
-            message, hint = found
-            location = source.location(node.line, node.column)
-            yield Problem(message, location, field=node.field, hint=hint)
-    yield from _seed_problems(project, tree, source, missing=missing)
+_FOLDERS = (
+    ("build", "output"),
+    ("build", "dir"),
+    ("static", "dir"),
+    ("storage", "dir"),
+    ("database", "migrations"),
+)
+_PUBLISHED = ("output", "static", "storage")
+_WILDCARDS = frozenset("*?[")
+_OUTSIDE_HINT = "use a folder below the manifest, or beside it in the same git repository; links are followed"
 
 
-def _seed_problems(project: str, tree: Node, source: SourceText, *, missing: bool) -> Iterator[Problem]:
-    """Problems of seeds, which are files or folders."""
-    seeds = _node_at(tree, "database", "seeds")
-    for node in seeds.value if seeds is not None and isinstance(seeds.value, list) else ():
-        if not isinstance(node.value, str) or "\0" in node.value:
-            continue
-        path = os.path.realpath(os.path.join(project, node.value))  # noqa: PTH118
-        name = quoted(node.value) if node.variable is None else f"the value of {node.variable}"
-        location = source.location(node.line, node.column)
-        if not path.startswith(project.rstrip(os.sep) + os.sep):
-            hint = "use a file or folder below the manifest; links are followed"
-            yield Problem(f"{name} is outside the project folder", location, field=node.field, hint=hint)
-        elif not missing and not os.path.exists(path):  # noqa: PTH110
-            yield Problem(
-                f"no such file or folder: {name}",
-                location,
-                field=node.field,
-                hint="create it, or correct the name",
-            )
+@dataclass(frozen=True, slots=True)
+class FolderRules:
+    """What needn't exist yet: with `missing`, all folders and seeds; unless `built`, what is inside the build's output."""
+
+    missing: bool = False
+    built: bool = False
+
+
+def boundary_of(root: Path) -> str:
+    """The folder that everything a manifest in `root` names must be inside: its git repository, else `root`. Without links."""
+    return os.path.realpath(repository_root(root) or root)
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether `path` is `folder` or below it. Both are without links."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def named_paths(manifest: Manifest) -> Iterator[str]:
+    """Everything on disk that the manifest names: what is deployed, and what its build runs in, reads and fills."""
+    yield from manifest.deployed_folders
+    if build := manifest.build:
+        yield from (build.output, build.dir, *(literal_part(name) for name in build.inputs))
+
+
+def literal_part(pattern: str) -> str:
+    """The folders at the beginning of a pattern that have no wildcard; all of a name without one."""
+    parts = pattern.split("/")
+    first = next((i for i, part in enumerate(parts) if not _WILDCARDS.isdisjoint(part)), len(parts))
+    return "/".join(parts[:first]) or "."
+
+
+def folder_problems(root: Path, tree: Node, source: SourceText, rules: FolderRules) -> Iterator[Problem]:
+    """A Problem for every folder or file named in the tree that can't be used. Follows symlinks; opens no file."""
+    yield from _Checker(root, tree, source, rules).problems()
+
+
+class _Checker:
+    def __init__(self, root: Path, tree: Node, source: SourceText, rules: FolderRules) -> None:
+        self.project = os.path.realpath(root)
+        self.boundary = boundary_of(root)
+        self.tree = tree
+        self.source = source
+        self.missing = rules.missing
+        output = node_at(tree, "build", "output")
+        self.output = self.real_path(output) if _is_path(output) else None
+        """The folder that the build makes, without links."""
+        self.unbuilt = None if rules.built else self.output
+
+    def problems(self) -> Iterator[Problem]:
+        reported: Node | None = None
+        for section, name in _FOLDERS:
+            node = node_at(self.tree, section, name)
+            # The default of static.dir is the node of build.output.
+            if not _is_path(node) or node is reported:
+                continue
+            if found := self.folder_mistake(name if name == "output" else section, node):
+                yield self.problem(node, *found)
+                reported = node
+        static = node_at(self.tree, "static")
+        if static is not None and isinstance(static.value, dict) and not _has_dir(static.value):
+            location = self.source.location(*(static.key_at or (static.line, static.column)))
+            yield Problem("required field is missing", location, f"{static.field}.dir", "add dir: public")
+        for section, name in (("database", "seeds"), ("build", "inputs")):
+            listed = node_at(self.tree, section, name)
+            for node in listed.value if listed is not None and isinstance(listed.value, list) else ():
+                if _is_path(node) and (found := self.entry_mistake(node)):
+                    yield self.problem(node, *found)
+        yield from self.build_problems()
+
+    def build_problems(self) -> Iterator[Problem]:
+        """Problems of a build that names usable folders which don't fit each other."""
+        output, command = node_at(self.tree, "build", "output"), node_at(self.tree, "build", "command")
+        if command is not None and command.value == []:
+            yield self.problem(command, "the list is empty", "for example: [npm, run, build]")
+        if output is None or self.output is None:
+            return
+        working = node_at(self.tree, "build", "dir")
+        folder = self.real_path(working) if _is_path(working) else self.project
+        if is_inside(folder, self.output) and self.output != self.project:
+            hint = "name the folder that the command fills, such as dist"
+            yield self.problem(output, "the command runs in this folder, so it can't be its output", hint)
+        deployed = [node_at(self.tree, section, name) for section, name in _FOLDERS[2:]]
+        seeds = node_at(self.tree, "database", "seeds")
+        deployed += seeds.value if seeds is not None and isinstance(seeds.value, list) else []
+        paths = [self.real_path(node) for node in deployed if _is_path(node)]
+        if not any(is_inside(path, self.output) or is_inside(self.output, path) for path in paths):
+            hint = "to publish it, add static: {}, whose dir defaults to it"
+            yield self.problem(output, f"nothing deploys {_name(output)}", hint)
+
+    def problem(self, node: Node, message: str, hint: str | None) -> Problem:
+        return Problem(message, self.source.location(node.line, node.column), field=node.field, hint=hint)
+
+    def real_path(self, node: Node) -> str:
+        # os.path, because Path raises for symlink loops and for names that are too long.
+        return os.path.realpath(os.path.join(self.project, str(node.value)))  # noqa: PTH118
+
+    def outside_mistake(self, path: str, name: str) -> tuple[str, str] | None:
+        if is_inside(path, self.project):
+            return None
+        if not is_inside(path, self.boundary):
+            what = "the project folder" if self.boundary == self.project else "the git repository"
+            return f"{name} is outside {what}", _OUTSIDE_HINT
+        beside = Path(os.path.relpath(path, self.project)).parts
+        if hidden := next((part for part in beside if part.startswith(".") and part != ".."), None):
+            hint = "folders beside the manifest can't be hidden ones, which hold settings and keys"
+            return f"{name} is in {quoted(hidden)}", hint
+        return None
+
+    def folder_mistake(self, kind: str, node: Node) -> tuple[str, str | None] | None:
+        folder, name = self.real_path(node), _name(node)
+        if kind in _PUBLISHED and is_inside(self.project, folder) and is_inside(folder, self.boundary):
+            what = "the manifest's own folder" if folder == self.project else "above the manifest"
+            hint = "move the files to publish into their own folder, such as public"
+            return f"{name} is {what}: mosaic.yaml, .env and migrations would be published", hint
+        if outside := self.outside_mistake(folder, name):
+            return outside
+        if os.path.isdir(folder):  # noqa: PTH112
+            return None
+        if os.path.exists(folder):  # noqa: PTH110
+            return f"{name} is not a folder", "specify the folder that contains it"
+        if self.missing or (self.unbuilt and is_inside(folder, self.unbuilt)):
+            return None
+        hint = _suggestion(self.project, str(node.value)) if node.variable is None else "create it"
+        return f"no such folder: {name}", hint
+
+    def entry_mistake(self, node: Node) -> tuple[str, str | None] | None:
+        """Of a seed or an input, which are files, folders or patterns."""
+        written = literal_part(str(node.value)) if ".inputs[" in node.field else str(node.value)
+        path, name = os.path.realpath(os.path.join(self.project, written)), _name(node)  # noqa: PTH118
+        if path == self.project and written == str(node.value) and ".seeds[" in node.field:
+            return f"{name} is the manifest's own folder", "use a file or folder below the manifest"
+        if outside := self.outside_mistake(path, name):
+            return outside
+        if self.missing or os.path.exists(path):  # noqa: PTH110
+            return None
+        if self.unbuilt and is_inside(path, self.unbuilt):
+            return None
+        return f"no such file or folder: {name}", "create it, or correct the name"
 
 
 def migrations_folder(manifest: Manifest) -> str:
@@ -66,35 +178,22 @@ def migrations_folder(manifest: Manifest) -> str:
     )
 
 
-def _node_at(tree: Node, section: str, name: str) -> Node | None:
-    fields = tree.value.get(section) if isinstance(tree.value, dict) else None
-    return fields.value.get(name) if fields is not None and isinstance(fields.value, dict) else None
+def _has_dir(fields: Mapping[str, Node]) -> bool:
+    """Whether `dir` is set, or misspelt, which the schema check reports."""
+    if "dir" in fields:
+        return True
+    from difflib import get_close_matches
+
+    return bool(get_close_matches("dir", [key.lower() for key in fields], 1))
 
 
-def _folder_mistake(project: str, section: str, node: Node, *, missing: bool) -> tuple[str, str] | None:
-    written = str(node.value)
-    name = quoted(written) if node.variable is None else f"the value of {node.variable}"
-    # os.path, because Path raises for symlink loops and for names that are too long.
-    folder = os.path.realpath(os.path.join(project, written))  # noqa: PTH118
-    if folder == project:
-        if section in _PUBLISHED:
-            hint = "move the files to publish into their own folder, such as public"
-            return (
-                f"{name} is the manifest's own folder: mosaic.yaml, .env and migrations would be published",
-                hint,
-            )
-    elif not folder.startswith(project.rstrip(os.sep) + os.sep):
-        return (
-            f"{name} is outside the project folder",
-            "use a folder below the manifest; links are followed",
-        )
-    if os.path.isdir(folder):  # noqa: PTH112
-        return None
-    if os.path.exists(folder):  # noqa: PTH110
-        return f"{name} is not a folder", "specify the folder that contains it"
-    if missing:
-        return None
-    return f"no such folder: {name}", _suggestion(project, written) if node.variable is None else "create it"
+def _is_path(node: Node | None) -> TypeGuard[Node]:
+    """Whether it is a path; what isn't is reported by the schema check."""
+    return node is not None and isinstance(node.value, str) and "\0" not in node.value
+
+
+def _name(node: Node) -> str:
+    return quoted(str(node.value)) if node.variable is None else f"the value of {node.variable}"
 
 
 def _suggestion(project: str, written: str) -> str:

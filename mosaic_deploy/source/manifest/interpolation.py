@@ -70,8 +70,9 @@ class Interpolator:
         return result
 
     def warn_of_unbraced(self, node: Node, text: str, path: tuple[str | int, ...]) -> None:
-        """Warns of `$NAME` and `$(NAME)`, except in checks, where a `$` is common."""
-        if "verify" in (path[:1] + path[2:3]) or not self.is_needed(path):
+        """Warns of `$NAME` and `$(NAME)`, except in checks, where a `$` is common, and in commands for the shell."""
+        sections = path[:1] + path[2:3]
+        if "verify" in sections or path[-2:] == ("build", "command") or not self.is_needed(path):
             return
         for found in _UNBRACED.finditer(text):
             name = found["name"] or found["call"]

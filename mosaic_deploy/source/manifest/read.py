@@ -13,7 +13,7 @@ from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.manifest.check_problems import check_problems
 from mosaic_deploy.source.manifest.dotenv import parse_dotenv
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES, find_manifest
-from mosaic_deploy.source.manifest.folders import folder_problems
+from mosaic_deploy.source.manifest.folders import FolderRules, folder_problems
 from mosaic_deploy.source.manifest.interpolation import Interpolator
 from mosaic_deploy.source.manifest.plain_values import (
     hiding_variables,
@@ -28,6 +28,7 @@ from mosaic_deploy.source.manifest.values import (
     duration_problems,
     merge_overrides,
     valid_sections,
+    with_build_defaults,
 )
 from mosaic_deploy.source.manifest.yaml_tree import Node, compose, describe_value, quoted
 
@@ -42,15 +43,16 @@ def read_manifest(
     environment: str | None = None,
     environ: Mapping[str, str] = os.environ,
     missing_folders: bool = False,
+    built: bool = False,
 ) -> Manifest:
     """The manifest at `path` (a file or its folder), merged with one environment's overrides.
 
-    `missing_folders`: its folders and seeds needn't exist yet.
+    `missing_folders`: its folders and seeds needn't exist yet; `built`: those that the build makes must exist, too.
     Variables come from `environ`, then from `.env` beside the manifest. Raises ManifestMissing, ManifestInvalid with
     every Problem in order of position, or SourceUnreadable. Works offline and writes nothing.
     """
     manifest, invalid = try_read_manifest(
-        path, environment=environment, environ=environ, missing_folders=missing_folders
+        path, environment=environment, environ=environ, missing_folders=missing_folders, built=built
     )
     if invalid:
         raise invalid
@@ -63,6 +65,7 @@ def try_read_manifest(
     environment: str | None = None,
     environ: Mapping[str, str] = os.environ,
     missing_folders: bool = False,
+    built: bool = False,
 ) -> ReadResult:
     """Like `read_manifest`, but returns the valid file and SQL sections of an invalid manifest, with its error.
 
@@ -74,7 +77,7 @@ def try_read_manifest(
         lambda: read_source_text(file, _display_path(file)),
         environment,
         environ,
-        missing_folders=missing_folders,
+        FolderRules(missing=missing_folders, built=built),
     )
 
 
@@ -101,13 +104,12 @@ def _read(
     read: Callable[[], SourceText],
     environment: str | None,
     environ: Mapping[str, str],
-    *,
-    missing_folders: bool = False,
+    folder_rules: FolderRules | None = None,
 ) -> ReadResult:
     display_path = _display_path(file)
     values, problems = parse_dotenv(file.parent, _display_path(file.parent / ".env"))
     reader = _ManifestReader(file, environment, {**values, **environ}, problems)
-    reader.missing_folders = missing_folders
+    reader.folder_rules = folder_rules or FolderRules()
     try:
         manifest = reader.manifest(read())
     except SourceTextError as error:
@@ -135,8 +137,7 @@ class _ManifestReader:
         self.variables = variables
         self.problems = problems
         self.schema = read_schema(SCHEMA)
-        self.missing_folders = False
-        """Whether folders and seeds needn't exist yet."""
+        self.folder_rules = FolderRules()
         self.environments: tuple[str, ...] = ()
         self._read: tuple[Node, SourceText] | None = None
 
@@ -157,11 +158,11 @@ class _ManifestReader:
         interpolator = Interpolator(source, self.schema, self.variables, self.environment)
         whole = interpolator.interpolate_manifest(settle_words(tree, self.schema, self.schema))
         self.problems += interpolator.problems
-        chosen = self.chosen_environment(whole, source)
+        chosen = with_build_defaults(self.chosen_environment(whole, source))
         self.check_schema(whole, chosen, source)
         invalid = {problem.field for problem in self.problems}
         more = (
-            *folder_problems(self.file.parent, chosen, source, missing=self.missing_folders),
+            *folder_problems(self.file.parent, chosen, source, self.folder_rules),
             *duration_problems(chosen, source),
             *check_problems(chosen, source),
         )

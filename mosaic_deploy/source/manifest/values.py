@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.manifest import (
+    BuildSpec,
     DatabaseSpec,
     HttpCheck,
     MagicLinkCheck,
@@ -23,7 +25,7 @@ from mosaic_deploy.model.manifest import (
     VerifySpec,
 )
 from mosaic_deploy.source.manifest.text import SourceText
-from mosaic_deploy.source.manifest.yaml_tree import Node
+from mosaic_deploy.source.manifest.yaml_tree import Node, node_at
 
 Value = Mapping[str, Any]
 
@@ -34,8 +36,9 @@ _DURATIONS = (
     ("database", "lock_timeout", "0 means no limit"),
     ("database", "statement_timeout", "0 means no limit"),
     ("static", "keep", "0 deletes them at once"),
+    ("build", "timeout", None),
 )
-"""(section, field, what 0 means)"""
+"""(section, field, what 0 means if it is allowed)"""
 
 
 def build_manifest(value: Value, file: Path, environment: str | None) -> Manifest:
@@ -46,6 +49,7 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         project=ProjectSpec(**value.get("project", {})),
         database=_database(value["database"]) if "database" in value else None,
         static=_static(value["static"]) if "static" in value else None,
+        build=_build(value["build"]) if "build" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
         policy=policy_of(value["policy"]) if "policy" in value else None,
@@ -78,7 +82,9 @@ def valid_sections(value: Value, problems: Iterable[Problem], environment: str |
             return None
         field = fields[0].partition("[")[0] if fields else ""
         invalid |= {f"{section}.{field}"} if section == "database" and field else {section}
-    valid = {name: value[name] for name in ("static", "storage") if name in value and name not in invalid}
+    valid = {
+        name: value[name] for name in ("build", "static", "storage") if name in value and name not in invalid
+    }
     database = value.get("database", {}) if "database" not in invalid else {}
     sql = {
         name: database[name]
@@ -98,16 +104,19 @@ def parse_duration(duration: str | float) -> float:
 
 def duration_problems(tree: Node, source: SourceText) -> Iterator[Problem]:
     """Problems for durations outside PostgreSQL's range, which the schema can't check in text."""
-    for section, name, hint in _DURATIONS:
-        node = _member(_member(tree, section), name)
+    for section, name, zero in _DURATIONS:
+        node = node_at(tree, section, name)
         seconds = _duration_of(node) if node is not None else None
-        if node is not None and seconds and not _MIN_SECONDS <= seconds <= _MAX_SECONDS:
-            location = source.location(node.line, node.column)
-            yield Problem("must be 0 or between 1ms and 596h", location, field=node.field, hint=hint)
-
-
-def _member(node: Node | None, name: str) -> Node | None:
-    return node.value.get(name) if node is not None and isinstance(node.value, dict) else None
+        if (
+            node is None
+            or seconds is None
+            or _MIN_SECONDS <= seconds <= _MAX_SECONDS
+            or (zero and not seconds)
+        ):
+            continue
+        location = source.location(node.line, node.column)
+        allowed = "must be 0 or between 1ms and 596h" if zero else "must be between 1ms and 596h"
+        yield Problem(allowed, location, field=node.field, hint=zero)
 
 
 def _duration_of(node: Node) -> float | None:
@@ -131,6 +140,11 @@ def _static(value: Value) -> StaticSpec:
     keep = {"keep": parse_duration(value["keep"])} if "keep" in value else {}
     links = {"check_links": "off"} if value.get("check_links") is False else {}  # YAML reads `off` as false
     return StaticSpec(**_lists_to_tuples({**value, **keep, **links, "redirects": redirects}))
+
+
+def _build(value: Value) -> BuildSpec:
+    timeout = {"timeout": parse_duration(value["timeout"])} if "timeout" in value else {}
+    return BuildSpec(**_lists_to_tuples({**value, **timeout}))
 
 
 def _storage(value: Value) -> StorageSpec:
@@ -167,6 +181,16 @@ def merge_overrides(base: Node, override: Node) -> Node:
             fields[key] = merge_overrides(fields.get(key, _empty_node(node)), node)
     merged.value = fields
     return merged
+
+
+def with_build_defaults(tree: Node) -> Node:
+    """`tree`, in which `static.dir` is `build.output` unless it is set; the value keeps the output's location."""
+    static, output = node_at(tree, "static"), node_at(tree, "build", "output")
+    if static is None or output is None or not isinstance(static.value, dict) or "dir" in static.value:
+        return tree
+    filled = replace(static, value={**static.value, "dir": output})
+    assert isinstance(tree.value, dict)
+    return replace(tree, value={**tree.value, "static": filled})
 
 
 def _empty_node(node: Node) -> Node:

@@ -54,6 +54,14 @@ class Node:
     """Whether the value is a single variable and nothing else."""
 
 
+def node_at(tree: Node, *path: str) -> Node | None:
+    """The node at these keys of maps, None if there is none."""
+    node: Node | None = tree
+    for key in path:
+        node = node.value.get(key) if node is not None and isinstance(node.value, dict) else None
+    return node
+
+
 @dataclass(slots=True)
 class _OpenCollection:
     """A list or map being read. `items` has its nodes in order; for a map, keys and values alternate."""

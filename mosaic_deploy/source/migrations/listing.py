@@ -28,12 +28,13 @@ def sql_files(folder: Path) -> list[Path]:
 
 
 def is_sql_inside(path: Path, root: Path) -> bool:
-    """Whether the file, or what it links to, is an SQL file inside the project folder."""
+    """Whether the file, or what it links to, is an SQL file inside the project folder or its own folder."""
     if not path.is_symlink():
         return True
     target = Path(os.path.realpath(path))
     # Errors show lines of the file, so a link must not lead to a file of another kind, such as .env.
-    return target.is_relative_to(os.path.realpath(root)) and target.suffix.lower() == ".sql"
+    inside = any(target.is_relative_to(os.path.realpath(folder)) for folder in (root, path.parent))
+    return inside and target.suffix.lower() == ".sql"
 
 
 def link_problem(path: Path, relative_path: str) -> Problem:

@@ -1,7 +1,8 @@
 """Every behaviour of reading a manifest is a case file in tests/cases/manifest. Start new ones with a new case.
 
 A case has sections. `-- NAME --` is a file in the project folder, `-- NAME/ --` a folder, `-- NAME (escaped) --` a file
-in which \\xNN and \\n are bytes, `-- NAME -> TARGET --` a symlink. `-- environ --` sets variables, `-- environment --`
+in which \\xNN and \\n are bytes, `-- NAME -> TARGET --` a symlink.
+`-- in --` names the folder of the manifest, `-- environ --` sets variables, `-- environment --`
 chooses an environment. The expected result is in `-- problems --`, the lines as users see them, or in `-- manifest --`,
 the manifest's non-empty values as JSON.
 """
@@ -27,7 +28,7 @@ from mosaic_deploy.source.manifest.read import read_manifest
 CASES = Path(__file__).parents[2] / "cases" / "manifest"
 DEFAULT_WORDS = ("each", "GET")
 DEFAULTS = {"unsupported": "error", "check_links": "warn", "keep": 3600.0}
-SPECIAL = ("environ", "environment", "problems", "manifest")
+SPECIAL = ("environ", "environment", "in", "problems", "manifest")
 
 
 def sections_of(case: Path) -> dict[str, str]:
@@ -74,7 +75,9 @@ def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:
     environ = dict(line.split("=", 1) for line in sections.get("environ", "").splitlines())
     environment = sections.get("environment", "").strip() or None
     try:
-        manifest = read_manifest(Path(), environment=environment, environ=environ)
+        manifest = read_manifest(
+            Path(sections.get("in", "").strip()), environment=environment, environ=environ
+        )
     except ManifestInvalid as error:
         return "problems", [str(problem) for problem in error.problems]
     value = {

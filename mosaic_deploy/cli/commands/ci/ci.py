@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import allow_option, options
-from mosaic_deploy.cli.commands.ci.events import check_event
+from mosaic_deploy.cli.builds.step import When, build_option, ensure_built, when_wanted
+from mosaic_deploy.cli.commands.ci.events import check_event, runs_trusted_code
 from mosaic_deploy.cli.commands.ci.github import Github
 from mosaic_deploy.cli.commands.ci.report import Report
 from mosaic_deploy.cli.lazy_groups import Group
+from mosaic_deploy.cli.render.build_report import ShownBuild
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan, save_plan
@@ -45,6 +47,7 @@ def ci() -> None:
 @options.target_options
 @options.out_of_order
 @options.rehearse
+@build_option
 @click.option("--label", default="", help="Keep a separate pull request comment per label.")
 @click.option("--out", metavar="FILE", help="Where to save the plan (default: in RUNNER_TEMP, if set).")
 @options.detailed_exitcode
@@ -55,6 +58,7 @@ def plan(
     target_options: TargetOptions,
     allow_out_of_order: bool,
     rehearse: bool | None,
+    build_wanted: bool | None,
     label: str,
     out: str | None,
     detailed_exitcode: bool,
@@ -88,34 +92,39 @@ def plan(
 
     blocked: list[Plan] = []
     try:
-        with session, github.group("Plan"):
-            planned = session.make_plan(
-                PlanOptions(
-                    allow_out_of_order,
-                    compare_commit=commit_comparison(session.manifest),
-                    on_blocked=blocked.append,
-                )
-            )
-            planned = session.rehearse(planned, rehearse, always=True)
-            saved = out or _default_plan_file(github)
-            if saved:
-                save_plan(
-                    saved,
-                    session,
-                    planned,
-                    PlanFlags(
-                        target_options.environment,
-                        target_options.local,
-                        target_options.project_id,
+        with session:
+            when = when_wanted(build_wanted, _when_to_build(github, "plan"))
+            if session.manifest.build or when is When.ALWAYS:
+                with github.group("Build"):
+                    ensure_built(session.manifest, when, ShownBuild(screen))
+            with github.group("Plan"):
+                planned = session.make_plan(
+                    PlanOptions(
                         allow_out_of_order,
-                        (),
-                        (),
-                    ),
+                        compare_commit=commit_comparison(session.manifest),
+                        on_blocked=blocked.append,
+                    )
                 )
-            screen.plan(planned.plan, final=True)
-            if saved:
-                command = f"mosaic-deploy ci apply {shlex.quote(saved)}"
-                screen.plan_saved(saved, "" if planned.plan.denials else command)
+                planned = session.rehearse(planned, rehearse, always=True)
+                saved = out or _default_plan_file(github)
+                if saved:
+                    save_plan(
+                        saved,
+                        session,
+                        planned,
+                        PlanFlags(
+                            target_options.environment,
+                            target_options.local,
+                            target_options.project_id,
+                            allow_out_of_order,
+                            (),
+                            (),
+                        ),
+                    )
+                screen.plan(planned.plan, final=True)
+                if saved:
+                    command = f"mosaic-deploy ci apply {shlex.quote(saved)}"
+                    screen.plan_saved(saved, "" if planned.plan.denials else command)
     except MosaicError as error:
         for rest in blocked:
             screen.plan(rest, final=False)
@@ -131,6 +140,7 @@ def plan(
 @options.target_options
 @options.out_of_order
 @options.rehearse
+@build_option
 @allow_option.allow_in_ci
 @options.lease
 @_allow_event
@@ -140,6 +150,7 @@ def apply(
     target_options: TargetOptions,
     allow_out_of_order: bool,
     rehearse: bool | None,
+    build_wanted: bool | None,
     allow: tuple[str, ...],
     lock_timeout: float,
     force_unlock: bool,
@@ -181,6 +192,9 @@ def apply(
             lock_timeout=lock_timeout,
             force_unlock=force_unlock,
             rehearse=rehearse,
+            build=when_wanted(
+                build_wanted, _when_to_build(github, "apply", When.MISSING if saved_plan else When.NEEDED)
+            ),
         )
         outcome = _ApplyOutcome()
         with session:
@@ -220,6 +234,11 @@ def _project_root(path: str) -> Path:
         return find_manifest(Path(path)).parent
     except MosaicError:
         return Path()
+
+
+def _when_to_build(github: Github, command: str, default: When = When.NEEDED) -> When:
+    """Never for an event that only an option allows: it may run code of others, with the repository's secrets."""
+    return default if runs_trusted_code(github, command) else When.NEVER
 
 
 def _default_plan_file(github: Github) -> str | None:

@@ -28,8 +28,7 @@ def check_event(github: Github, command: str, allowed: Iterable[str]) -> None:
             f"ci {command} doesn't run for a push that deletes a branch or tag",
             hint="add a condition to the job: if: ${{ !github.event.deleted }}",
         )
-    event = github.event_name
-    known = PLAN_EVENTS if command == "plan" else APPLY_EVENTS
+    event, known = github.event_name, _known_events(command)
     if event and (event in known or event in allowed):
         return
     name = event or "EVENT"
@@ -38,3 +37,12 @@ def check_event(github: Github, command: str, allowed: Iterable[str]) -> None:
         hint=f"run it for {', '.join(sorted(known))}; if everyone who can start {event or 'this event'} may deploy, set "
         f"allow-event: {name} in the action, or pass --allow-event {name}",
     )
+
+
+def runs_trusted_code(github: Github, command: str) -> bool:
+    """Whether the code that `command` (plan or apply) runs for is of someone who may write to the repository, or has no secrets."""
+    return not github.in_actions or github.event_name in _known_events(command)
+
+
+def _known_events(command: str) -> frozenset[str]:
+    return PLAN_EVENTS if command == "plan" else APPLY_EVENTS

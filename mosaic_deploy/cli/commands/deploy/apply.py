@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import allow_option, options
+from mosaic_deploy.cli.builds.step import When, build_option, when_wanted
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.saved_plan import PlanFlags, find_saved_plan
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @options.out_of_order
 @options.selection
 @options.rehearse
+@build_option
 @click.option(
     "--yes",
     "-y",
@@ -43,6 +45,7 @@ def apply(
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
     rehearse: bool | None,
+    build_wanted: bool | None,
     yes: bool,
     allow: tuple[str, ...],
     dry_run: bool,
@@ -91,6 +94,8 @@ def apply(
         lock_timeout=lock_timeout,
         force_unlock=force_unlock,
         rehearse=rehearse,
+        # The files of a saved plan were reviewed; what was edited since isn't part of it.
+        build=when_wanted(build_wanted, When.MISSING if saved_plan else When.NEEDED),
     )
     with session:
         _, code = plan_and_apply(screen, session, deploy_options)

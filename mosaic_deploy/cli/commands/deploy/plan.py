@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
+from mosaic_deploy.cli.builds.step import build_option, ensure_built, when_wanted
+from mosaic_deploy.cli.render.build_report import ShownBuild
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -28,6 +30,7 @@ def _refuse_stdout(_ctx: click.Context, _: click.Parameter, value: str | None) -
 @options.out_of_order
 @options.selection
 @options.rehearse
+@build_option
 @click.option(
     "--out",
     metavar="FILE",
@@ -46,6 +49,7 @@ def plan(
     only: tuple[Selector, ...],
     excluded: tuple[Selector, ...],
     rehearse: bool | None,
+    build_wanted: bool | None,
     out: str | None,
     detailed_exitcode: bool,
     parallelism: int,
@@ -69,41 +73,42 @@ def plan(
     from mosaic_deploy.diff.selection import Selection
 
     screen.address_notice(session.address_notice)
-    with (
-        session,
-        screen.hash_progress() as on_hashed,
-        screen.compare_progress(wanted=compare_bytes) as on_progress,
-    ):
-        chosen = PlanOptions(
-            allow_out_of_order,
-            Selection(only, excluded),
-            on_progress,
-            parallelism,
-            on_hashed,
-            compare_commit=commit_comparison(session.manifest),
-            on_blocked=lambda rest: screen.plan(rest, final=False),
-        )
-        planned = session.rehearse(session.make_plan(chosen), rehearse)
-        if out:
-            from mosaic_deploy.cli.saved_plan import PlanFlags, save_plan
+    with session:
+        ensure_built(session.manifest, when_wanted(build_wanted), ShownBuild(screen))
+        with (
+            screen.hash_progress() as on_hashed,
+            screen.compare_progress(wanted=compare_bytes) as on_progress,
+        ):
+            chosen = PlanOptions(
+                allow_out_of_order,
+                Selection(only, excluded),
+                on_progress,
+                parallelism,
+                on_hashed,
+                compare_commit=commit_comparison(session.manifest),
+                on_blocked=lambda rest: screen.plan(rest, final=False),
+            )
+            planned = session.rehearse(session.make_plan(chosen), rehearse)
+            if out:
+                from mosaic_deploy.cli.saved_plan import PlanFlags, save_plan
 
-            only_texts, excluded_texts = (
-                tuple(selector.text for selector in each) for each in (only, excluded)
-            )
-            save_plan(
-                out,
-                session,
-                planned,
-                PlanFlags(
-                    target_options.environment,
-                    target_options.local,
-                    target_options.project_id,
-                    allow_out_of_order,
-                    only_texts,
-                    excluded_texts,
-                    compare_bytes,
-                ),
-            )
+                only_texts, excluded_texts = (
+                    tuple(selector.text for selector in each) for each in (only, excluded)
+                )
+                save_plan(
+                    out,
+                    session,
+                    planned,
+                    PlanFlags(
+                        target_options.environment,
+                        target_options.local,
+                        target_options.project_id,
+                        allow_out_of_order,
+                        only_texts,
+                        excluded_texts,
+                        compare_bytes,
+                    ),
+                )
     screen.plan(planned.plan, final=True)
     if out:
         command = f"mosaic-deploy apply {shlex.quote(out)}"

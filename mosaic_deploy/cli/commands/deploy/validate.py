@@ -57,13 +57,15 @@ def check_manifest(
     from mosaic_deploy.deploy.planning.request_sizes import large_step_notes
     from mosaic_deploy.diff.missing_pages import check_redirect_pages
     from mosaic_deploy.model.plan import Severity
+    from mosaic_deploy.source.builds.state import without_output
     from mosaic_deploy.source.migrations.files import parse_migrations
     from mosaic_deploy.source.migrations.seeds import parse_seeds
     from mosaic_deploy.source.problems import ErrorCollector
     from mosaic_deploy.source.snapshot import read_valid_desired
 
     errors = ErrorCollector(manifest.file.name, refused)
-    desired = read_valid_desired(manifest, errors, on_hashed, identified=False)
+    # What the build makes is checked once it is there.
+    desired = read_valid_desired(without_output(manifest), errors, on_hashed, identified=False)
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     parsed = errors.collect(lambda: parse_migrations(desired.migrations)) or ()

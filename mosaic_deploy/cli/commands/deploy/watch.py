@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mosaic_deploy.cli import allow_option, options
+from mosaic_deploy.cli.builds.step import build_option, when_wanted
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.run_apply import DeployOptions
 from mosaic_deploy.cli.target.target import TargetOptions
@@ -20,6 +21,7 @@ from mosaic_deploy.cli.target.target import TargetOptions
     help="Apply without asking. Required without a terminal.",
 )
 @allow_option.allow
+@build_option
 @options.lease
 @options.parallelism
 @options.poll
@@ -30,6 +32,7 @@ def watch(
     target_options: TargetOptions,
     yes: bool,
     allow: tuple[str, ...],
+    build_wanted: bool | None,
     lock_timeout: float,
     force_unlock: bool,
     parallelism: int,
@@ -54,6 +57,7 @@ def watch(
         allow=allow,
         lock_timeout=lock_timeout,
         force_unlock=force_unlock,
+        build=when_wanted(build_wanted),
     )
     watch_options = WatchOptions(
         target_options.open,
@@ -67,6 +71,7 @@ def watch(
 @options.manifest
 @click.option("--open", "open_browser", is_flag=True, help="Open the site in a browser.")
 @allow_option.allow_without_yes
+@build_option
 @options.parallelism
 @options.poll
 @options.stream_output
@@ -77,6 +82,7 @@ def dev(
     environment: str | None,
     open_browser: bool,
     allow: tuple[str, ...],
+    build_wanted: bool | None,
     parallelism: int,
     poll: bool,
 ) -> int:
@@ -96,7 +102,10 @@ def dev(
     from mosaic_deploy.deploy import PlanOptions
 
     deploy_options = DeployOptions(
-        PlanOptions(parallelism=parallelism, postpone_empty_migrations=True), yes=True, allow=allow
+        PlanOptions(parallelism=parallelism, postpone_empty_migrations=True),
+        yes=True,
+        allow=allow,
+        build=when_wanted(build_wanted),
     )
     watch_options = WatchOptions(
         TargetOptions(path, environment, local=True, project_id=None, timeout=30.0).open,
