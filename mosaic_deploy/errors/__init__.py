@@ -110,6 +110,8 @@ from mosaic_deploy.errors.project import (
     SourceRefused,
     SourceUnreadable,
     StatementFailed,
+    StorageFileManaged,
+    StorageFileMissing,
     WriteFailed,
 )
 
@@ -204,6 +206,8 @@ __all__ = [
     "SqlInvalid",
     "SqlNotReadOnly",
     "StatementFailed",
+    "StorageFileManaged",
+    "StorageFileMissing",
     "TrackingTablesNewer",
     "TrackingTablesOlder",
     "TransfersFailed",

@@ -217,3 +217,15 @@ class ProjectNotConfigured(MosaicError):
     """Neither the manifest nor an option names a project."""
 
     code = "project_not_configured"
+
+
+class StorageFileMissing(MosaicError):
+    """No storage file has this name, or matches this pattern. Nothing was changed."""
+
+    code = "storage_file_missing"
+
+
+class StorageFileManaged(MosaicError):
+    """The storage file is deployed from a manifest, whose next apply would undo the change. Nothing was changed."""
+
+    code = "storage_file_managed"

@@ -15,7 +15,7 @@ from mosaic_deploy.deploy.applying.run import Run
 from mosaic_deploy.deploy.applying.transfers import ChangeT, ReportEvent, SendProgress, transfer
 from mosaic_deploy.deploy.planning.read_target import at_listed_addresses
 from mosaic_deploy.diff.plan import deletion_order, upload_order
-from mosaic_deploy.errors import Location, Problem, RequestRefused, TransfersFailed
+from mosaic_deploy.errors import RequestRefused
 from mosaic_deploy.live.api.rate_limit import MemoryBudget
 from mosaic_deploy.live.api.upload import (
     CHUNK_SIZE,
@@ -24,13 +24,13 @@ from mosaic_deploy.live.api.upload import (
     upload_static_file,
     upload_storage_file,
 )
+from mosaic_deploy.live.check_stored import stored_wrongly, stored_wrongly_error
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
-from mosaic_deploy.live.snapshot import read_storage_listing, read_storage_sizes
+from mosaic_deploy.live.snapshot import read_storage_listing
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
 from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
-from mosaic_deploy.model.quantities import count_text
-from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object, ObjectState, live_size
+from mosaic_deploy.model.snapshot import Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 from mosaic_deploy.source.files.references import moving_hint
 from mosaic_deploy.source.snapshot import storage_prefix
@@ -42,8 +42,6 @@ _RECORD_EVERY = 200
 """Files per write to the ledger. A crash causes at most this many to be sent again."""
 _MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024
 """Bytes of static files in memory at the same time. Sending takes about four times the size of a file."""
-_MAX_LISTINGS = 20
-"""How often storage is listed, twice a second, until it shows the uploaded files."""
 
 
 def put_storage_files(run: Run) -> Iterator[Event]:
@@ -251,37 +249,13 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
 
     Their rows become `pending` again, so the next run sends them again. At the end raises TransfersFailed.
     """
-    if not puts:
+    wrong = stored_wrongly(run.api, run.project.id, puts)
+    if not wrong:
         return
-    for _ in range(_MAX_LISTINGS):
-        wrong = _size_mismatches(run, puts)
-        if not wrong:
-            return
-        run.api.pause(0.5)
     reopened = [
         Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=size) for put, size in wrong
     ]
     _write_rows(run, ledger.STORAGE, reopened, reopen=True)
-    error = TransfersFailed(
-        f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
-        problems=[Problem(_mismatch_text(put, size), Location(put.path)) for put, size in wrong],
-        hint="run the same command again; it uploads them again",
-        mutation_state="unknown",
-    )
+    error = stored_wrongly_error(wrong)
     yield from (ChangeFailed(put, error) for put, _ in wrong)
     raise error
-
-
-def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, int]]:
-    """The files and their listed sizes, NOTHING_LIVE for those not listed."""
-    sizes = read_storage_sizes(run.api, run.project.id)
-    if sizes is None:
-        return []
-    found = ((put, sizes.get(put.path, NOTHING_LIVE)) for put in puts)
-    return [(put, size) for put, size in found if size not in (None, put.size)]
-
-
-def _mismatch_text(put: Put, size: int) -> str:
-    if size == NOTHING_LIVE:
-        return "storage doesn't list it"
-    return f"storage lists {size} bytes, but {put.size} were sent"

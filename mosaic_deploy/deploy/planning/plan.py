@@ -13,6 +13,7 @@ from mosaic_deploy.deploy.planning.deferred import (
     without_database,
     without_migrations,
 )
+from mosaic_deploy.deploy.planning.divergence import moved_from
 from mosaic_deploy.deploy.planning.existing_tables import existing_table_notes
 from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
 from mosaic_deploy.deploy.planning.hazards import with_effects
@@ -33,7 +34,6 @@ from mosaic_deploy.deploy.planning.planned import (
     PlanOptions,
     PreparedPlan,
     Target,
-    moved_from,
 )
 from mosaic_deploy.deploy.planning.read_target import (
     at_storage_addresses,

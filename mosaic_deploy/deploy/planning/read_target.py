@@ -19,7 +19,13 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.projects import read_projects, select_project
 from mosaic_deploy.live.find_project import find_project
 from mosaic_deploy.live.ledger.read import read_policy_record
-from mosaic_deploy.live.snapshot import Listing, LiveState, read_live, read_storage_sizes_and_usage
+from mosaic_deploy.live.snapshot import (
+    LiveState,
+    read_live,
+    read_storage_sizes_and_usage,
+    storage_urls,
+)
+from mosaic_deploy.live.storage_urls import Listing
 from mosaic_deploy.model.change import Change, PutStatic, PutStorageFile
 from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX, Manifest, Prune
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, Project, Snapshot
@@ -59,16 +65,22 @@ def _read_target(api: Api, target: Target, desired: Snapshot) -> LiveState:
         project = select_project(listing.result(), id=target.id, name=None)
     if live is None or project is None or project.status == _PROVISIONING:
         return _read_live_project(api, project, target, desired)
-    return replace(live, snapshot=replace(live.snapshot, project=project))
+    urls = storage_urls(api, project, live.storage_files)
+    return replace(live, snapshot=replace(live.snapshot, project=project), storage_urls=urls)
 
 
 def _read_live_project(api: Api, project: Project | None, target: Target, desired: Snapshot) -> LiveState:
     if project is None:
         absent = Project("", target.name or "", status="absent")
-        return LiveState(Snapshot(absent, extensions=PREINSTALLED), ledger_exists=False)
+        return _empty_state(api, absent)
     if project.status == _PROVISIONING:
-        return LiveState(Snapshot(project, extensions=PREINSTALLED), ledger_exists=False)
+        return _empty_state(api, project)
     return read_live(api, project, desired)
+
+
+def _empty_state(api: Api, project: Project) -> LiveState:
+    empty = Snapshot(project, extensions=PREINSTALLED)
+    return LiveState(empty, ledger_exists=False, storage_urls=storage_urls(api, project, None))
 
 
 def storage_quota_check(api: Api, id: str | None, name: str | None, hint: str | None) -> BeforeHashing:

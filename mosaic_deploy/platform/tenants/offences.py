@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 SHARE = 4
 """One account may hold this part, a quarter, of the server's locks, predicate locks and connections."""
-SHORT_SECONDS = 5.0
-"""A transaction younger than this doesn't keep others' predicate locks for long."""
+SHORT_SECONDS = 1.0
+"""A transaction younger than this doesn't keep others' predicate locks for long. It bounds what an account may make
+while another's is open: in this time, its share."""
 
 
 @dataclass(frozen=True)
@@ -96,23 +97,25 @@ def too_many_predicate_locks(
 
 
 def predicate_lock_offences(
-    locks: Mapping[int, int],
+    made: Mapping[int, int],
     transactions: Iterable[OpenTransaction],
     roles: Mapping[int, Role],
     share: AccountShare,
 ) -> list[Offence]:
-    """Which of the transactions, which keep these predicate locks, must end, and which projects made too many of them.
+    """Which of the transactions, which keep predicate locks, must end, and which projects made too many of them lately:
+    `made` are those within SHORT_SECONDS, by database.
 
     PostgreSQL keeps the predicate locks of a committed transaction until all SERIALIZABLE transactions that began before
     its end have ended, in all databases. An ordinary project can have too many only because another's transaction is
-    open for long. So those that are end first. If all are short, the projects that made too many meanwhile are suspended.
+    open for long. So those that are end first. If all are short, the projects that made too many meanwhile are suspended;
+    what was made more slowly is kept by one that isn't a project's, or isn't found, and is nobody's fault here.
     """
     keeping = [one for one in transactions if one.role in roles]
     long = [one for one in keeping if one.age > SHORT_SECONDS]
     offences = [Offence(roles[one.role], (one.pid,)) for one in long or keeping]
     if not long:
         by_account: dict[int, list[tuple[int, Role]]] = defaultdict(list)
-        for project_locks, role in _by_project(locks, roles):
+        for project_locks, role in _by_project(made, roles):
             by_account[role.account].append((project_locks, role))
         for held in by_account.values():
             most = _until_within(held, share.predicate_locks)

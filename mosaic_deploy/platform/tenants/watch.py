@@ -29,7 +29,7 @@ from mosaic_deploy.platform.tenants.offences import (
     too_many_predicate_locks,
 )
 from mosaic_deploy.platform.tenants.pending_suspensions import PendingSuspensions
-from mosaic_deploy.platform.tenants.predicate_locks import find_keeping_transactions
+from mosaic_deploy.platform.tenants.predicate_locks import RecentPredicateLocks, find_keeping_transactions
 
 _TICK_SECONDS = 0.25
 _ROLES_SECONDS = 2.0
@@ -71,8 +71,10 @@ async def _watch(platform: Platform, connection: ActivityConnection) -> None:
         while True:
             try:
                 quick = await watch.look()
-            except psycopg.errors.OutOfMemory as error:
-                # The lock table is full. What this connection has is enough to look again.
+            except psycopg.Error as error:
+                # Not if the lock table is full: a new connection couldn't be made.
+                if not connection.can_look_again():
+                    raise
                 _log_failure("the watch over projects", error)
                 quick = bool(watch.suspensions)
             await asyncio.sleep(_TICK_SECONDS / 10 if quick else _TICK_SECONDS)
@@ -92,6 +94,7 @@ class _Watch:
         # Roles, and the databases that they are in, of the last time.
         self._known: set[tuple[int, int]] = set()
         self._roles_due = 0.0
+        self._recent = RecentPredicateLocks()
 
     async def look(self) -> bool:
         """End the sessions that must end. Returns whether to look again soon."""
@@ -121,17 +124,13 @@ class _Watch:
 
     async def _predicate_lock_offences(self) -> list[Offence]:
         locks = await self._connection.predicate_locks()
+        made = self._recent.made(locks)
         if not too_many_predicate_locks(locks, self._roles, self._share):
             return []
-        try:
-            transactions = await find_keeping_transactions(
-                self._platform.server, control_database.DATABASE, self._connection
-            )
-        except psycopg.OperationalError as error:
-            # No connection can be made while the lock table is full, or all are taken. Others end for that.
-            _log_failure("looking for transactions that keep predicate locks", error)
-            return []
-        return predicate_lock_offences(locks, transactions, self._roles, self._share)
+        transactions = await find_keeping_transactions(
+            self._platform.server, control_database.DATABASE, self._connection
+        )
+        return predicate_lock_offences(made, transactions, self._roles, self._share)
 
 
 async def _upkeep(platform: Platform) -> None:
