@@ -24,23 +24,29 @@ def file_notes(
     cannot_delete: Collection[str],
     manifest: str = "",
     former_manifest: str = "",
+    section: str = "",
 ) -> Iterator[Note]:
     """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`.
 
+    `section` is the manifest's section of the files, if it isn't named like the kind.
+
     `manifest` is this one, and `former_manifest` is the name of this manifest before its folder became a git repository.
     """
+    section = section or kind
     if diff.kept:
         # Files already recorded as kept need no warning.
         newly_kept = any(o.state not in _KEPT_STATES for o in diff.kept)
         severity = Severity.WARNING if newly_kept else Severity.INFO
-        yield _note(f"{kind}_kept", _kept_text(kind, diff.kept, kind in cannot_delete), diff.kept, severity)
+        yield _note(
+            f"{kind}_kept", _kept_text(section, diff.kept, kind in cannot_delete), diff.kept, severity
+        )
     if diff.left_out:
         yield _note(f"{kind}_left_out", _generated_text(diff.left_out), diff.left_out)
     if diff.other_key:
         it = "it" if len(diff.other_key) == 1 else "them"
         message = (
             f"{_count_text(diff.other_key, 'live file')} deployed with another API key, as before a rotation, and no longer in "
-            f"the folder, kept: {_names_text(diff.other_key)}; {kind}.prune: all deletes {it}"
+            f"the folder, kept: {_names_text(diff.other_key)}; {section}.prune: all deletes {it}"
         )
         yield _note(f"{kind}_other_key", message, diff.other_key)
     if diff.unmanaged:
@@ -146,9 +152,9 @@ def _generated_text(left_out: Objects) -> str:
     )
 
 
-def _kept_text(kind: str, kept: Objects, cannot_delete: bool) -> str:
+def _kept_text(section: str, kept: Objects, cannot_delete: bool) -> str:
     stay, them = ("stays", "it") if len(kept) == 1 else ("stay", "them")
-    remedy = f"set {kind}.prune: true to delete {them}"
+    remedy = f"set {section}.prune: true to delete {them}"
     if cannot_delete:
         remedy = f"the platform's API offers no way to delete {them}"
     return f"{_count_text(kept, 'file')} no longer in the folder {stay} live ({_names_text(kept)}); {remedy}"

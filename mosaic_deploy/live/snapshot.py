@@ -186,8 +186,13 @@ def _read_listing(
 
 def read_storage_sizes(api: Api, project: str) -> Mapping[str, int | None] | None:
     """The sizes of listed storage files by name; None if the platform can't list them."""
-    listed, _ = _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)
+    listed = read_storage_listing(api, project)
     return None if listed is None else {name: size for name, (size, _) in listed.items()}
+
+
+def read_storage_listing(api: Api, project: str) -> Listing | None:
+    """The listed storage files; None if the platform can't list them."""
+    return _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)[0]
 
 
 def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Mapping[str, Any]]:

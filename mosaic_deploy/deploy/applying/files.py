@@ -6,15 +6,17 @@ The ledger says `pending` before the first byte is sent and `live` after the las
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
+from mosaic_deploy.deploy.applying.transfers import ChangeT, ReportEvent, SendProgress, transfer
+from mosaic_deploy.deploy.planning.read_target import at_listed_addresses
 from mosaic_deploy.diff.plan import deletion_order, upload_order
-from mosaic_deploy.errors import Interrupted, RequestRefused
-from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
+from mosaic_deploy.errors import RequestRefused
+from mosaic_deploy.live.api.rate_limit import MemoryBudget
 from mosaic_deploy.live.api.upload import (
     CHUNK_SIZE,
     delete_static_file,
@@ -25,8 +27,9 @@ from mosaic_deploy.live.api.upload import (
 from mosaic_deploy.live.check_stored import stored_wrongly, stored_wrongly_error
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
+from mosaic_deploy.live.snapshot import read_storage_listing
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
-from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, ChangeStarted, Event
+from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
 from mosaic_deploy.model.snapshot import Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 from mosaic_deploy.source.files.references import moving_hint
@@ -37,12 +40,8 @@ _MAX_ROWS = 1000
 """Ledger rows written in one statement."""
 _RECORD_EVERY = 200
 """Files per write to the ledger. A crash causes at most this many to be sent again."""
-_REPORT_INTERVAL = 0.25
-"""Seconds between two progress events of one file."""
 _MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024
 """Bytes of static files in memory at the same time. Sending takes about four times the size of a file."""
-
-ReportEvent = Callable[[Event], None]
 
 
 def put_storage_files(run: Run) -> Iterator[Event]:
@@ -51,6 +50,32 @@ def put_storage_files(run: Run) -> Iterator[Event]:
     _mark_pending(run, ledger.STORAGE, puts)
     yield from _send_all(run, ledger.STORAGE, puts, _storage_sender(run))
     yield from _check_stored(run, puts)
+
+
+def use_real_addresses(run: Run) -> Generator[Event, None, Run]:
+    """Returns the run with files that have the real addresses of storage files, if the plan assumed them.
+
+    Storage files that have other addresses in them then are sent again. That is a part of their changes, so only failures are
+    reported.
+    """
+    site = run.planned.desired.site
+    if site.addresses.known or not site.site.moved:
+        return run
+    listed = read_storage_listing(run.api, run.project.id)
+    real = replace(run, planned=at_listed_addresses(run.planned, listed, run.project.url))
+    sent = {put.path: put for put in run.changes if isinstance(put, PutStorageFile)}
+    stale = [put for put in real.changes if isinstance(put, PutStorageFile) and put != sent[put.path]]
+    if stale:
+        rows = [
+            Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=sent[put.path].size)
+            for put in stale
+        ]
+        _write_rows(real, ledger.STORAGE, rows, reopen=True)
+        for event in _send_all(real, ledger.STORAGE, stale, _storage_sender(real)):
+            if isinstance(event, ChangeFailed):
+                yield event
+        yield from _check_stored(real, stale)
+    return real
 
 
 def put_static_files(run: Run) -> Iterator[Event]:
@@ -217,33 +242,6 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
         )
 
     return send
-
-
-class SendProgress:
-    """Reports the progress of one file at intervals and at its end.
-
-    Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
-    says.
-    """
-
-    def __init__(
-        self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
-    ) -> None:
-        self._check_lease = check_lease
-        self._put = put
-        self._rate_limiter = rate_limiter
-        self._report = report
-        self._reported_at = time.monotonic()
-
-    def __call__(self, total: int) -> None:
-        if total < self._put.size:
-            if self._rate_limiter.cancelled:
-                raise Interrupted(f"{self._put.path} was not sent completely")
-            self._check_lease()
-        now = time.monotonic()
-        if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
-            self._reported_at = now
-            self._report(BytesSent(self._put.address, total))
 
 
 def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 
-from mosaic_deploy.deploy.applying.files import SendProgress
-from mosaic_deploy.deploy.applying.transfers import transfer
+from mosaic_deploy.deploy.applying.transfers import SendProgress, transfer
 from mosaic_deploy.errors import Interrupted
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.upload import CHUNK_SIZE, delete_storage_file, upload_storage_file
