@@ -126,10 +126,10 @@ SELECT (NOT EXISTS (SELECT FROM before) OR EXISTS (SELECT FROM tables))::text AS
     return not rows or rows[0].get("found") != "false"
 
 
-def existing_now_sql(protected: Collection[str]) -> str:
-    """Reads what exists now. One row: `existing` as JSON."""
+def existing_now_sql(whole: Collection[str]) -> str:
+    """Reads what exists now, `whole` as for `existing_sql`. One row: `existing` as JSON."""
     return f"""WITH before AS (SELECT NULL::jsonb AS value, false AS is_noted, NULL::xid AS until),
-locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS})
+locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(whole)}), objects AS ({_OBJECTS})
 SELECT ({_FOUND})::text AS existing"""
 
 
@@ -156,9 +156,11 @@ def read_existing(
     return _parse(rows, protected)
 
 
-def read_existing_now(api: Api, project: str, protected: Collection[str]) -> Existing:
-    """What exists now. Raises ApiError, ResponseInvalid."""
-    return _parse(api.sql(project, existing_now_sql(protected)), protected)
+def read_existing_now(
+    api: Api, project: str, protected: Collection[str], filled: Collection[str] = ()
+) -> Existing:
+    """What exists now, `filled` as for `read_existing`. Raises ApiError, ResponseInvalid."""
+    return _parse(api.sql(project, existing_now_sql((*protected, *filled))), protected)
 
 
 def with_rows_before(api: Api, project: str, existing: Existing, effects: Effects) -> Effects:
