@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ MAX_ROWS = 1000
 MAX_BYTES = 256 * 1024
 """Limit of a query's rows as compact JSON."""
 _MAX_BYTES_TEXT = f"{MAX_BYTES // 1024} KiB of JSON"
+_MAX_PATHS = 100
+"""Public paths of storage files in the result of `validate`; `storage` has their number."""
 _REPLAN_HINT = "call plan again, review it, and call apply with its fingerprint"
 
 
@@ -64,7 +67,9 @@ def validate(root: Path, path: str, text: str | None, environment: str | None) -
         folder = absolute_path if absolute_path.is_dir() else absolute_path.parent
         manifest, refused = try_read_manifest_text(text, folder, environment=environment)
     refuse_outside(root, manifest)
-    return {**validate_document(check_manifest(manifest, refused)), "manifest": manifest.file.name}
+    document = validate_document(check_manifest(manifest, refused))
+    paths = dict(islice(document["storage_paths"].items(), _MAX_PATHS))
+    return {**document, "storage_paths": paths, "manifest": manifest.file.name}
 
 
 def plan(target: ToolTarget) -> Document:
@@ -119,7 +124,8 @@ def status(target: ToolTarget) -> Document:
         if not session.manifest.file.is_file():
             return status_document(live, None)
         try:
-            return status_document(live, deploy.compare(session.api, desired, live).plan)
+            compared = deploy.compare(session.api, desired, live).with_run_notes(None)
+            return status_document(live, session.complete_texts(compared).plan)
         except MigrationError as error:
             session.complete_error(error)
             return status_document(live, error)

@@ -77,3 +77,20 @@ class _AllowType(click.ParamType[str]):
             param,
             ctx,
         )
+
+
+class NumberedType(click.ParamType[str]):
+    """`prune=N` or `overwrite=N`, only the one that `kind` says."""
+
+    name = "approval"
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind, _, count = value.partition("=")
+        if kind == self._kind and re.fullmatch("[0-9]{1,9}", count):
+            return f"{kind}={int(count)}"
+        return self.fail(
+            f"{value[:40]!r} isn't valid; use {self._kind}=N, such as {self._kind}=2", param, ctx
+        )

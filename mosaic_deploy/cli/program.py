@@ -44,7 +44,9 @@ COMMANDS = {
     ),
     "history": CommandEntry(f"{_ROOM}.inspect.history:history", "Show the deployment history", _INSPECT),
     "open": CommandEntry(f"{_ROOM}.inspect.open:open_site", "Open the site in a browser", _INSPECT),
-    "storage": CommandEntry(f"{_ROOM}.inspect.storage:storage", "List storage files", _INSPECT),
+    "storage": CommandEntry(
+        f"{_ROOM}.storage:storage", "List, upload, download and delete storage files", _INSPECT
+    ),
     "auth": CommandEntry(f"{_ROOM}.inspect.auth:auth", "Send magic links", _INSPECT),
     "explain": CommandEntry(f"{_ROOM}.inspect.explain:explain", "Explain an error or lint code", _INSPECT),
     "schema": CommandEntry(f"{_ROOM}.inspect.explain:schema", "Print a JSON Schema", _INSPECT),

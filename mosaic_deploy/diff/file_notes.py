@@ -1,14 +1,14 @@
-"""A plan's notes about live files that it leaves, records or takes over."""
+"""A plan's notes about live files that it leaves, records or takes over, also those of a section that was removed."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
-from mosaic_deploy.diff.objects import ObjectDiff
+from mosaic_deploy.diff.objects import ObjectDiff, is_foreign
 from mosaic_deploy.model.manifest_identity import manifest_texts
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import Object, ObjectState
+from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, ObjectState, Snapshot, UnprovenRows
 
 _MAX_NAMES = 3
 _MAX_ADDRESSES = 100
@@ -24,27 +24,29 @@ def file_notes(
     cannot_delete: Collection[str],
     manifest: str = "",
     former_manifest: str = "",
+    section: str = "",
 ) -> Iterator[Note]:
     """The notes for one `kind`, `static` or `storage`. The API has no way to delete those in `cannot_delete`.
 
+    `section` is the manifest's section of the files, if it isn't named like the kind.
+
     `manifest` is this one, and `former_manifest` is the name of this manifest before its folder became a git repository.
     """
+    section = section or kind
     if diff.kept:
         # Files already recorded as kept need no warning.
         newly_kept = any(o.state not in _KEPT_STATES for o in diff.kept)
         severity = Severity.WARNING if newly_kept else Severity.INFO
-        yield _note(f"{kind}_kept", _kept_text(kind, diff.kept, kind in cannot_delete), diff.kept, severity)
-    if diff.left_out:
-        message = (
-            f"{_names_text(diff.left_out)} stays live: the manifest has no auth section, so it doesn't manage the sign-in "
-            f"settings; {kind}.prune: all deletes it"
+        yield _note(
+            f"{kind}_kept", _kept_text(section, diff.kept, kind in cannot_delete), diff.kept, severity
         )
-        yield _note(f"{kind}_left_out", message, diff.left_out)
+    if diff.left_out:
+        yield _note(f"{kind}_left_out", _generated_text(diff.left_out), diff.left_out)
     if diff.other_key:
         it = "it" if len(diff.other_key) == 1 else "them"
         message = (
             f"{_count_text(diff.other_key, 'live file')} deployed with another API key, as before a rotation, and no longer in "
-            f"the folder, kept: {_names_text(diff.other_key)}; {kind}.prune: all deletes {it}"
+            f"the folder, kept: {_names_text(diff.other_key)}; {section}.prune: all deletes {it}"
         )
         yield _note(f"{kind}_other_key", message, diff.other_key)
     if diff.unmanaged:
@@ -95,9 +97,64 @@ def _time_text(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _kept_text(kind: str, kept: Objects, cannot_delete: bool) -> str:
+def removed_section_notes(
+    desired: Snapshot, live: Snapshot, unproven: Mapping[str, UnprovenRows], generated: Collection[str] = ()
+) -> Iterator[Note]:
+    """What earlier deploys of this manifest left in sections that it doesn't have any longer.
+
+    `unproven` are rows by kind; those with a proof of another API key are named. `generated` are static files that were
+    made from another section.
+    """
+    if desired.static is None:
+        found = _left_live(live.static or {}, desired.manifest)
+        made = tuple(o for o in found if o.path in generated)
+        remedy = "to delete {them}, add the section again with an empty folder and `prune: true`, and apply"
+        yield from _removed_note("static", tuple(o for o in found if o not in made), remedy)
+        if made:
+            yield _note("static_left_out", _generated_text(made), made)
+    if desired.storage is None:
+        remedy = "`mosaic-deploy storage rm --left` deletes {them}; so does an apply with `storage: {{prune: true}}`"
+        yield from _removed_note("storage", _left_live(live.storage or {}, desired.manifest), remedy)
+    for kind in ("static", "storage"):
+        rows = unproven[kind].other_key if kind in unproven else ()
+        if getattr(desired, kind) is None and rows:
+            message = (
+                f"the manifest has no {kind} section; {_count_text(rows, 'file')} deployed with another API key, as before a "
+                f"rotation, may still be live: {_names_text(rows)}"
+            )
+            yield _note(f"{kind}_other_key", message, rows)
+
+
+def _left_live(live: Mapping[str, Object], manifest: str) -> Objects:
+    return tuple(
+        sorted(
+            (o for o in live.values() if o.state not in NOT_LIVE_STATES and not is_foreign(o, manifest)),
+            key=lambda o: o.path,
+        )
+    )
+
+
+def _removed_note(kind: str, left: Objects, remedy: str) -> Iterator[Note]:
+    if not left:
+        return
+    stays, them = ("stays", "it") if len(left) == 1 else ("stay", "them")
+    message = (
+        f"the manifest has no {kind} section; {_count_text(left, f'{kind} file')} of earlier deploys {stays} live "
+        f"({_names_text(left)}); {remedy.format(them=them)}"
+    )
+    yield _note(f"{kind}_section_removed", message, left)
+
+
+def _generated_text(left_out: Objects) -> str:
+    return (
+        f"{_names_text(left_out)} stays live: the manifest has no auth section, so it doesn't manage the sign-in "
+        "settings; static.prune: all deletes it"
+    )
+
+
+def _kept_text(section: str, kept: Objects, cannot_delete: bool) -> str:
     stay, them = ("stays", "it") if len(kept) == 1 else ("stay", "them")
-    remedy = f"set {kind}.prune: true to delete {them}"
+    remedy = f"set {section}.prune: true to delete {them}"
     if cannot_delete:
         remedy = f"the platform's API offers no way to delete {them}"
     return f"{_count_text(kept, 'file')} no longer in the folder {stay} live ({_names_text(kept)}); {remedy}"

@@ -42,10 +42,13 @@ def ledger_cleanup(
     and a plan without changes needn't read rows. Files of other manifests stay as they are, unless they are desired.
     Of files that aren't desired, `unproven` rows are removed, but kept if they have a proof of another key and the files are
     live; those of desired files get new proofs.
-    None means the manifest doesn't manage this kind.
+    None means the manifest doesn't manage this kind: then only its rows of files that are gone are removed.
     """
-    if desired is None or live is None:
+    if live is None:
         return LedgerCleanup()
+    if desired is None:
+        gone = (o.path for o in live.values() if o.state in NOT_LIVE_STATES and not is_foreign(o, manifest))
+        return LedgerCleanup(forget=tuple(sorted(gone)))
     undesired = [
         live[path]
         for path in undesired_paths(desired, live)

@@ -22,7 +22,7 @@ from mosaic_deploy.model.change import (
     PutStorageFile,
     SetAuth,
 )
-from mosaic_deploy.model.manifest import Prune
+from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX, Prune
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, AuthSettings, Objects, Snapshot
 
@@ -70,6 +70,11 @@ class PlanRules:
     prune_storage: Prune = False
     prefix: str = ""
     """Unmanaged storage files are pruned only below it."""
+    manages_storage: bool = True
+    """Whether the manifest has a storage section."""
+    site_uses_storage: bool = False
+    """Whether storage files below SITE_STORAGE_PREFIX are the site's, pruned by `prune_site_storage`."""
+    prune_site_storage: Prune = False
     cannot_delete: frozenset[str] = frozenset()
     """Of `static` and `storage`: kinds that should be pruned, and the platform lists no way to."""
     allow_out_of_order: bool = False
@@ -103,12 +108,12 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         allow_out_of_order=rules.allow_out_of_order,
     )
     static = _objects("static", desired.static, live.static, rules)
-    storage_files = _objects("storage", desired.storage, live.storage, rules)
+    storage_files, site_storage = _storage_objects(desired.storage, live.storage or _NO_OBJECTS, rules)
     auth = diff_auth(desired.auth, live.auth, live.unmanaged_auth)
     changes: list[Change] = [
         *([] if live.project.id else [CreateProject(live.project.name)]),
         *(EnableExtension(name) for name in sorted(desired.extensions - live.extensions)),
-        *(PutStorageFile(*_put_fields(put)) for put in storage_files.puts),
+        *(PutStorageFile(*_put_fields(put)) for put in (*storage_files.puts, *site_storage.puts)),
         *history.pending,
         *diff_seeds(desired, live),
         *sorted(
@@ -122,7 +127,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         ),
         *(
             DeleteStorageFile(delete.path, delete.reason, delete.unmanaged)
-            for delete in storage_files.deletes
+            for delete in (*storage_files.deletes, *site_storage.deletes)
         ),
     ]
     return Plan(
@@ -133,9 +138,16 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *history.notes,
             *seed_notes(desired, live),
             *retired_notes(static.retired, rules.retirement.seconds),
-            *file_notes("static", static, rules.cannot_delete, rules.manifest, desired.former_manifest),
-            *file_notes(
-                "storage", storage_files, rules.cannot_delete, rules.manifest, desired.former_manifest
+            *(
+                note
+                for kind, diff, section in (
+                    ("static", static, "static"),
+                    ("storage", storage_files, "storage"),
+                    ("storage", site_storage, "static"),
+                )
+                for note in file_notes(
+                    kind, diff, rules.cannot_delete, rules.manifest, desired.former_manifest, section
+                )
             ),
         ),
         desired=desired.fingerprint(),
@@ -144,7 +156,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
         environment=rules.environment,
         live_counts={
             "static": static.live_count - _live_generated_count(desired.static, live.static, rules),
-            "storage": storage_files.live_count,
+            "storage": storage_files.live_count + site_storage.live_count,
         },
     )
 
@@ -174,6 +186,28 @@ def upload_order(change: PutStatic) -> tuple[int, str]:
 def deletion_order(path: str) -> tuple[bool, str]:
     """Pages first, so no live page refers to files already deleted."""
     return (not path.lower().endswith(".html"), path)
+
+
+def _storage_objects(
+    desired: Objects | None, live: Objects, rules: PlanRules
+) -> tuple[ObjectDiff, ObjectDiff]:
+    """The differences of the storage section's files, and of the site's files in storage."""
+    if not rules.site_uses_storage or desired is None:
+        return _objects("storage", desired, live, rules), ObjectDiff()
+    own = _objects("storage", _outside_site(desired), _outside_site(live), rules)
+    site = diff_objects(
+        {path: o for path, o in desired.items() if path.startswith(SITE_STORAGE_PREFIX)},
+        {path: o for path, o in live.items() if path.startswith(SITE_STORAGE_PREFIX)},
+        prune=rules.prune_site_storage,
+        prefix=SITE_STORAGE_PREFIX,
+        manifest=rules.manifest,
+        other_key=rules.other_key.get("storage", ()),
+    )
+    return own if rules.manages_storage else ObjectDiff(), site
+
+
+def _outside_site(objects: Objects) -> Objects:
+    return {path: o for path, o in objects.items() if not path.startswith(SITE_STORAGE_PREFIX)}
 
 
 def _objects(kind: str, desired: Objects | None, live: Objects | None, rules: PlanRules) -> ObjectDiff:

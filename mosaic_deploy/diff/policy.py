@@ -124,6 +124,8 @@ def _rehearsal_hint(plan: Plan) -> str:
     return f"{remedy}; otherwise set policy.rehearsed to optional, which needs approval"
 
 
+BUILD_FAILED_HINT = "if files are missing because a build failed or a folder is empty, correct that instead; "
+"""Why a plan may delete many files."""
 _UNCONFIRMED: dict[str, type[MosaicError]] = {
     DESTRUCTIVE: DestructiveUnconfirmed,
     PRUNE: PruneUnconfirmed,
@@ -141,9 +143,7 @@ def unconfirmed_error(
     """
     by = "".join(f" by --allow {value}" for value in given)
     if any(approval.kind == PRUNE for approval in missing):
-        hint = (
-            f"if files are missing because a build failed or a folder is empty, correct that instead; {hint}"
-        )
+        hint = f"{BUILD_FAILED_HINT}{hint}"
     return _UNCONFIRMED[missing[0].kind](
         f"not approved{by}: this {'; it '.join(approval.effect for approval in missing)}. Nothing was changed",
         problems=[problem for approval in missing for problem in approval.problems],

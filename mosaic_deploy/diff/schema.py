@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
+from mosaic_deploy.model.effects import name_parts
 from mosaic_deploy.model.other_tools.tools import HISTORY_TABLES
 
 _KIND_ORDER = (
@@ -126,7 +127,6 @@ _NAME = re.compile(
     r'((?:"(?:[^"]|"")*"|[^\s"(.]+)(?:\.(?:"(?:[^"]|"")*"|[^\s"(.]+))?)(?:\(.*\)| \(.*\))?', re.DOTALL
 )
 """An SQL name; a routine's with its arguments, or a grant's with its columns."""
-_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +144,11 @@ class Unmanaged:
     def includes_name(self, name: str) -> bool:
         """Whether it includes the relation, routine or type of this SQL name, or the schema, as `schema jobs`."""
         if name.startswith(_SCHEMA):
-            schema, *_ = _parts(name.removeprefix(_SCHEMA))
+            schema, *_ = name_parts(name.removeprefix(_SCHEMA))
             whole = tuple(each.removesuffix(".*") for each in self.patterns if each.endswith(".*"))
             return _pattern(whole).fullmatch(schema) is not None
-        parts = _parts(name)
-        found = parts if len(parts) == 2 else ["public", *parts]
+        parts = name_parts(name)
+        found = parts if len(parts) == 2 else ("public", *parts)
         return _pattern(self.patterns, in_schemas=True).fullmatch(".".join(found)) is not None
 
     @property
@@ -189,10 +189,6 @@ def _names(text: str) -> Iterator[str]:
         yield text
     elif found := _NAME.fullmatch(text):
         yield found[1]
-
-
-def _parts(name: str) -> list[str]:
-    return [quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(name)]
 
 
 def _with_schema(pattern: str) -> str:

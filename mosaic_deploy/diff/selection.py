@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from mosaic_deploy.errors import Location, Problem, SelectionInvalid
-from mosaic_deploy.model.change import ApplyMigration, Change, CreateProject
+from mosaic_deploy.model.change import ApplyMigration, Change, CreateProject, PutStatic, PutStorageFile
 from mosaic_deploy.model.kind import BY_SELECTOR, Kind, Part
+from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Snapshot
 
@@ -91,7 +92,8 @@ def _names(kind: Kind, part: Any) -> frozenset[str]:
 def select(plan: Plan, selection: Selection, names: Names, *, single_transaction: bool = False) -> Plan:
     """The plan with only the selected changes, in order; the others become its `left_out`.
 
-    A new project is created with whatever else is selected. Raises SelectionInvalid for an `only` pattern that
+    A new project is created with whatever else is selected, and static files come with the site's files in storage, to which they
+    may refer. Raises SelectionInvalid for an `only` pattern that
     matches nothing on either side, and for migrations selected without the pending ones before them.
     """
     if selection == ALL:
@@ -99,6 +101,14 @@ def select(plan: Plan, selection: Selection, names: Names, *, single_transaction
     _refuse_unknown_names(selection.only, names)
     selected = {change.address for change in plan.changes if selection.matches(*_kind_and_name(change))}
     creation = {change.address for change in plan.changes if isinstance(change, CreateProject)}
+    if any(isinstance(change, PutStatic) and change.address in selected for change in plan.changes):
+        selected |= {
+            change.address
+            for change in plan.changes
+            if isinstance(change, PutStorageFile)
+            and change.path.startswith(SITE_STORAGE_PREFIX)
+            and not any(selector.matches("storage", change.path) for selector in selection.excluded)
+        }
     if selected:
         selected |= creation
     _refuse_gaps(plan.changes, selected, single_transaction=single_transaction)

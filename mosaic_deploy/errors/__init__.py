@@ -100,6 +100,7 @@ from mosaic_deploy.errors.project import (
     MigrationsNotConfigured,
     MigrationUnknownName,
     ProjectNotConfigured,
+    RehearsalDiffers,
     RehearsalFailed,
     RepairRefused,
     RollbackRefused,
@@ -110,6 +111,8 @@ from mosaic_deploy.errors.project import (
     SourceRefused,
     SourceUnreadable,
     StatementFailed,
+    StorageFileManaged,
+    StorageFileMissing,
     WriteFailed,
 )
 
@@ -182,6 +185,7 @@ __all__ = [
     "PruneUnconfirmed",
     "QuotaExceeded",
     "RateLimited",
+    "RehearsalDiffers",
     "RehearsalFailed",
     "RehearsalRequired",
     "RepairRefused",
@@ -204,6 +208,8 @@ __all__ = [
     "SqlInvalid",
     "SqlNotReadOnly",
     "StatementFailed",
+    "StorageFileManaged",
+    "StorageFileMissing",
     "TrackingTablesNewer",
     "TrackingTablesOlder",
     "TransfersFailed",

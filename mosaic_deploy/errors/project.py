@@ -153,6 +153,12 @@ class SchemaChanged(MigrationError):
     """Kind, name and parent of what was changed."""
 
 
+class RehearsalDiffers(MigrationError):
+    """A step changes the schema otherwise than in its rehearsal, and the policy requires the same. It was rolled back."""
+
+    code = "rehearsal_differs"
+
+
 class DraftFailed(StatementFailed):
     """PostgreSQL rejected a statement of draft.sql on a copy of the database. The real one is unchanged."""
 
@@ -217,3 +223,15 @@ class ProjectNotConfigured(MosaicError):
     """Neither the manifest nor an option names a project."""
 
     code = "project_not_configured"
+
+
+class StorageFileMissing(MosaicError):
+    """No storage file has this name, or matches this pattern. Nothing was changed."""
+
+    code = "storage_file_missing"
+
+
+class StorageFileManaged(MosaicError):
+    """The storage file is deployed from a manifest, whose next apply would undo the change. Nothing was changed."""
+
+    code = "storage_file_managed"

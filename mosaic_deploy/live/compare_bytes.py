@@ -15,7 +15,8 @@ from urllib.parse import quote, urljoin, urlsplit
 from mosaic_deploy.errors import Forbidden, ResponseInvalid, ServerFailed
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.transport import FetchedDigest
-from mosaic_deploy.live.snapshot import Listing, LiveState
+from mosaic_deploy.live.snapshot import LiveState
+from mosaic_deploy.live.storage_urls import Listing
 from mosaic_deploy.model.snapshot import Object, Objects, ObjectState, Snapshot
 from mosaic_deploy.user_cache import cache_folder
 

@@ -12,11 +12,14 @@ from mosaic_deploy.errors import ApiError, NotFound, OperationUnknown, RequestRe
 from mosaic_deploy.live.api import endpoints, responses
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.endpoints import Operation
+from mosaic_deploy.live.api.transport import is_loopback
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.schema_record import parse_comparison
 from mosaic_deploy.live.ledger.tables import check_ledger_version
+from mosaic_deploy.live.storage_urls import Listing, StorageUrls, find_storage_urls
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
+from mosaic_deploy.model.manifest_identity import same_manifest
 from mosaic_deploy.model.snapshot import (
     Ledger,
     Object,
@@ -32,8 +35,6 @@ from mosaic_deploy.model.snapshot import (
 )
 from mosaic_deploy.sql.execution.records import SEED
 
-Listing = Mapping[str, tuple[int | None, str]]
-"""Filename → (size or None, URL), as the platform lists it."""
 _NO_OBJECTS: Objects = MappingProxyType({})
 
 
@@ -54,6 +55,8 @@ class LiveState:
     """Other projects of the same name, which are empty."""
     schema: SchemaComparison | None = None
     """None without tracking tables, and if the manifest has no migrations."""
+    storage_urls: StorageUrls = field(default_factory=StorageUrls)
+    """The public URLs of storage files, also of those that aren't uploaded yet."""
 
 
 def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
@@ -67,6 +70,10 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
         storage_files = pool.submit(_read_listing, api, endpoints.LIST_STORAGE, project.id, desired.storage)
         known, ledger_facts = ledger_read.result()
         (listed_static, _), (listed_storage, usage) = static.result(), storage_files.result()
+    if desired.static is None:
+        listed_static = _list_recorded(api, endpoints.LIST_STATIC_FILES, project.id, known.static, desired)
+    if desired.storage is None:
+        listed_storage = _list_recorded(api, endpoints.LIST_STORAGE, project.id, known.storage, desired)
     snapshot = Snapshot(
         project=project,
         extensions=known.extensions,
@@ -79,7 +86,27 @@ def read_live(api: Api, project: Project, desired: Snapshot) -> LiveState:
     )
     facts = {name: value for name, value in ledger_facts.items() if name != "schema"}
     schema = ledger_facts.get("schema")
-    return LiveState(snapshot, known.exists, listed_storage, usage, facts, known.unproven, schema=schema)
+    urls = storage_urls(api, project, listed_storage)
+    found = (snapshot, known.exists, listed_storage, usage, facts, known.unproven)
+    return LiveState(*found, schema=schema, storage_urls=urls)
+
+
+def storage_urls(api: Api, project: Project, listed: Listing | None) -> StorageUrls:
+    """The URLs of the project's storage files; of one that doesn't exist yet, their paths if they are known."""
+    return find_storage_urls(listed, project.url, embedded=is_loopback(api.url))
+
+
+def _list_recorded(
+    api: Api, operation: Operation, project: str, known: Objects, desired: Snapshot
+) -> Listing | None:
+    """The listing of what `known` has, for a section that the manifest doesn't have (any longer).
+
+    None if it deployed nothing, so a manifest that never had the section needs no request.
+    """
+    if not any(same_manifest(desired.manifest, row.manifest) for row in known.values()):
+        return None
+    listed, _ = _read_listing(api, operation, project, _NO_OBJECTS)
+    return None if listed is None else {path: listed[path] for path in known if path in listed}
 
 
 def merge_listing(known: Objects, listed: Listing | None) -> Objects:
@@ -159,8 +186,13 @@ def _read_listing(
 
 def read_storage_sizes(api: Api, project: str) -> Mapping[str, int | None] | None:
     """The sizes of listed storage files by name; None if the platform can't list them."""
-    listed, _ = _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)
+    listed = read_storage_listing(api, project)
     return None if listed is None else {name: size for name, (size, _) in listed.items()}
+
+
+def read_storage_listing(api: Api, project: str) -> Listing | None:
+    """The listed storage files; None if the platform can't list them."""
+    return _read_listing(api, endpoints.LIST_STORAGE, project, _NO_OBJECTS)[0]
 
 
 def _read_ledger(api: Api, project: str, desired: Snapshot) -> tuple[Ledger, Mapping[str, Any]]:

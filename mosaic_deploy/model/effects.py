@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -166,6 +167,21 @@ class TableWrite:
     deletes: bool = False
 
 
+_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+_SCHEMA_PART = re.compile(r'((?:"(?:[^"]|"")*"|[^".])+)\.')
+
+
+def name_parts(name: str) -> tuple[str, ...]:
+    """The unquoted parts of an SQL name: `jobs` and `Odd.Name` of `jobs."Odd.Name"`."""
+    return tuple(quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(name))
+
+
+def schema_part(name: str) -> str:
+    """The schema of an SQL name, as SQL; "" without one."""
+    found = _SCHEMA_PART.match(name)
+    return found[1] if found else ""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Touched:
     """What a step touches. `name` is an SQL name without `public.` and arguments.
@@ -182,6 +198,12 @@ class Touched:
         return f"{self.kind} {self.name}"
 
 
+ObjectKey = tuple[str, str, str]
+"""The kind, name and parent of a SchemaObject."""
+ANY_DEFINITION = "*"
+"""Instead of a digest: the object exists."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepTouches:
     """What the step (from 1) of the plan's change `address` touched in the rehearsal, with the mode in which an apply locks it.
@@ -195,3 +217,7 @@ class StepTouches:
     touches: Mapping[Touched, str]
     changes: frozenset[Touched] = frozenset()
     words: frozenset[str] = frozenset()
+    leaves: Mapping[ObjectKey, str] | None = None
+    """The objects that it and the steps before it, since the last one with `leaves`, changed there: the digests of their new
+    definitions, "" for what was dropped, and ANY_DEFINITION for what the live server may print in another way. None if the schema
+    wasn't read after it, or isn't to be compared."""

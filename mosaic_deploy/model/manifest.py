@@ -65,6 +65,10 @@ Prune = bool | Literal["all"]
 """Which old files to delete: none, those that this project deployed, or `all`."""
 
 
+SITE_STORAGE_PREFIX = "_static/"
+"""Before the names of the site's files in storage."""
+
+
 @dataclass(frozen=True, slots=True)
 class RedirectSpec:
     """A redirect from the path `source` of the site to `target`, a path of the site or an http(s) URL."""
@@ -96,6 +100,7 @@ class StaticSpec:
 
     Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
     for paths without a file. `keep` is how long files that left the folder stay live before they are pruned, in seconds.
+    `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
     """
 
     dir: str
@@ -106,6 +111,13 @@ class StaticSpec:
     keep: float = 3600.0
     fallback: str | None = None
     redirects: tuple[RedirectSpec, ...] = ()
+    unsupported: str = "error"
+    check_links: str = "warn"
+
+    @property
+    def uses_storage(self) -> bool:
+        """Whether files of types that hosting doesn't serve go into storage."""
+        return self.unsupported == "storage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +230,11 @@ class PolicySpec:
     agents: str = "any"
     unmanaged: tuple[str, ...] = ()
 
+    @property
+    def proves_schema(self) -> bool:
+        """Whether a step of a rehearsed plan may only leave the schema that it left in the rehearsal."""
+        return self.rehearsed == "required" or self.agents == "proven"
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -244,6 +261,11 @@ class Manifest:
     """The fields of `policy` (`policy.rehearsed`) that hold from the last deploy and aren't the file's."""
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """The text in the file of each field with a variable, by dotted path: shown instead of the value."""
+
+    @property
+    def site_uses_storage(self) -> bool:
+        """Whether files of the static section go into storage."""
+        return self.static is not None and self.static.uses_storage
 
     def locate(self, path: str) -> Location:
         """The location of the field `path`, or the whole file if the field isn't set."""

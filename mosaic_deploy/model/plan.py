@@ -42,6 +42,8 @@ class Note:
     addresses: tuple[str, ...] = ()
 
 
+REMOVED_SECTION_CODES = frozenset(f"{name}_section_removed" for name in ("static", "storage", "database"))
+"""The codes of notes about what earlier deploys left in sections that the manifest doesn't have any longer."""
 CHECKS_CHANGED = "checks_changed"
 """The code of the note that the checks aren't those that passed last."""
 CHECKS_PENDING = "checks_pending"
@@ -94,6 +96,8 @@ class Plan:
     """As in Manifest."""
     migrations: str = "."
     """The migrations folder, relative to the manifest."""
+    storage_urls: Mapping[str, str] = field(default_factory=dict)
+    """By name, the public URLs that the storage files to upload have or will have, as far as they are known."""
 
     @property
     def unrehearsed(self) -> str:

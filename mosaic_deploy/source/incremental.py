@@ -13,7 +13,7 @@ from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import read_digest
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.stat_cache import StatCache
-from mosaic_deploy.source.snapshot import Desired
+from mosaic_deploy.source.snapshot import Desired, with_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class FileIndex:
 def index_files(desired: Desired) -> FileIndex:
     """The index of all files. Calls stat on each file, but opens none."""
     names: dict[str, tuple[tuple[str, str], ...]] = {}
-    for kind, files in (("static", desired.static), ("storage", desired.storage_files)):
+    for kind, files in (("static", desired.site.site.files), ("storage", desired.own_storage_files)):
         for name, file in files.items():
             relative_path = posixpath.normpath(file.relative_path)
             names[relative_path] = (*names.get(relative_path, ()), (kind, name))
@@ -44,8 +44,8 @@ def reread_files(desired: Desired, index: FileIndex, edited: Collection[str]) ->
     None if everything must be read again: for added, deleted or special files, folders, SQL, pattern files, or possible
     secrets.
     """
-    static, storage_files = dict(desired.static), dict(desired.storage_files)
-    changed: dict[str, dict[str, Object]] = {"static": {}, "storage": {}}
+    static, storage_files = desired.site.site.files, dict(desired.storage_files)
+    changed: dict[str, dict[str, LocalFile]] = {"static": {}, "storage": {}}
     for relative_path in edited:
         if relative_path in desired.route_files:
             return None
@@ -57,15 +57,13 @@ def reread_files(desired: Desired, index: FileIndex, edited: Collection[str]) ->
             return None
         for kind, name in kinds:
             files = static if kind == "static" else storage_files
-            updated = replace(read, path=name)
-            changed[kind][name] = updated
-            files[name] = LocalFile(updated, files[name].root, files[name].relative_path)
-    snapshot = desired.snapshot
-    if changed["static"]:
-        snapshot = replace(snapshot, static={**(snapshot.static or {}), **changed["static"]})
+            changed[kind][name] = replace(files[name], object=replace(read, path=name))
     if changed["storage"]:
-        snapshot = replace(snapshot, storage={**(snapshot.storage or {}), **changed["storage"]})
-    return replace(desired, snapshot=snapshot, static=static, storage_files=storage_files)
+        storage_files |= changed["storage"]
+        objects = {name: file.object for name, file in storage_files.items()}
+        snapshot = replace(desired.snapshot, storage=objects)
+        desired = replace(desired, snapshot=snapshot, storage_files=storage_files)
+    return with_site(desired, desired.site.with_edits(changed["static"])) if changed["static"] else desired
 
 
 def _is_transient(root: Path, relative_path: str, index: FileIndex) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
@@ -25,7 +25,10 @@ from mosaic_deploy.source.migrations.listing import folder_notes, read_migration
 from mosaic_deploy.source.migrations.repeatable import read_repeatables
 from mosaic_deploy.source.migrations.seeds import read_seeds, seed_objects
 from mosaic_deploy.source.problems import ErrorCollector
+from mosaic_deploy.source.routes.fallback_page import NOT_FOUND_PAGE
 from mosaic_deploy.source.routes.site_routes import ROUTE_FILES, SiteRoutes, site_routes
+from mosaic_deploy.source.site.resolve import StorageAddresses
+from mosaic_deploy.source.site.site_files import SiteFiles, read_site_files
 
 WELL_KNOWN = ".well-known"
 """The folder of a site whose name begins with a dot, and which is published: browsers and apps look there."""
@@ -50,6 +53,34 @@ class Desired:
     """The paths, below the project folder, of files of the site folder that are read and not published."""
     ignored: int = 0
     """Number of files and folders excluded by .mosaicignore."""
+    site: SiteFiles = field(default_factory=SiteFiles)
+    """The static files as they are on disk; `static` and `storage_files` have them as they are deployed."""
+
+    @property
+    def own_storage_files(self) -> dict[str, LocalFile]:
+        """The files of the storage section."""
+        return {
+            name: file for name, file in self.storage_files.items() if name not in self.site.published.stored
+        }
+
+
+def with_site(desired: Desired, site: SiteFiles) -> Desired:
+    """`desired` with these files of the site, as they are deployed."""
+    stored = {**desired.own_storage_files, **site.published.stored}
+    snapshot = desired.snapshot
+    if snapshot.static is not None:
+        generated = {name: snapshot.static[name] for name in desired.generated if name in snapshot.static}
+        static = {name: file.object for name, file in site.published.static.items()}
+        snapshot = replace(snapshot, static={**static, **generated})
+    if snapshot.storage is not None or (desired.manifest.site_uses_storage and not desired.manifest.storage):
+        snapshot = replace(snapshot, storage={name: file.object for name, file in stored.items()})
+    return replace(desired, snapshot=snapshot, static=site.published.static, storage_files=stored, site=site)
+
+
+def with_storage_addresses(desired: Desired, addresses: StorageAddresses) -> Desired:
+    """`desired` with the references to storage files that these addresses need. Raises SourceChanged."""
+    site = desired.site.at(addresses)
+    return desired if site is desired.site else with_site(desired, site)
 
 
 def read_desired(
@@ -110,7 +141,7 @@ def read_valid_desired(
         former_manifest=former_identity(manifest.file),
     )
     read = {kind: files for kind, files in (("static", static), ("storage", storage_files)) if files}
-    return Desired(
+    desired = Desired(
         manifest,
         snapshot,
         migrations or (),
@@ -129,6 +160,19 @@ def read_valid_desired(
         ),
         frozenset(file.relative_path for file in static.route_files.values()) if static else frozenset(),
         sum(len(files.ignored) for files in read.values()),
+    )
+    has_fallback = NOT_FOUND_PAGE in routes.copies
+    site = errors.collect(lambda: _site_files(desired, fallback=has_fallback))
+    return with_site(desired, site) if site else desired
+
+
+def _site_files(desired: Desired, *, fallback: bool) -> SiteFiles | None:
+    spec = desired.manifest.static
+    if spec is None:
+        return None
+    also = desired.generated.keys()
+    return read_site_files(
+        desired.manifest.root, spec, desired.static, also, desired.storage_files, fallback=fallback
     )
 
 
@@ -209,7 +253,8 @@ def _static(
     files = read_files(manifest.root, selection, cache, on_hashed, errors=errors).without_published(
         ROUTE_FILES
     )
-    errors.collect(lambda: refuse_unserved(files.found, storage_prefix(manifest)))
+    if not spec.uses_storage:
+        errors.collect(lambda: refuse_unserved(files.found, spec.exclude))
     return files
 
 

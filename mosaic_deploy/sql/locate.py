@@ -158,8 +158,9 @@ def _word_offsets(text: str, message: str) -> list[int]:
     """Offsets of the first quoted name in the message that occurs as an identifier in the statement."""
     words = list(identifiers(text))
     for quoted in _QUOTED.findall(message):
-        name = quoted.rpartition(".")[2]
-        found = [at for at, word in words if word in (quoted, name)]
+        # A dot may be in a name that was quoted.
+        names = {quoted, *(quoted[dot.end() :] for dot in re.finditer(r"\.", quoted))}
+        found = [at for at, word in words if word in names]
         if found:
             return found
     return []

@@ -18,7 +18,7 @@ def test_from_a_manifest_to_a_live_project(session, folder: Path) -> None:
     async def conversation(client: Client) -> None:
         assert await call(client, "validate") == {
             "type": "validate", "valid": True, "manifest": "mosaic.yaml",
-            "migrations": 1, "static": 1, "storage": 0, "ignored": 0, "notes": [],
+            "migrations": 1, "static": 1, "storage": 0, "storage_paths": {}, "ignored": 0, "notes": [],
         }  # fmt: skip
         planned = await call(client, "plan", local=True)
         assert planned["summary"] == {"add": 3, "change": 0, "destroy": 0}

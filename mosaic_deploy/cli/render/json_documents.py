@@ -16,7 +16,7 @@ from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_history import MigrationStatus
-from mosaic_deploy.model.plan import Note, Plan, change_facts
+from mosaic_deploy.model.plan import REMOVED_SECTION_CODES, Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import Objects, Project
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def plan_document(plan: Plan) -> Document:
         "summary": asdict(plan.counts),
         "changes": [change_facts(change) for change in plan.changes],
         "notes": [asdict(note) for note in plan.notes],
+        "storage_urls": dict(plan.storage_urls),
         "hazards": [hazard_document(hazard) for hazard in plan.findings],
         "policy": {
             "denied": [_problem(problem) for problem in plan.denials],
@@ -136,13 +137,14 @@ def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ())
 def status_document(
     live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
 ) -> Document:
-    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't.
+    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't; `notes` are about removed sections.
 
     The steps of a migration are null once it is applied: an unchanged history isn't read again.
     """
     snapshot = live.snapshot
     drift = schema_drift(live.schema, deploying=bool(live.ledger_facts.get("lease")))
     problem = pending if isinstance(pending, MosaicError) else None
+    notes = pending.notes if isinstance(pending, Plan) else ()
     return {
         "type": "status",
         "project": asdict(snapshot.project),
@@ -167,6 +169,7 @@ def status_document(
         "drift": drift_document(drift, bodies=False),
         "pending": asdict(pending.counts) if isinstance(pending, Plan) else None,
         "problem": error_document(problem) if problem else None,
+        "notes": [asdict(note) for note in notes if note.code in REMOVED_SECTION_CODES],
         "next_actions": [asdict(action) for action in next_actions],
     }
 
@@ -190,7 +193,10 @@ def _live_facts(objects: Objects) -> Document:
 
 
 def validate_document(desired: Desired) -> Document:
-    """The number of migrations, of files per section, and of files that `.mosaicignore` leaves out."""
+    """The number of migrations, of files per section, and of files that `.mosaicignore` leaves out; the paths of storage files on
+    the embedded platform by name."""
+    from mosaic_deploy.live.storage_urls import storage_paths
+
     snapshot = desired.snapshot
     return {
         "type": "validate",
@@ -199,6 +205,7 @@ def validate_document(desired: Desired) -> Document:
         "migrations": len(snapshot.migrations or ()),
         "static": len(snapshot.static or ()),
         "storage": len(snapshot.storage or ()),
+        "storage_paths": storage_paths(snapshot.storage or ()),
         "ignored": desired.ignored,
         "notes": [asdict(note) for note in desired.notes],
     }

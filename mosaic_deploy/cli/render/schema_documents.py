@@ -92,6 +92,12 @@ def _step_document(step: StepTouches) -> Document:
             for touched, lock in step.touches.items()
         ],
         "words": sorted(step.words),
+        "leaves": None
+        if step.leaves is None
+        else [
+            {"kind": kind, "name": name, "of": parent or None, "digest": digest or None}
+            for (kind, name, parent), digest in step.leaves.items()
+        ],
     }
 
 
@@ -198,6 +204,12 @@ def _parse_step(document: Mapping[str, Any]) -> StepTouches:
         {touched: one["lock"] or "" for touched, one in touches.items()},
         frozenset(touched for touched, one in touches.items() if one["may_change"]),
         frozenset(document["words"]),
+        None
+        if document["leaves"] is None
+        else {
+            (each["kind"], each["name"], each["of"] or ""): each["digest"] or ""
+            for each in document["leaves"]
+        },
     )
 
 

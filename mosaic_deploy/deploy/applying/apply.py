@@ -17,6 +17,7 @@ from mosaic_deploy.deploy.applying.files import (
     put_static_files,
     put_storage_files,
     record_moved_seeds,
+    use_real_addresses,
 )
 from mosaic_deploy.deploy.applying.migrations import apply_migrations
 from mosaic_deploy.deploy.applying.progress import Progress, relay
@@ -246,6 +247,7 @@ def _steps(run: Run) -> Iterator[Event]:
     begin_schema_change(run, EnableExtension)
     yield from enable_extensions(run)
     yield from put_storage_files(run)
+    run = yield from use_real_addresses(run)
     record_moved_seeds(run)
     record_history_owner(run)
     begin_schema_change(run, ApplyMigration, RunSeed)

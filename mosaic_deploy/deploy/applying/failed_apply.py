@@ -14,6 +14,7 @@ from mosaic_deploy.errors import (
     MosaicError,
     NextAction,
     PlanStale,
+    RehearsalDiffers,
     RequestBlocked,
     RequestRefused,
     SchemaChanged,
@@ -28,7 +29,15 @@ from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
 
 _NOTHING_TO_CORRECT = frozenset({LOCK_NOT_AVAILABLE, ROWS_APPEARED})
 """SQLSTATEs of statements that are right as they are."""
-_NOT_AGAIN = (ManifestInvalid, EffectsExceedConsent, Unauthorized, Forbidden, RequestBlocked, RequestRefused)
+_NOT_AGAIN = (
+    ManifestInvalid,
+    EffectsExceedConsent,
+    RehearsalDiffers,
+    Unauthorized,
+    Forbidden,
+    RequestBlocked,
+    RequestRefused,
+)
 """What fails again as long as nothing is corrected."""
 
 

@@ -6,15 +6,17 @@ The ledger says `pending` before the first byte is sent and `live` after the las
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from mosaic_deploy.deploy.applying.progress import relay
 from mosaic_deploy.deploy.applying.run import Run
-from mosaic_deploy.deploy.applying.transfers import ChangeT, transfer
+from mosaic_deploy.deploy.applying.transfers import ChangeT, ReportEvent, SendProgress, transfer
+from mosaic_deploy.deploy.planning.read_target import at_listed_addresses
 from mosaic_deploy.diff.plan import deletion_order, upload_order
-from mosaic_deploy.errors import Interrupted, Location, Problem, RequestRefused, TransfersFailed
-from mosaic_deploy.live.api.rate_limit import MemoryBudget, RateLimiter
+from mosaic_deploy.errors import RequestRefused
+from mosaic_deploy.live.api.rate_limit import MemoryBudget
 from mosaic_deploy.live.api.upload import (
     CHUNK_SIZE,
     delete_static_file,
@@ -22,13 +24,13 @@ from mosaic_deploy.live.api.upload import (
     upload_static_file,
     upload_storage_file,
 )
+from mosaic_deploy.live.check_stored import stored_wrongly, stored_wrongly_error
 from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
-from mosaic_deploy.live.snapshot import read_storage_sizes
+from mosaic_deploy.live.snapshot import read_storage_listing
 from mosaic_deploy.model.change import DeleteStatic, DeleteStorageFile, Put, PutStatic, PutStorageFile
-from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, ChangeStarted, Event
-from mosaic_deploy.model.quantities import count_text
-from mosaic_deploy.model.snapshot import NOTHING_LIVE, Object, ObjectState, live_size
+from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
+from mosaic_deploy.model.snapshot import Object, ObjectState, live_size
 from mosaic_deploy.source.files.local_file import read_unchanged, unchanged_chunks
 from mosaic_deploy.source.files.references import moving_hint
 from mosaic_deploy.source.snapshot import storage_prefix
@@ -38,14 +40,8 @@ _MAX_ROWS = 1000
 """Ledger rows written in one statement."""
 _RECORD_EVERY = 200
 """Files per write to the ledger. A crash causes at most this many to be sent again."""
-_REPORT_INTERVAL = 0.25
-"""Seconds between two progress events of one file."""
 _MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024
 """Bytes of static files in memory at the same time. Sending takes about four times the size of a file."""
-_MAX_LISTINGS = 20
-"""How often storage is listed, twice a second, until it shows the uploaded files."""
-
-ReportEvent = Callable[[Event], None]
 
 
 def put_storage_files(run: Run) -> Iterator[Event]:
@@ -54,6 +50,32 @@ def put_storage_files(run: Run) -> Iterator[Event]:
     _mark_pending(run, ledger.STORAGE, puts)
     yield from _send_all(run, ledger.STORAGE, puts, _storage_sender(run))
     yield from _check_stored(run, puts)
+
+
+def use_real_addresses(run: Run) -> Generator[Event, None, Run]:
+    """Returns the run with files that have the real addresses of storage files, if the plan assumed them.
+
+    Storage files that have other addresses in them then are sent again. That is a part of their changes, so only failures are
+    reported.
+    """
+    site = run.planned.desired.site
+    if site.addresses.known or not site.site.moved:
+        return run
+    listed = read_storage_listing(run.api, run.project.id)
+    real = replace(run, planned=at_listed_addresses(run.planned, listed, run.project.url))
+    sent = {put.path: put for put in run.changes if isinstance(put, PutStorageFile)}
+    stale = [put for put in real.changes if isinstance(put, PutStorageFile) and put != sent[put.path]]
+    if stale:
+        rows = [
+            Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=sent[put.path].size)
+            for put in stale
+        ]
+        _write_rows(real, ledger.STORAGE, rows, reopen=True)
+        for event in _send_all(real, ledger.STORAGE, stale, _storage_sender(real)):
+            if isinstance(event, ChangeFailed):
+                yield event
+        yield from _check_stored(real, stale)
+    return real
 
 
 def put_static_files(run: Run) -> Iterator[Event]:
@@ -216,37 +238,10 @@ def _storage_sender(run: Run) -> Callable[[Put, ReportEvent], None]:
             run.project.id,
             file.object,
             lambda: unchanged_chunks(file, CHUNK_SIZE),
-            _SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
+            SendProgress(put, report, run.api.rate_limiter, run.heartbeat.check),
         )
 
     return send
-
-
-class _SendProgress:
-    """Reports the progress of one file at intervals and at its end.
-
-    Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
-    says.
-    """
-
-    def __init__(
-        self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
-    ) -> None:
-        self._check_lease = check_lease
-        self._put = put
-        self._rate_limiter = rate_limiter
-        self._report = report
-        self._reported_at = time.monotonic()
-
-    def __call__(self, total: int) -> None:
-        if total < self._put.size:
-            if self._rate_limiter.cancelled:
-                raise Interrupted(f"{self._put.path} was not sent completely")
-            self._check_lease()
-        now = time.monotonic()
-        if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
-            self._reported_at = now
-            self._report(BytesSent(self._put.address, total))
 
 
 def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
@@ -254,37 +249,13 @@ def _check_stored(run: Run, puts: Sequence[Put]) -> Iterator[Event]:
 
     Their rows become `pending` again, so the next run sends them again. At the end raises TransfersFailed.
     """
-    if not puts:
+    wrong = stored_wrongly(run.api, run.project.id, puts)
+    if not wrong:
         return
-    for _ in range(_MAX_LISTINGS):
-        wrong = _size_mismatches(run, puts)
-        if not wrong:
-            return
-        run.api.pause(0.5)
     reopened = [
         Object(put.path, put.sha256, put.size, ObjectState.PENDING, size_before=size) for put, size in wrong
     ]
     _write_rows(run, ledger.STORAGE, reopened, reopen=True)
-    error = TransfersFailed(
-        f"{count_text(len(wrong), 'storage file')} incomplete or missing after the upload",
-        problems=[Problem(_mismatch_text(put, size), Location(put.path)) for put, size in wrong],
-        hint="run the same command again; it uploads them again",
-        mutation_state="unknown",
-    )
+    error = stored_wrongly_error(wrong)
     yield from (ChangeFailed(put, error) for put, _ in wrong)
     raise error
-
-
-def _size_mismatches(run: Run, puts: Sequence[Put]) -> list[tuple[Put, int]]:
-    """The files and their listed sizes, NOTHING_LIVE for those not listed."""
-    sizes = read_storage_sizes(run.api, run.project.id)
-    if sizes is None:
-        return []
-    found = ((put, sizes.get(put.path, NOTHING_LIVE)) for put in puts)
-    return [(put, size) for put, size in found if size not in (None, put.size)]
-
-
-def _mismatch_text(put: Put, size: int) -> str:
-    if size == NOTHING_LIVE:
-        return "storage doesn't list it"
-    return f"storage lists {size} bytes, but {put.size} were sent"

@@ -34,7 +34,7 @@ from mosaic_deploy.sql.execution.empty_tables import with_empty_check, with_firs
 from mosaic_deploy.sql.execution.split import EMPTY_STEP, ExecutionMode, StepSql
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 from mosaic_deploy.sql.guard.data_checks import DataCheck
-from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED
+from mosaic_deploy.sql.guard.rehearsed import NOTHING_TOUCHED, TouchedNames
 from mosaic_deploy.sql.quote import index_name
 from mosaic_deploy.sql.session.temporary import unmentioned_temporary
 
@@ -164,8 +164,14 @@ def _steps(run: Run, change: ApplyMigration, parsed: ParsedFile) -> Iterator[Ste
             source=None if recorded else step.source,
             sql=checked_step(step.sql, step.number, parsed.file, hazards, checks),
             agreed=agreed_effects(run, parsed.file, step.number, change.address),
-            touches=rehearsed.get((change.address, step.number), NOTHING_TOUCHED),
+            touches=_touches(rehearsed.get((change.address, step.number), NOTHING_TOUCHED), step),
         )
+
+
+def _touches(found: TouchedNames, step: Step) -> TouchedNames:
+    """The result of a step outside a transaction isn't compared: nothing would be rolled back."""
+    outside = step.sql.execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
+    return replace(found, notes=False, leaves=None) if outside else found
 
 
 def migration_steps(change: ApplyMigration, parsed: ParsedFile) -> Iterator[Step]:

@@ -110,11 +110,20 @@ class Run:
         return read_existing(self.api, self.project.id, *names, protected, filled, again=again)
 
     def rehearsed(self) -> Mapping[tuple[str, int], TouchedNames]:
-        """What each step of a rehearsed plan is compared with, by the change's address and the step's number."""
+        """What each step of a rehearsed plan is compared with, by the change's address and the step's number.
+
+        Its result only if the policy says so.
+        """
         if not self._rehearsed:
             database = self.planned.desired.manifest.database
             single = bool(database and database.single_transaction)
-            self._rehearsed.append(rehearsed_names(self.planned.plan.rehearsal, single_transaction=single))
+            policy = self.planned.desired.manifest.policy
+            names = rehearsed_names(
+                self.planned.plan.rehearsal,
+                single_transaction=single,
+                results=bool(policy and policy.proves_schema),
+            )
+            self._rehearsed.append(names)
         return self._rehearsed[0]
 
     @property
@@ -149,11 +158,15 @@ class Run:
 
         Raises LockLost if the lease is lost.
         """
+        return int(self.write_row(statement).get("written") or 0)
+
+    def write_row(self, statement: str) -> Row:
+        """The same. Returns the first row, which is empty without one."""
         self.heartbeat.check()
         rows: list[Row] = self.api.sql(self.project.id, statement)
         if rows and "held" in rows[0] and int(rows[0]["held"]) == 0:
             raise lease_lost_error()
-        return int(rows[0].get("written") or 0) if rows else 0
+        return rows[0] if rows else Row()
 
 
 def migration_session(manifest: Manifest, token: str, deploy_id: str) -> SqlSession:

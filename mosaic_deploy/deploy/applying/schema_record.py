@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from mosaic_deploy.deploy.applying.run import Run
+from mosaic_deploy.diff.schema import unmanaged_objects
 from mosaic_deploy.errors import (
     EffectsExceedConsent,
     EffectsNotMeasured,
     MigrationFailed,
     MosaicError,
+    RehearsalDiffers,
     SchemaChanged,
     ServerFailed,
     SqlFailed,
 )
-from mosaic_deploy.live.ledger.schema_record import begin_schema_change_sql, record_schema_sql
+from mosaic_deploy.live.catalog.schema_results import net_result, result_differences
+from mosaic_deploy.live.ledger.schema_record import ExpectedResult, begin_schema_change_sql, record_schema_sql
 from mosaic_deploy.model.change import (
     ApplyMigration,
     Change,
@@ -23,10 +27,22 @@ from mosaic_deploy.model.change import (
     RollBackMigration,
     RunSeed,
 )
+from mosaic_deploy.model.effects import ANY_DEFINITION
 from mosaic_deploy.model.event import Event, Noted
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.sql.guard.rehearsed import object_id
 
-_REJECTED = (MigrationFailed, SqlFailed, EffectsExceedConsent, EffectsNotMeasured, SchemaChanged)
+_REJECTED = (
+    MigrationFailed,
+    SqlFailed,
+    EffectsExceedConsent,
+    EffectsNotMeasured,
+    RehearsalDiffers,
+    SchemaChanged,
+)
+NOT_AS_REHEARSED = "schema_not_as_rehearsed"
+"""The code of the note that the deploy left another schema than its rehearsal."""
+_MAX_NAMED = 5
 _CHANGES_SCHEMA = (EnableExtension, ApplyMigration, RunSeed, RollBackMigration)
 
 
@@ -46,12 +62,39 @@ def record_schema(run: Run) -> Iterator[Event]:
     if not (_changes_schema(run) or _is_unrecorded(run)):
         return
     try:
-        run.write(_record_sql(run, ends_sql=True))
+        row = run.write_row(_record_sql(run, ends_sql=True))
     except (SqlFailed, ServerFailed) as error:
         message = (
             f"the schema couldn't be recorded ({error.message}), so drift isn't seen until the next apply"
         )
         yield Noted(Note("schema_not_recorded", message, Severity.WARNING))
+        return
+    if texts := result_differences(json.loads(str(row.get("differences") or "[]"))):
+        yield Noted(Note(NOT_AS_REHEARSED, _difference_text(texts), Severity.WARNING))
+
+
+def _difference_text(texts: Sequence[str]) -> str:
+    more = f"; and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
+    return (
+        f"the schema isn't what was rehearsed: {'; '.join(texts[:_MAX_NAMED])}{more}. With live rows a migration did something else, "
+        "or somebody changed the schema meanwhile; later plans aren't rehearsed until the recorded files make it"
+    )
+
+
+def _expected_result(run: Run) -> ExpectedResult | None:
+    """What the rehearsal of the plan left; None if not all was rehearsed."""
+    plan = run.planned.plan
+    if run.created or plan.rehearsal is None or plan.rehearsal.not_rehearsed or plan.unrehearsed:
+        return None
+    if (changed := net_result(plan.rehearsal)) is None:
+        return None
+    enabled = (change.name for change in run.changes if isinstance(change, EnableExtension))
+    extensions = {object_id("extension", name, ""): ANY_DEFINITION for name in enabled}
+    return ExpectedResult(
+        {**extensions, **changed},
+        unmanaged_objects(run.planned.desired.manifest.unmanaged).expression,
+        others=bool(plan.drift and plan.drift.state.is_compared),
+    )
 
 
 def record_schema_after_failure(run: Run, error: MosaicError) -> None:
@@ -81,4 +124,5 @@ def _record_sql(run: Run, *, ends_sql: bool = False, drifted: Sequence[tuple[str
         only_again=not has_migrations,
         ends_sql=ends_sql,
         drifted=drifted,
+        result=_expected_result(run) if ends_sql else None,
     )

@@ -12,13 +12,15 @@ from mosaic_deploy.errors import (
     MigrationError,
     NextAction,
     Problem,
+    RehearsalDiffers,
     SchemaChanged,
 )
+from mosaic_deploy.live.catalog.schema_results import result_differences
 from mosaic_deploy.live.catalog.touched_digests import changed_objects, schema_differences
 from mosaic_deploy.live.database.existing import with_rows_before
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.model.approval import DESTRUCTIVE
-from mosaic_deploy.model.command_line import with_approvals
+from mosaic_deploy.model.command_line import with_approvals, with_options
 from mosaic_deploy.model.effects import EffectKind, Effects
 from mosaic_deploy.model.manifest import PolicySpec
 from mosaic_deploy.sql.guard.agreement import Agreement, Existing, agreed_to
@@ -34,10 +36,18 @@ _UNLIKE_REHEARSAL = (
 )
 
 
+_UNLIKE_RESULT = (
+    "with live rows it does something else than without, or somebody changed the schema meanwhile, and policy.{}; make the change of "
+    "the schema independent of rows"
+)
+
+
 def stopped_error(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:
     """The error of a step that the guard stopped; None if it failed for another reason. Arguments as below."""
     if failure.schema:
         return _schema_changed(run, failure, file)
+    if failure.result:
+        return _result_differs(run, failure, file, rolled_back)
     return _consent_exceeded(run, failure, file, rolled_back)
 
 
@@ -55,6 +65,30 @@ def _schema_changed(run: Run, failure: StepFailed, file: str) -> MigrationError:
     )
     error.objects = changed_objects(failure.schema, rehearsed)
     return error
+
+
+def _result_differs(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError:
+    texts = result_differences(failure.result.get("objects"))
+    more = f"; and {len(texts) - _MAX_NAMED} more" if len(texts) > _MAX_NAMED else ""
+    policy = run.planned.desired.manifest.policy or PolicySpec()
+    required = policy.rehearsed == "required"
+    return RehearsalDiffers(
+        f"{file} doesn't leave the schema that it left in the rehearsal: {'; '.join(texts[:_MAX_NAMED])}{more} ({rolled_back})",
+        location=Location(file),
+        problems=[Problem(text, Location(file)) for text in texts] if more else [],
+        hint=_UNLIKE_RESULT.format("rehearsed is required" if required else "agents is proven"),
+        next_actions=() if required else _without_rehearsal(run),
+    )
+
+
+def _without_rehearsal(run: Run) -> Sequence[NextAction]:
+    again = "make the plan again" if run.apply_command != run.retry_command else "run it again"
+    command = with_options(run.retry_command, "--no-rehearse")
+    why = "if it is meant, and you accept that later plans can't be rehearsed"
+    return (
+        NextAction(f"{again}, once that is corrected", run.retry_command),
+        NextAction(why, command, needs_person=True),
+    )
 
 
 def _consent_exceeded(run: Run, failure: StepFailed, file: str, rolled_back: str) -> MigrationError | None:

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from mosaic_deploy.errors import (
+    Interrupted,
     Location,
     LockLost,
     MosaicError,
@@ -26,11 +27,15 @@ from mosaic_deploy.errors import (
     Unauthorized,
     Unreachable,
 )
+from mosaic_deploy.live.api.rate_limit import RateLimiter
 from mosaic_deploy.live.api.retries import MAX_RETRY_AFTER
 from mosaic_deploy.model.change import Delete, Put
-from mosaic_deploy.model.event import ChangeDone, ChangeFailed, ChangeStarted, Event
+from mosaic_deploy.model.event import BytesSent, ChangeDone, ChangeFailed, ChangeStarted, Event
 
 ChangeT = TypeVar("ChangeT", bound=Put | Delete)
+ReportEvent = Callable[[Event], None]
+_REPORT_INTERVAL = 0.25
+"""Seconds between two progress events of one file."""
 _MAX_FAILURES_IN_A_ROW = 10
 """Consecutive files that failed because of the platform, after all their attempts."""
 
@@ -197,3 +202,30 @@ def _problem(failed: ChangeFailed) -> Problem:
     return Problem(
         error.message, Location(getattr(failed.change, "path", failed.change.address)), hint=error.hint
     )
+
+
+class SendProgress:
+    """Reports the progress of one file at intervals and at its end.
+
+    Raises Interrupted after Ctrl-C, and LockLost. Not after the last byte: the file may be stored then, as the response
+    says.
+    """
+
+    def __init__(
+        self, put: Put, report: ReportEvent, rate_limiter: RateLimiter, check_lease: Callable[[], None]
+    ) -> None:
+        self._check_lease = check_lease
+        self._put = put
+        self._rate_limiter = rate_limiter
+        self._report = report
+        self._reported_at = time.monotonic()
+
+    def __call__(self, total: int) -> None:
+        if total < self._put.size:
+            if self._rate_limiter.cancelled:
+                raise Interrupted(f"{self._put.path} was not sent completely")
+            self._check_lease()
+        now = time.monotonic()
+        if total >= self._put.size or now - self._reported_at >= _REPORT_INTERVAL:
+            self._reported_at = now
+            self._report(BytesSent(self._put.address, total))

@@ -260,7 +260,8 @@ def _may_go(column: Column, names: Collection[str], *, widely: bool) -> bool:
     """Whether CASCADE may drop the column, because of its type or of the function that computes it."""
     if widely:
         return column.built_in is None
-    return column.new.type is not None and column.new.type.name.rpartition(".")[2] in names
+    type_name = f".{column.new.type.name}" if column.new.type else ""
+    return any(type_name.endswith(f".{name}") for name in names)
 
 
 def key_of(name: Name) -> Key:

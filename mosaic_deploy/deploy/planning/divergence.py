@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, read_applied_texts
-from mosaic_deploy.deploy.planning.planned import history_owner
 from mosaic_deploy.diff.history.actions import divergence_actions
 from mosaic_deploy.diff.history.matching import Matches, MatchKind, match_history
 from mosaic_deploy.diff.history.migrations import divergence_hint, divergence_problems
-from mosaic_deploy.diff.history.owner import HistoryAccess, parse_owner
+from mosaic_deploy.diff.history.owner import HistoryAccess, HistoryOwner, parse_owner
 from mosaic_deploy.errors import Location, MigrationDiverged, MigrationInvalid, NextAction, Problem
+from mosaic_deploy.git import repository_root
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.manifest_identity import path_of, repository_of
 from mosaic_deploy.model.snapshot import Migration, Snapshot
+from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import MigrationFile, parse_migrations, statement_location
 from mosaic_deploy.source.snapshot import Desired
 
@@ -144,3 +147,25 @@ def migration_path(desired: Desired, name: str) -> str:
     database = desired.manifest.database
     folder = database.migrations if database else None
     return str(PurePosixPath(folder or ".") / name)
+
+
+def moved_from(manifest: Manifest, live: LiveState) -> str:
+    """The manifest that began the recorded history, if its folder must have been moved here; empty if it wasn't.
+
+    Another one that doesn't hold the history is refused.
+    """
+    own, recorded = history_owner(manifest), parse_owner(live.ledger_facts.get("owner"))
+    begun = any(row.begun for row in live.snapshot.migrations or ())
+    return recorded.manifest if begun and own and recorded and own.is_other(recorded) else ""
+
+
+def history_owner(manifest: Manifest) -> HistoryOwner | None:
+    """This manifest and its migrations folder; None if it has none."""
+    folder = manifest.database.migrations if manifest.database else None
+    if folder is None:
+        return None
+    identity = manifest_identity(manifest.file)
+    name = path_of(identity)
+    path = posixpath.normpath(PurePosixPath(name).parent / folder)
+    inside = repository_root(manifest.root) is not None
+    return HistoryOwner(name, path, in_repository=inside, repository=repository_of(identity))

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.plan import compare, read_desired_and_live
 from mosaic_deploy.deploy.planning.planned import PlanOptions, PreparedPlan, Target
+from mosaic_deploy.deploy.planning.read_target import at_storage_addresses
 from mosaic_deploy.diff.check_record import passed_record
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
@@ -66,7 +67,7 @@ class IncrementalPlanner:
         """
         live = self._live
         if live is not None and not self._is_time_up(live):
-            desired = self._read(edited)
+            desired = self._read(edited, live)
             with contextlib.suppress(MosaicError):
                 live = compare_unmanaged(self._api, live, desired.snapshot, self._options.parallelism)
                 self._live = live
@@ -111,11 +112,11 @@ class IncrementalPlanner:
         """Call after applying the plan, with its last event."""
         self._live = live_after_apply(planned) if isinstance(last, ApplyDone) else None
 
-    def _read(self, edited: Collection[str]) -> Desired:
+    def _read(self, edited: Collection[str], live: LiveState) -> Desired:
         previous, self._desired = self._desired, None
         desired = reread_files(previous, self._index, edited) if previous and edited else None
         if desired is None:
-            desired = read_desired(self._manifest)
+            desired = at_storage_addresses(read_desired(self._manifest), live)
             check_redirect_pages(self._manifest, desired.snapshot)
             self._remember(desired)
         self._desired = desired
@@ -130,13 +131,14 @@ def live_after_apply(planned: PreparedPlan) -> LiveState | None:
     """The live side after all of `planned` is applied.
 
     None if that isn't known: the plan changed more than files or rows of files, created the tracking tables, recorded the
-    schema, keeps files for a while, which the database's clock measures, or was partial.
+    schema, keeps files for a while, which the database's clock measures, was partial, or assumed where storage files are.
     """
     plan, live = planned.plan, planned.live
     if (
         plan.partial
         or not plan.serial
         or planned.schema_pending
+        or (planned.desired.site.site.moved and not planned.desired.site.addresses.known)
         or not all(isinstance(change, _FILE_CHANGES) for change in plan.changes)
         or any(isinstance(change, Delete) and change.keep for change in plan.changes)
         or any(rows.other_key for rows in live.unproven.values())  # they count if their files return

@@ -34,16 +34,19 @@ from mosaic_deploy.deploy.planning.planned import (
     PlanOptions,
     PreparedPlan,
     Target,
-    moved_from,
 )
-from mosaic_deploy.deploy.planning.read_target import read_target, storage_quota_check
+from mosaic_deploy.deploy.planning.read_target import (
+    at_storage_addresses,
+    plan_rules,
+    read_target,
+    storage_quota_check,
+)
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.check_record import check_notes
 from mosaic_deploy.diff.limits import large_puts, quota_notes, refuse_too_large
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
-from mosaic_deploy.diff.objects import Retirement
-from mosaic_deploy.diff.plan import PlanRules, make_plan
+from mosaic_deploy.diff.plan import make_plan
 from mosaic_deploy.diff.policies import recorded_policy
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.diff.schema_drift import drift_notes, schema_drift
@@ -56,7 +59,6 @@ from mosaic_deploy.errors import (
     Problem,
     SelectionInvalid,
 )
-from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.compare_bytes import verify_live_bytes
 from mosaic_deploy.live.database.extensions import refuse_unavailable
@@ -64,12 +66,12 @@ from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.unmanaged import compare_unmanaged
 from mosaic_deploy.model.change import EnableExtension
 from mosaic_deploy.model.hazard import Hazard
-from mosaic_deploy.model.manifest import Manifest, Prune
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
-from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Objects, ObjectState, Snapshot
+from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.source.files.references import moving_hint
 from mosaic_deploy.source.problems import ErrorCollector
-from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, read_valid_desired, storage_prefix
+from mosaic_deploy.source.snapshot import Desired, read_valid_desired, storage_prefix
 
 
 def plan(api: Api, manifest: Manifest, target: Target, options: PlanOptions = DEFAULTS) -> PreparedPlan:
@@ -96,6 +98,7 @@ def read_desired_and_live(
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
     live = read_target(api, target, desired.snapshot, manifest)
+    desired = at_storage_addresses(desired, live)
     verify_auth = options.compare_bytes is not None
     return desired, compare_unmanaged(
         api, live, desired.snapshot, options.parallelism, verify_auth=verify_auth
@@ -141,13 +144,14 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     postponed = postponed_migrations(parsed, live.snapshot) if options.postpone_empty_migrations else ()
     parsed = tuple(each for each in parsed if each not in postponed)
     complete = with_all_checksums(without_migrations(desired.snapshot, postponed), parsed)
-    complete = replace(complete, moved_from=moved_from(desired.manifest, live))
+    complete = replace(complete, moved_from=divergence.moved_from(desired.manifest, live))
     refuse_foreign_seeds(complete, live.snapshot)
     pending = pending_files(parsed, live.snapshot)
     refuse_intermediate_commits(desired.manifest, pending)
-    rules = _rules(api, desired, complete, live).with_options(options.allow_out_of_order, options.due)
+    rules = plan_rules(api, desired, complete, live).with_options(options.allow_out_of_order, options.due)
     notes = (
         *desired.notes,
+        *desired.site.notes(),
         *step_notes(pending),
         *unknown_outcome_notes(pending, live.snapshot),
         *existing_table_notes(api, live.snapshot, pending),
@@ -233,7 +237,8 @@ def _with_limits(
 def _plan_files(api: Api, desired: Desired, live: LiveState) -> PreparedPlan:
     """The plan of static and storage files only, with the same checks as a complete plan."""
     wanted = without_database(desired.snapshot)
-    new_plan = make_plan(wanted, live.snapshot, _rules(api, desired, wanted, live), desired.notes)
+    notes = (*desired.notes, *desired.site.notes())
+    new_plan = make_plan(wanted, live.snapshot, plan_rules(api, desired, wanted, live), notes)
     new_plan = files_only_plan(new_plan, desired.snapshot, live.snapshot)
     new_plan = _with_limits(api, desired, live, new_plan, ())
     return PreparedPlan(new_plan, replace(desired, snapshot=wanted), live)
@@ -249,13 +254,6 @@ def _with_path(problem: Problem, desired: Desired) -> Problem:
     return replace(problem, location=Location(divergence.migration_path(desired, problem.location.file)))
 
 
-def _would_delete(desired: Objects | None, live: Objects | None, prune: Prune) -> bool:
-    if not prune or desired is None or live is None:
-        return False
-    kept_states = NOT_LIVE_STATES if prune == "all" else NOT_LIVE_STATES | {ObjectState.UNMANAGED}
-    return any(o.state not in kept_states and path not in desired for path, o in live.items())
-
-
 def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
     """Raises SourceRefused for static files over the platform's limit. Reads the limit only for large files."""
     puts = large_puts(plan.changes)
@@ -267,33 +265,3 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
         refuse_too_large(
             puts, api.static_file_limit(), shown, lambda name: moving_hint(desired.static, name, prefix)
         )
-
-
-def _rules(api: Api, source: Desired, desired: Snapshot, live: LiveState) -> PlanRules:
-    """Pruning as in the manifest, unless the platform can't delete. Checks that only if something would be deleted."""
-    manifest = source.manifest
-    wanted, found = desired, live.snapshot
-    static: Prune = manifest.static.prune if manifest.static else False
-    storage_files: Prune = manifest.storage.prune if manifest.storage else False
-    impossible = set()
-    if _would_delete(wanted.static, found.static, static) and not api.supports(endpoints.DELETE_STATIC_FILE):
-        static = False
-        impossible.add("static")
-    deletes = _would_delete(wanted.storage, found.storage, storage_files)
-    if deletes and not api.supports(endpoints.DELETE_STORAGE_FILE):
-        storage_files = False
-        impossible.add("storage")
-    return PlanRules(
-        static,
-        storage_files,
-        storage_prefix(manifest),
-        frozenset(impossible),
-        environment=manifest.environment,
-        manifest=desired.manifest,
-        generated=frozenset(source.generated),
-        other_key={
-            kind: frozenset(row.path for row in rows.other_key) for kind, rows in live.unproven.items()
-        },
-        retirement=Retirement(manifest.static.keep if manifest.static else 0.0),
-        left_out=frozenset({AUTH_FILE} if live.snapshot.auth and manifest.magic_link is None else ()),
-    )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from mosaic_deploy.deploy.planning.divergence import history_owner, moved_from
 from mosaic_deploy.diff.check_record import CheckRecord, parse_check_record
-from mosaic_deploy.diff.history.owner import HistoryOwner, owner_record, parse_owner
+from mosaic_deploy.diff.file_notes import removed_section_notes
+from mosaic_deploy.diff.history.owner import owner_record, parse_owner, removed_migrations_notes
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
 from mosaic_deploy.diff.seeds import moved_seeds, seed_cleanup
 from mosaic_deploy.diff.selection import ALL, Selection
-from mosaic_deploy.git import repository_root
 from mosaic_deploy.live.api.rate_limit import DEFAULT_PARALLELISM
 from mosaic_deploy.live.compare_bytes import Progress
 from mosaic_deploy.live.ledger import read as ledger
@@ -26,17 +25,15 @@ from mosaic_deploy.model.change import (
     DeleteStatic,
     DeleteStorageFile,
     LoosenPolicy,
+    PutStorageFile,
     RecordMigration,
     SetAuth,
 )
-from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.manifest_identity import path_of, repository_of
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
-from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import ParsedFile
-from mosaic_deploy.source.snapshot import Desired
+from mosaic_deploy.source.snapshot import AUTH_FILE, Desired
 from mosaic_deploy.sql.execution.records import SEED
 
 if TYPE_CHECKING:
@@ -169,7 +166,7 @@ class PreparedPlan:
         )
 
     def with_run_notes(self, compare_commit: CompareCommit | None) -> PreparedPlan:
-        """With notes on how the folder's commit relates to the live one, and on what an apply only records.
+        """With the URLs of storage files, and with notes on the live commit, removed sections, and what is only recorded.
 
         Uncommitted changes matter if there are changes.
         """
@@ -177,10 +174,19 @@ class PreparedPlan:
         notes = compare_commit(live.get("hash"), bool(live.get("dirty"))) if compare_commit else []
         if self.plan.empty:
             notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
-        plan = replace(
-            self.plan, notes=(*notes, *self.plan.notes, *self._owner_notes(), *self._leftover_notes())
-        )
+        left = (*self.removed_section_notes(), *self._owner_notes(), *self._leftover_notes())
+        paths = (change.path for change in self.plan.changes if isinstance(change, PutStorageFile))
+        urls = self.live.storage_urls.known(paths)
+        plan = replace(self.plan, notes=(*notes, *self.plan.notes, *left), storage_urls=urls)
         return replace(self, plan=plan)
+
+    def removed_section_notes(self) -> Iterator[Note]:
+        """What earlier deploys of this manifest left in sections that it doesn't have any longer."""
+        wanted, live = self.desired.snapshot, self.live.snapshot
+        yield from removed_section_notes(wanted, live, self.live.unproven, (AUTH_FILE,))
+        owner = parse_owner(self.live.ledger_facts.get("owner"))
+        if wanted.migrations is None and owner and owner.is_of(wanted.manifest):
+            yield from removed_migrations_notes(live.migrations or ())
 
     def _owner_notes(self) -> Iterator[Note]:
         """Which manifest can change the migration history from now on."""
@@ -272,25 +278,3 @@ class PreparedPlan:
     def has_work(self) -> bool:
         """Whether there is anything to apply: changes, or leftover work of a complete plan."""
         return not self.plan.empty or (self.has_leftover_work and not self.plan.partial)
-
-
-def moved_from(manifest: Manifest, live: LiveState) -> str:
-    """The manifest that began the recorded history, if its folder must have been moved here; empty if it wasn't.
-
-    Another one that doesn't hold the history is refused.
-    """
-    own, recorded = history_owner(manifest), parse_owner(live.ledger_facts.get("owner"))
-    begun = any(row.begun for row in live.snapshot.migrations or ())
-    return recorded.manifest if begun and own and recorded and own.is_other(recorded) else ""
-
-
-def history_owner(manifest: Manifest) -> HistoryOwner | None:
-    """This manifest and its migrations folder; None if it has none."""
-    folder = manifest.database.migrations if manifest.database else None
-    if folder is None:
-        return None
-    identity = manifest_identity(manifest.file)
-    name = path_of(identity)
-    path = posixpath.normpath(PurePosixPath(name).parent / folder)
-    inside = repository_root(manifest.root) is not None
-    return HistoryOwner(name, path, in_repository=inside, repository=repository_of(identity))

@@ -10,6 +10,7 @@ from mosaic_deploy.diff.schema import Unmanaged, owning_table
 from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
+from mosaic_deploy.model.effects import schema_part
 from mosaic_deploy.model.other_tools.tools import HISTORY_TABLES
 from mosaic_deploy.sql.quote import dollar_quote
 
@@ -169,7 +170,7 @@ class TableSource:
 
     def table(self, table: str, *, plain: bool = False) -> Iterator[str]:
         """What makes the table with its columns, and what these need."""
-        schema = table.rpartition(".")[0]
+        schema = schema_part(table)
         if schema in self.schemas:
             yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
         definition = self.parts.get(table, {}).get(SchemaObject("table", table), "")
@@ -225,7 +226,7 @@ class TableSource:
             if item.kind == "sequence":
                 yield f"CREATE SEQUENCE IF NOT EXISTS {item.name} AS {_sequence(text)}"
             else:
-                schema = item.name.rpartition(".")[0]
+                schema = schema_part(item.name)
                 new = f"CREATE SCHEMA IF NOT EXISTS {schema}; " if schema in self.schemas else ""
                 create = f"{new}CREATE {item.kind} {item.name} AS {_OWNER.sub('', text)}"
                 yield f"DO {dollar_quote(f'BEGIN {create}; EXCEPTION WHEN duplicate_object THEN NULL; END')}"

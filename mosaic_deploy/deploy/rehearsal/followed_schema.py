@@ -20,15 +20,23 @@ class FollowedSchema:
     read_schema: Callable[[], Catalog]
     read_relations: Callable[[], Relations]
     now: Catalog = field(init=False)
+    left: dict[tuple[str, int], tuple[Catalog, Catalog]] = field(default_factory=dict, init=False)
+    """By a change's address and the number of its step: the schema when it was last read before, and after the step."""
     relations_now: Relations = field(init=False)
+    _read: Catalog = field(init=False)
 
     def __post_init__(self) -> None:
-        self.now, self.relations_now = self.base, self.relations
+        self.now, self.relations_now, self._read = self.base, self.relations, self.base
+
+    def note(self, address: str, step: int) -> None:
+        """Reads the schema after this step."""
+        before, self._read = self._read, self.read_schema()
+        self.left[address, step] = before, self._read
 
     def advance(self) -> tuple[SchemaChange, ...]:
-        """Reads the schema, and returns what changed since the last time."""
+        """What changed since the last time until the step that was noted last."""
         before, names_before = self.now, self.relations_now
-        self.now = self.read_schema()
+        self.now = self._read
         changes = schema_changes(before, self.now)
         if not changes:
             return ()

@@ -84,16 +84,19 @@ def run_pending(
     refuse_role_changes(step for each in (*migrations, *seeds) for step in each.steps)
     if (size := sum(each.parsed.file.size for each in (*migrations, *seeds))) > MAX_BYTES:
         raise NotRehearsed(f"the pending files have {size_text(size)}, more than {size_text(MAX_BYTES)}")
-    for group in (*_groups(migrations, single_transaction=single), *([each] for each in seeds)):
+    # Without a live database there are no rows that could make a difference.
+    strict = bool(touched.search_path is not None and manifest.policy and manifest.policy.proves_schema)
+    groups = _groups(migrations, single_transaction=single, most=len(migrations) if strict else _MAX_CATALOGS)
+    for group in (*groups, *([each] for each in seeds)):
         is_seed = isinstance(group[0].change, RunSeed)
         runner = Runner(database.api, database.project, session, single_transaction=single and not is_seed)
         began = time.monotonic()
-        _run(runner, group, watch, schema, retry_command)
+        _run(runner, group, watch, schema, retry_command, each_step=strict and not runner.single_transaction)
         seconds = time.monotonic() - began
         result = _result(runner, group, schema.advance(), seconds, watch)
         done.append(_with_writes(result, runner, group, planned, schema))
         ran = [(each.change.address, step) for each in group for step in each.steps]
-        touched.read(ran, runner.reports.relations, schema.now)
+        touched.read(ran, runner.reports.relations, schema.now, schema.left)
     return tuple(done)
 
 
@@ -133,24 +136,37 @@ def _seeds(planned: PreparedPlan) -> list[_Pending]:
     ]
 
 
-def _groups(migrations: Sequence[_Pending], *, single_transaction: bool) -> Iterator[Sequence[_Pending]]:
-    """The migrations between two reads of the catalog: each one, unless they are one transaction or very many."""
-    size = len(migrations) if single_transaction else -(-len(migrations) // _MAX_CATALOGS)
+def _groups(
+    migrations: Sequence[_Pending], *, single_transaction: bool, most: int
+) -> Iterator[Sequence[_Pending]]:
+    """The migrations between two reads of the catalog: each one, unless they are one transaction or more than `most`."""
+    size = len(migrations) if single_transaction else -(-len(migrations) // max(1, most))
     for first in range(0, len(migrations), max(1, size)):
         yield migrations[first : first + size]
 
 
 def _run(
-    runner: Runner, group: Sequence[_Pending], watch: LockWatch, schema: FollowedSchema, retry_command: str
+    runner: Runner,
+    group: Sequence[_Pending],
+    watch: LockWatch,
+    schema: FollowedSchema,
+    retry_command: str,
+    *,
+    each_step: bool,
 ) -> None:
+    """`each_step`: the schema is read after each step, not only after the last one."""
     by_version = {each.parsed.file.migration.version: each.parsed for each in group}
+    addresses = {each.parsed.file.migration.version: each.change.address for each in group}
     steps = [step for each in group for step in each.steps]
+    parts = [[step] for step in steps] if each_step else [[*steps]]
     try:
-        watch.note_names(steps, schema.read_relations)
-        for committed in runner.run(steps):
-            if isinstance(committed, tuple):
-                del steps[: len(committed)]
-                watch.note_names(steps, schema.read_relations)
+        for part in parts:
+            watch.note_names(steps, schema.read_relations)
+            for committed in runner.run(part):
+                if isinstance(committed, tuple):
+                    del steps[: len(committed)]
+                    watch.note_names(steps, schema.read_relations)
+            schema.note(addresses[part[-1].version], part[-1].number)
     except StepFailed as failure:
         place = failure_facts(failure, by_version[failure.step.version])["location"]
         if failure.too_large:

@@ -138,6 +138,7 @@ def _run(
         matched.search_path,
         unmanaged_objects(planned.desired.manifest.unmanaged),
         matched.printed,
+        other_major=major_version(found.server) != major_version(found.live_server),
     )
     constraints = read_constraints(database) if project else None
     done = run_pending(database, planned, schema, watch, touched, retry_command)

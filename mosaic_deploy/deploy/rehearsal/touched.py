@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import ascii_lowercase, ascii_uppercase
 
 from mosaic_deploy.diff.schema import Unmanaged
+from mosaic_deploy.live.catalog.schema_results import digest_of, has_version, is_unfinished
 from mosaic_deploy.live.catalog.touched_digests import (
     EVERYWHERE,
     LOCKS,
@@ -37,7 +38,7 @@ from mosaic_deploy.live.catalog.touched_digests import (
     search_path_setting,
 )
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
-from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.effects import ANY_DEFINITION, ObjectKey, StepTouches, Touched
 from mosaic_deploy.sql.execution.step import Step
 from mosaic_deploy.sql.guard.rehearsed import STRONG_MODES
 
@@ -63,13 +64,15 @@ class TouchWatch:
 
     `search_path` is what the role or the database sets for new live sessions. None if there is no live database: then nothing
     is known of what the new one has that may act on any statement. What is `unmanaged` isn't compared, so it isn't touched.
-    `printed` are definitions of the base that the live server prints differently, as it prints them.
+    `printed` are definitions of the base that the live server prints differently, as it prints them; it may print what the steps make
+    differently, too, if it is of an `other_major`.
     """
 
     base: Catalog
     search_path: str | None
     unmanaged: Unmanaged = field(default_factory=Unmanaged)
     printed: Catalog = field(default_factory=dict)
+    other_major: bool = False
     steps: list[StepTouches] = field(default_factory=list)
     _now: Groups = field(default_factory=dict, init=False)
     _groups: dict[Touched, dict[SchemaObject, str]] = field(default_factory=dict, init=False)
@@ -82,8 +85,9 @@ class TouchWatch:
         steps: Sequence[tuple[str, Step]],
         locked: Mapping[tuple[str, int], Mapping[str, Collection[str]]],
         after: Catalog,
+        left: Mapping[tuple[str, int], tuple[Catalog, Catalog]],
     ) -> None:
-        """Adds committed steps, each with its address. `after` is the schema that they made together.
+        """Adds committed steps, each with its address. `after` is the schema that they made together, `left` as in FollowedSchema.
 
         `locked` are the modes of the relations that a step locked, by its version and number.
         """
@@ -94,7 +98,24 @@ class TouchWatch:
         changed = {one for one in every if before.get(one) != self._now.get(one)}
         for address, step in steps:
             held = locked.get((step.version, step.number), {})
-            self.steps.append(self._touches(names, address, step, held, changed))
+            touches = self._touches(names, address, step, held, changed)
+            sides = left.get((address, step.number)) if self.search_path is not None else None
+            self.steps.append(replace(touches, leaves=self._leaves(*sides)) if sides else touches)
+
+    def _leaves(self, before: Catalog, after: Catalog) -> Mapping[ObjectKey, str]:
+        """As in StepTouches."""
+        before, after = self.unmanaged.without(before), self.unmanaged.without(after)
+        changed = [item for item in before.keys() | after.keys() if before.get(item) != after.get(item)]
+        return {
+            (item.kind, item.name, item.parent): self._digest(item, after.get(item))
+            for item in sorted(changed)
+            if not is_unfinished(item, after.get(item, before.get(item, "")))
+        }
+
+    def _digest(self, item: SchemaObject, definition: str | None) -> str:
+        if definition is None:
+            return ""
+        return ANY_DEFINITION if self.other_major or has_version(item) else digest_of(definition)
 
     def _touches(
         self,

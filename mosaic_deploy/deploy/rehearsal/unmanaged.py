@@ -7,14 +7,16 @@ a migration may use or drop them. A base gets them when a recorded file fails wi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from mosaic_deploy.deploy.rehearsal.copied_tables import MOST_COPIES, OTHER_SCHEMAS, TableSource, accepted
 from mosaic_deploy.diff.schema import Unmanaged
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed, step_key
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
+from mosaic_deploy.model.effects import name_parts, schema_part
 from mosaic_deploy.model.other_tools.tools import HISTORY_TABLES
 from mosaic_deploy.sql.quote import identifier
 
@@ -52,6 +54,8 @@ class UnmanagedTables:
 
 
 _COPIED = frozenset({"table", "column", "constraint", "index", "sequence", "type", "domain"})
+_WRITTEN = re.compile(r'(?:"(?:[^"]|"")+"|[\w$]+)(?:\s*\.\s*(?:"(?:[^"]|"")+"|[\w$]+))*')
+_PART_WRITTEN = re.compile(r'"((?:[^"]|"")+)"|([\w$]+)')
 _STUB = "mosaic_deploy_stub"
 """The column of a stub: a table in place of one that isn't live any more, whose columns nobody knows."""
 _STUBS = f"""SELECT a.attrelid::pg_catalog.regclass::text AS name FROM pg_catalog.pg_attribute a
@@ -101,12 +105,12 @@ class GivenTables:
         """Statements that each may make the step possible, the best first."""
         message = failure.message
         if found := _NO_COLUMN.search(message):
-            yield from self._missing_column(found[1].rpartition(".")[2], found[2], failure)
+            yield from self._missing_column([*_columns(found[0], found[1])], found[2], failure)
         elif found := _NO_CONSTRAINT.search(message):
             for table in self._names(found[2], failure):
                 yield f"ALTER TABLE {table} ADD CONSTRAINT {identifier(found[1])} CHECK (true)"
         elif found := _NO_INDEX.search(message):
-            yield from self._missing_index(found[1])
+            yield from self._missing_index(found[1], failure)
         elif found := _MISSING.search(message):
             yield from self._missing(found[1], found[2], failure)
         else:
@@ -141,24 +145,28 @@ class GivenTables:
             if table in live:
                 yield ";\n".join(source.statements(live[table]))
                 yield ";\n".join(source.statements(live[table], plain=True))
-            schema = table.rpartition(".")[0]
+            schema = schema_part(table)
             new = f"CREATE SCHEMA IF NOT EXISTS {schema};\n" if schema and self._may_create(schema) else ""
             yield f"{new}CREATE TABLE {table} ({_STUB} text)"
 
-    def _missing_column(self, column: str, relation: str | None, failure: StepFailed) -> Iterator[str]:
+    def _missing_column(
+        self, columns: Sequence[str], relation: str | None, failure: StepFailed
+    ) -> Iterator[str]:
         names = [*self._names(relation, failure)] if relation else [*self._used(failure)]
         for table in names:
             for item, text in self._live_parts(table):
-                if item.kind == "column" and item.name in (column, identifier(column)):
+                if item.kind == "column" and name_parts(item.name)[0] in columns:
                     yield f"ALTER TABLE {table} ADD COLUMN {item.name} {text}"
-        yield from (f"ALTER TABLE {table} ADD COLUMN {identifier(column)} text" for table in names)
+        for column in columns:
+            yield from (f"ALTER TABLE {table} ADD COLUMN {identifier(column)} text" for table in names)
 
-    def _missing_index(self, name: str) -> Iterator[str]:
+    def _missing_index(self, name: str, failure: StepFailed) -> Iterator[str]:
         """An index that isn't live any more is made on any unmanaged table of its schema: nobody knows which one it had."""
-        schema, _, last = name.rpartition(".")
         source = TableSource.of(self.tables.read_live(), self.tables.unmanaged)
-        for table in source.unmanaged_tables:
-            if _plain(table).rpartition(".")[0] == schema.removeprefix("public"):
+        written = (parts for parts in _written_names(failure) if name in (parts[-1], ".".join(parts)))
+        named = dict.fromkeys(("", *parts)[-2:] for parts in written) | dict.fromkeys(_readings(name))
+        for (schema, last), table in product(named, source.unmanaged_tables):
+            if name_parts(schema_part(table) or "public")[0] == (schema or "public"):
                 index = f"CREATE INDEX {identifier(last)} ON {table} ((true))"
                 yield index
                 yield ";\n".join((*source.statements(table, plain=True), index))
@@ -167,24 +175,25 @@ class GivenTables:
         for item, text in self.tables.read_live().items():
             is_named = item.kind == "index" and item.name in (name, identifier(name))
             if is_named and self.tables.unmanaged.includes(item, text):
-                schema = item.parent.rpartition(".")[0] or "public"
+                schema = schema_part(item.parent) or "public"
                 yield f"DROP INDEX {schema}.{item.name}"
 
     def _names(self, name: str, failure: StepFailed) -> Iterator[str]:
         """The quoted names of the unmanaged relations that PostgreSQL may mean by `name`, with or without their schema."""
-        last = name.rpartition(".")[2]
-        schemas = re.findall(rf'([\w$]+|"[^"]+")\s*\.\s*"?{re.escape(last)}\b', _text(failure))
+        lasts = {last for _, last in _readings(name)}
+        written = [parts for parts in _written_names(failure) if parts[-1] in lasts]
+        written.sort(key=lambda parts: ".".join(parts) != name)
         live = [item.name for item in self.tables.read_live() if item.kind == "table"]
-        known = [each for each in (*live, *HISTORY_TABLES) if _plain(each).rpartition(".")[2] == last]
-        found = [*(f"{schema}.{last}" for schema in schemas), name, *known]
-        for each in dict.fromkeys(map(_quoted, found)):
+        known = [parts for each in (*live, *HISTORY_TABLES) if (parts := name_parts(each))[-1] in lasts]
+        read = sorted(_readings(name), key=lambda parts: parts not in known)
+        for each in dict.fromkeys(map(_joined, (*written, *read, *known))):
             if self.tables.unmanaged.includes_name(each):
                 yield each
 
     def _used(self, failure: StepFailed) -> Iterator[str]:
         """The unmanaged tables whose names the failed statement has."""
-        words = dict.fromkeys(re.findall(r"(?:[\w$]+\.)?[\w$]+", _text(failure).replace('"', "")))
-        yield from (name for name in map(_quoted, words) if self.tables.unmanaged.includes_name(name))
+        words = dict.fromkeys(map(_joined, _written_names(failure)))
+        yield from (name for name in words if self.tables.unmanaged.includes_name(name))
 
     def _live_parts(self, table: str) -> Iterator[tuple[SchemaObject, str]]:
         return (
@@ -194,7 +203,9 @@ class GivenTables:
         )
 
     def _may_create(self, schema: str) -> bool:
-        return _plain(schema) in OTHER_SCHEMAS or self.tables.unmanaged.includes_name(f"schema {schema}")
+        return name_parts(schema)[0] in OTHER_SCHEMAS or self.tables.unmanaged.includes_name(
+            f"schema {schema}"
+        )
 
 
 def _text(failure: StepFailed) -> str:
@@ -202,14 +213,36 @@ def _text(failure: StepFailed) -> str:
     return statement.written if statement else ""
 
 
-def _plain(name: str) -> str:
-    return name.replace('"', "").removeprefix("public.")
+def _written_names(failure: StepFailed) -> Iterator[tuple[str, ...]]:
+    """The names in the failed statement, also in its strings, each as one or two unquoted parts."""
+    for each in _WRITTEN.findall(_text(failure)):
+        parts = tuple(
+            quoted.replace('""', '"') or plain.lower() for quoted, plain in _PART_WRITTEN.findall(each)
+        )
+        yield parts[:2]
+
+
+def _readings(name: str) -> list[tuple[str, str]]:
+    """What a name in a message can mean, as schema and name: PostgreSQL doesn't quote them there, and both may have dots."""
+    dots = [found.start() for found in re.finditer(r"\.", name)]
+    return [*((name[:dot], name[dot + 1 :]) for dot in reversed(dots)), ("", name)]
+
+
+def _columns(message: str, name: str) -> Iterator[str]:
+    """What a column in a message can mean. With quotes it is its name; without them, it is that after the one of its table."""
+    if 'column "' not in message:
+        yield from (name[dot.end() :] for dot in re.finditer(r"\.", name))
+    if 'column "' in message or "." not in name:
+        yield name
 
 
 def _quoted(name: str) -> str:
     """An SQL name in the one form in which they are compared here."""
-    schema, _, last = _plain(name).rpartition(".")
-    return f"{identifier(schema)}.{identifier(last)}" if schema else identifier(last)
+    return _joined(name_parts(name))
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return ".".join(identifier(part) for part in parts if part and (part != "public" or len(parts) == 1))
 
 
 def _longest_word(pattern: str) -> str:

@@ -7,7 +7,7 @@ the folder may have been moved. Every command that judges or changes the history
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from mosaic_deploy.diff.history.actions import restore_action
@@ -17,8 +17,12 @@ from mosaic_deploy.model.manifest_identity import (
     identity_of,
     named_manifest,
     other_repository,
+    same_manifest,
     vaguer_names,
 )
+from mosaic_deploy.model.plan import Note
+from mosaic_deploy.model.quantities import count_text
+from mosaic_deploy.model.snapshot import Migration
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,27 @@ class HistoryOwner:
             return False
         return vaguer_names(identity_of("", self.repository)).include(identity_of("", recorded.repository))
 
+    def is_of(self, manifest: str) -> bool:
+        """Whether the manifest of this identity is this owner's."""
+        return same_manifest(identity_of(self.manifest, self.repository), manifest)
+
     def named_beside(self, other: HistoryOwner | None) -> str:
         """The manifest for people: with its repository if `other` has the same path."""
         alone = other is None or other.manifest != self.manifest
         return named_manifest(self.manifest, self.repository, alone=alone)
+
+
+def removed_migrations_notes(applied: Sequence[Migration]) -> Iterator[Note]:
+    """The note that a manifest has no migrations folder any longer, though it applied these; none if there are none."""
+    if not applied:
+        return
+    files = ", ".join(each.file for each in (*applied[:1], *applied[1:][-1:]))
+    message = (
+        f"the manifest has no database.migrations; {count_text(len(applied), 'migration')} of earlier deploys "
+        f"({files.replace(', ', ' … ') if len(applied) > 2 else files}) stay applied, with their tables and data; to remove "
+        "those, add the folder again and undo the migrations with `mosaic-deploy migrate rollback`, or with new ones"
+    )
+    yield Note("database_section_removed", message)
 
 
 def _equal(one: str, other: str) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Unpack
 from urllib.parse import quote
 
@@ -176,11 +177,10 @@ class Api:
 
     def put_bytes(self, url: str, content: bytes | Iterable[bytes], size: int) -> None:
         """PUTs to a presigned URL, without the key and without retries: a retry needs a new URL."""
-        headers = {"Content-Length": str(size)}
         with self.rate_limiter.slot() as began:
             self.before_change()
             response = self._transport.request(
-                "PUT", url, timeout=self._timeout, headers=headers, content=content
+                "PUT", url, timeout=self._timeout, headers={"Content-Length": str(size)}, content=content
             )
         self._report_to_rate_limiter(response, began)
         if response.status_code < 400 and responses.is_web_page(response.text):
@@ -194,8 +194,7 @@ class Api:
 
     def call_embedded(self, name: str, method: str, place: str, body: object = None) -> Any:
         """The response of an operation that only the embedded platform has. Sent once."""
-        headers = {"X-API-Key": self.key.reveal()}
-        url = f"{self.url}{place}"
+        url, headers = f"{self.url}{place}", {"X-API-Key": self.key.reveal()}
         response = self._transport.request(method, url, timeout=self._sql_timeout, headers=headers, json=body)
         if response.status_code >= 300:
             raise error_from_response(self.key.redact(response), name)
@@ -205,11 +204,12 @@ class Api:
         self._sleep(seconds)
 
     def fetch(self, url: str, method: str = "GET", **sent: Unpack[Sent]) -> httpx.Response:
-        """Requests a page of the project's site like a visitor: without the key, without following redirects.
-
-        The whole page must arrive within the timeout.
-        """
+        """Requests a page like a visitor: without the key and redirects. All of it must arrive within the timeout."""
         return self._transport.request(method, url, timeout=self._timeout, bounded=True, **sent)
+
+    def stream(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[httpx.Response]:
+        """The response to a GET, sent once like `fetch`; its body can be read until the context ends."""
+        return self._transport.stream(url, timeout=self._timeout, headers=headers)
 
     def fetch_digest(self, url: str, etag: str = "") -> FetchedDigest:
         """The digest of the content at `url`, fetched like `fetch`, with retries."""

@@ -132,7 +132,8 @@ SUBMIT_TICKET = Operation(
 
 EMBEDDED_INBOX_PATH = "/inbox.json"
 EMBEDDED_VERIFY_PATH = "/.mosaic/auth/verify"
-"""Of the embedded platform: its inbox, and the path of a site that verifies a magic link's token."""
+EMBEDDED_STORAGE_PATH = "/storage/"
+"""Of the embedded platform: its inbox, the path of a site that verifies a magic link's token, and that of its storage files."""
 
 OPERATIONS = (
     DISCOVER,

@@ -94,8 +94,8 @@ class Transport:
 
     def fetch_digest(self, url: str, *, timeout: float, etag: str = "") -> FetchedDigest:
         """GETs `url` and digests the body while reading it. With `etag`, asks only for other content (304)."""
-        headers = {"Accept-Encoding": "identity", **({"If-None-Match": etag} if etag else {})}
-        with self._translated_errors("GET", url), self._stream("GET", url, timeout, headers) as response:
+        headers = {"If-None-Match": etag} if etag else {}
+        with self.stream(url, timeout=timeout, headers=headers) as response:
             digest, size = hashlib.sha256(), 0
             for chunk in response.iter_bytes():
                 digest.update(chunk)
@@ -103,6 +103,13 @@ class Transport:
             found = response.headers
             tag, location = found.get("etag", ""), found.get("location", "")
             return FetchedDigest(response.status_code, digest.hexdigest(), size, tag, location)
+
+    @contextmanager
+    def stream(self, url: str, *, timeout: float, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """The response to a GET, whatever its status. Its body can be read until the context ends, not compressed."""
+        sent = {"Accept-Encoding": "identity", **headers}
+        with self._translated_errors("GET", url), self._stream("GET", url, timeout, sent) as response:
+            yield response
 
     def request(
         self,

@@ -69,6 +69,14 @@ CATALOG_OBJECTS = (
 
 `kind`, `name` and `parent` together are unique.
 """
+ALL_OBJECTS = (
+    f"WITH relations AS MATERIALIZED ({RELATION_ROWS})\n"
+    "SELECT u.kind::text AS kind, u.name::text AS name, COALESCE(u.parent, '')::text AS parent, "
+    "COALESCE(u.definition, '')::text AS definition FROM (\n"
+    + "\nUNION ALL\n".join(_PARTS)
+    + "\n) AS u (kind, name, parent, place, definition)"
+)
+"""The same rows without `place`, for a session that has CATALOG_SETTINGS already."""
 NOT_COMPARED = (
     "rows, and the current values of sequences",
     "roles and their settings, and settings of the database",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from mosaic_deploy.live.catalog.query import ALL_OBJECTS
+from mosaic_deploy.live.catalog.schema_results import step_result
 from mosaic_deploy.live.catalog.touched import (
     CATALOG_SETTINGS,
     MENTIONED_OBJECTS,
@@ -14,9 +17,10 @@ from mosaic_deploy.live.catalog.touched import (
 )
 from mosaic_deploy.model.catalog import Catalog, Rehearsal, SchemaObject
 from mosaic_deploy.model.change import ApplyMigration
-from mosaic_deploy.model.effects import StepTouches, Touched
+from mosaic_deploy.model.effects import StepTouches, Touched, name_parts
 from mosaic_deploy.sql.guard.rehearsed import (
     NOTHING_READ,
+    NOTHING_TOUCHED,
     SchemaReader,
     TouchedName,
     TouchedNames,
@@ -45,7 +49,6 @@ _OTHER_GRANT = re.compile("(schema|server|language|foreign-data wrapper) (.*)")
 _REFERENCED, _SCHEMA_OF_NAME = re.compile(REFERENCED), re.compile(SCHEMA_OF_NAME)
 _NAME = r'(?:"(?:[^"]|"")*"|[\w$.])+'
 _INHERITS = re.compile(rf"(?:UNLOGGED )?(?:PARTITION OF|INHERITS) ({_NAME}(?:, {_NAME})*)")
-_PART_OF_NAME = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 def touched_of(item: SchemaObject, definition: str = "") -> Iterator[Touched]:
@@ -120,11 +123,11 @@ def digests_of(objects: Mapping[SchemaObject, str]) -> Mapping[SchemaObject, str
 
 
 def rehearsed_names(
-    rehearsal: Rehearsal | None, *, single_transaction: bool
+    rehearsal: Rehearsal | None, *, single_transaction: bool, results: bool = False
 ) -> Mapping[tuple[str, int], TouchedNames]:
-    """What each step is compared with before it runs, by the change's address and the step's number.
+    """What each step is compared with before it runs, by the change's address and the step's number; with `results`, also after it.
 
-    Of steps that are one transaction, the first one has all.
+    Of steps that are one transaction, the first one has all, and the last one the result.
     """
     if rehearsal is None or rehearsal.not_rehearsed or not rehearsal.steps:
         return {}
@@ -139,6 +142,21 @@ def rehearsed_names(
         )
         found[step.address, step.step] = TouchedNames(tuple(names), tuple(sorted(step.words)))
         later |= step.touches.keys()
+    return _with_results(found, rehearsal.steps) if results else found
+
+
+def _with_results(
+    names: Mapping[tuple[str, int], TouchedNames], steps: Sequence[StepTouches]
+) -> Mapping[tuple[str, int], TouchedNames]:
+    """The step at which the schema is read notes it, and the next one with a result is compared."""
+    found = dict(names)
+    is_noted = False
+    for step in steps:
+        key = step.address, step.step
+        result = step_result(step)
+        before = found.get(key, NOTHING_TOUCHED)
+        found[key] = replace(before, notes=not is_noted, leaves=result)
+        is_noted = result is None
     return found
 
 
@@ -161,7 +179,7 @@ LOCKS = ("", "ACCESS SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE")
 
 
 def _name(touched: Touched, rehearsal: Rehearsal, lock: str, *, again: bool) -> TouchedName:
-    parts = [quoted.replace('""', '"') or plain for quoted, plain in _PART_OF_NAME.findall(touched.name)]
+    parts = name_parts(touched.name)
     schema, name = parts if len(parts) == 2 else ("public", touched.name.strip('"').replace('""', '"'))
     objects = {
         (item.kind, item.name, item.parent): digest
@@ -187,6 +205,7 @@ def schema_reader(
         ("public", *schemas),
         unmanaged,
         records=len(names) > 1,
+        every=ALL_OBJECTS if any(one.leaves is not None for one in names.values()) else "",
     )
 
 

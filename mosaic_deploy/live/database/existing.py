@@ -19,10 +19,12 @@ from mosaic_deploy.sql.guard.objects import OBJECTS_NOW
 from mosaic_deploy.sql.quote import json_literal, literal
 
 _USED_AS_TYPE = (
-    "EXISTS (SELECT FROM pg_catalog.pg_attribute u JOIN pg_catalog.pg_type y ON y.oid = u.atttypid "
-    "LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typelem LEFT JOIN pg_catalog.pg_type b "
-    "ON b.oid IN (y.typbasetype, e.typbasetype) WHERE t.oid IN (y.typrelid, e.typrelid, b.typrelid) AND NOT u.attisdropped)"
+    "t.oid IN (SELECT r.oid FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typelem "
+    "LEFT JOIN pg_catalog.pg_type b ON b.oid IN (y.typbasetype, e.typbasetype) "
+    "CROSS JOIN LATERAL (VALUES (y.typrelid), (e.typrelid), (b.typrelid)) r(oid) WHERE r.oid <> 0 AND EXISTS "
+    "(SELECT FROM pg_catalog.pg_attribute u WHERE u.atttypid = y.oid AND NOT u.attisdropped))"
 )
+"""The types don't depend on `t`, so PostgreSQL looks for them once, and not for each table."""
 _HOLD_VALUES = (
     f"(t.relkind IN ('r', 'f') OR t.relkind = 'c' AND {_USED_AS_TYPE}) AND t.relpersistence <> 't' "
     "AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"
@@ -126,10 +128,10 @@ SELECT (NOT EXISTS (SELECT FROM before) OR EXISTS (SELECT FROM tables))::text AS
     return not rows or rows[0].get("found") != "false"
 
 
-def existing_now_sql(protected: Collection[str]) -> str:
-    """Reads what exists now. One row: `existing` as JSON."""
+def existing_now_sql(whole: Collection[str]) -> str:
+    """Reads what exists now, `whole` as for `existing_sql`. One row: `existing` as JSON."""
     return f"""WITH before AS (SELECT NULL::jsonb AS value, false AS is_noted, NULL::xid AS until),
-locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(protected)}), objects AS ({_OBJECTS})
+locked AS MATERIALIZED ({_LOCKED}), tables AS ({_tables(whole)}), objects AS ({_OBJECTS})
 SELECT ({_FOUND})::text AS existing"""
 
 
@@ -156,9 +158,11 @@ def read_existing(
     return _parse(rows, protected)
 
 
-def read_existing_now(api: Api, project: str, protected: Collection[str]) -> Existing:
-    """What exists now. Raises ApiError, ResponseInvalid."""
-    return _parse(api.sql(project, existing_now_sql(protected)), protected)
+def read_existing_now(
+    api: Api, project: str, protected: Collection[str], filled: Collection[str] = ()
+) -> Existing:
+    """What exists now, `filled` as for `read_existing`. Raises ApiError, ResponseInvalid."""
+    return _parse(api.sql(project, existing_now_sql((*protected, *filled))), protected)
 
 
 def with_rows_before(api: Api, project: str, existing: Existing, effects: Effects) -> Effects:

@@ -46,6 +46,8 @@ class StepFailed(Exception):
     """What the step did beyond what was agreed to, for which it was rolled back; empty if that couldn't be measured."""
     schema: Mapping[str, object] = field(default_factory=dict)
     """What the step touches and isn't as rehearsed, so nothing of it ran; as in Failure."""
+    result: Mapping[str, object] = field(default_factory=dict)
+    """What the step leaves otherwise than in the rehearsal, for which it was rolled back."""
     wrapped: bool = False
     """The endpoint runs each request in a transaction, so nothing of the step was committed."""
 

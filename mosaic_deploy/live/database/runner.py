@@ -46,6 +46,7 @@ from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.execution.step import SqlSession, StatementPosition, Step
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Agreement, Existing
 from mosaic_deploy.sql.guard.schema_check import SCHEMA_CHANGED
+from mosaic_deploy.sql.guard.schema_result import RESULT_DIFFERS
 from mosaic_deploy.sql.marker import RESEND
 
 MAX_STEPS_PER_CALL = 100
@@ -222,6 +223,8 @@ class Runner:
             return committed, unmeasured_or_exceeding(step, failure)
         if failure.code == SCHEMA_CHANGED:
             return committed, StepFailed(step, 0, None, "", schema=failure.schema)
+        if failure.code == RESULT_DIFFERS:
+            return committed, StepFailed(step, 0, None, "", result=failure.schema)
         facts = (failure.sqlstate, failure.message, failure.detail, failure.hint)
         return committed, StepFailed(
             step, failure.statement, *facts, context=failure.context, row=failure.row

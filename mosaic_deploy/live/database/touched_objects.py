@@ -77,11 +77,6 @@ _PARTITION_KEYS = (
     "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.number AND k.number > 0)"
 )
 """A JSON array: the key columns of the partitioned relation `c` and of those below it; "" for an expression."""
-_HAS_TRIGGERS = (
-    "EXISTS (SELECT FROM pg_catalog.pg_partition_tree(pg_catalog.pg_partition_root(c.oid)) t WHERE "
-    "EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = t.relid AND NOT g.tgisinternal) "
-    "OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = t.relid))"
-)
 _RELATIONS = (
     "SELECT a.k, a.n, a.p, s.nspname AS schema, c.relname AS name, "
     "CASE WHEN c.relkind = 'p' THEN (SELECT sum(" + ROW_ESTIMATE.format("l") + ") "
@@ -113,7 +108,6 @@ _RELATIONS = (
     "'parents', " + _TABLE_NAMES.format(_REACHED_RELATIONS, "r.oid", "r.above") + ", "
     "'key_updates', " + _KEY_UPDATES + ", "
     "'partition_keys', CASE WHEN c.relkind = 'p' THEN " + _PARTITION_KEYS + " END, "
-    "'has_triggers', c.relkind = 'p' AND " + _HAS_TRIGGERS + ", "
     "'typed', "
     + _TABLE_NAMES.format(
         "pg_catalog.pg_attribute y",
@@ -230,7 +224,6 @@ def _parse_fact(item: dict[str, Any]) -> tuple[ObjectRef, ObjectFacts]:
         parents=frozenset(more.get("parents") or ()),
         key_updates={name: frozenset(columns) for name, columns in (more.get("key_updates") or {}).items()},
         partition_keys=frozenset(more.get("partition_keys") or ()),
-        has_triggers=bool(more.get("has_triggers")),
         tables_with_row_type=frozenset(more.get("typed") or ()),
         relation_kind=more.get("relkind") or "",
         populated=more.get("populated") is not False,

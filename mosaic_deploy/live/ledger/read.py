@@ -246,12 +246,12 @@ def _files(
         found, more = _parse_objects(facts[kind])
         proofs |= more
     rows = {**found, **kept} if kept else found
-    if prover is None or wanted is None:
+    if prover is None:
         return rows, UnprovenRows()
     stale = bool(facts.get(_UNPROVEN_KEYS[kind]))
     if not proofs:
         return rows, UnprovenRows(stale=stale)
-    proven, unproven = prover.split(kind, rows, proofs, wanted, desired.manifest)
+    proven, unproven = prover.split(kind, rows, proofs, wanted or _NO_OBJECTS, desired.manifest)
     return proven, replace(unproven, stale=stale)
 
 

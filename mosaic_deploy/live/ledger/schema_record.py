@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mosaic_deploy.errors import ResponseInvalid
@@ -25,10 +25,25 @@ from mosaic_deploy.live.ledger.rows import lease_held_cte
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaObject, SchemaState
 from mosaic_deploy.sql.guard.measure import EXISTING
 from mosaic_deploy.sql.guard.schema_check import LEFT
+from mosaic_deploy.sql.guard.schema_result import NOTED, OBJECT_ID, compared_sql, differences_sql, digest_sql
 from mosaic_deploy.sql.quote import json_literal, literal
 
 RECORD, OBJECTS = "catalog", "catalog.objects"
 _MAX_DIFFERENCES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedResult:
+    """What a deploy must have changed of the schema: digests by object_id, as of TouchedNames. `unmanaged` as in SchemaReader.
+
+    `others`: everything else must be as it was recorded.
+    """
+
+    changed: Mapping[str, str]
+    unmanaged: str
+    others: bool
+
+
 """Objects in an answer."""
 _SERVER = "pg_catalog.current_setting('server_version_num')::integer / 10000"
 _LIVE = f"""live AS MATERIALIZED ({CATALOG_OBJECTS}),
@@ -144,13 +159,14 @@ def record_schema_sql(
     only_again: bool = False,
     ends_sql: bool = False,
     drifted: Sequence[tuple[str, str, str]] = (),
+    result: ExpectedResult | None = None,
 ) -> str:
-    """Records the live schema. May be sent twice. Returns `held`, and `written`.
+    """Records the live schema. May be sent twice. Returns `held`, `written`, and `differences` from the `result`.
 
     With `accepted`, a digest, drift is accepted as it is: nothing is kept, and nothing written if the schema has another digest.
     With `only_again`, nothing is written if nothing was recorded before. With `ends_sql`, all SQL of the run is done, so what
     existed when it began is forgotten: the next run doesn't continue it, even if this one fails later. `drifted` are kind, name and
-    parent of what somebody else has changed since the run began: it stays drift.
+    parent of what somebody else has changed since the run began: it stays drift. `differences` is null if the request is sent again.
     """
     previous = f"(SELECT {_KEPT} FROM {_RECORD_ROW})"
     kept = "'[]'::jsonb" if accepted is not None else f"({_still_kept(previous)})"
@@ -160,7 +176,7 @@ def record_schema_sql(
     if only_again:
         shown = f" WHERE EXISTS (SELECT FROM mosaic_deploy.settings r WHERE r.name = {literal(RECORD)})"
     ended = f""",
-ended AS (DELETE FROM mosaic_deploy.settings WHERE name IN ({literal(EXISTING)}, {literal(LEFT)}) AND EXISTS (SELECT FROM held))"""
+ended AS (DELETE FROM mosaic_deploy.settings WHERE name IN ({literal(EXISTING)}, {literal(LEFT)}, {literal(NOTED)}) AND EXISTS (SELECT FROM held))"""
     ended = ended if ends_sql else ""
     return f"""WITH {lease_held_cte(token)}, {_LIVE},
 rows (name, value) AS (
@@ -172,7 +188,31 @@ written AS (INSERT INTO mosaic_deploy.settings (name, value, deploy_id, updated_
   SELECT name, value, {literal(deploy_id)}, pg_catalog.clock_timestamp() FROM rows
   ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value, deploy_id = EXCLUDED.deploy_id, updated_at = EXCLUDED.updated_at
   RETURNING 1){ended}
-SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"""
+SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written{_result_differences(result, deploy_id)}"""
+
+
+def _result_differences(result: ExpectedResult | None, deploy_id: str) -> str:
+    if result is None:
+        return ""
+    recorded = (
+        f"SELECT p.kind, p.name, p.parent, p.definition FROM ({_listed(_OBJECTS, 'definition')}) p WHERE NOT EXISTS (SELECT FROM "
+        f"({_listed(_KEPT)}) k WHERE (k.kind, k.name, k.parent) = (p.kind, p.name, p.parent)) UNION ALL "
+        f"SELECT kind, name, parent, definition FROM ({_listed(_KEPT, 'expected', 'definition')}) k WHERE definition IS NOT NULL"
+    )
+    compared = compared_sql(result.unmanaged)
+    digests = f"SELECT pg_catalog.jsonb_object_agg({OBJECT_ID}, {digest_sql('p.definition')})"
+    before = f"SELECT COALESCE(({digests} FROM ({recorded}) p WHERE {compared}), '{{}}')"
+    comparable = f"r.deploy_id <> {literal(deploy_id)} AND (r.value->>'server')::integer = {_SERVER}"
+    known = (
+        f"CASE WHEN {comparable} AND {_OBJECTS} IS NOT NULL THEN ({before}) END"
+        if result.others
+        else "NULL::jsonb"
+    )
+    now = f"SELECT COALESCE(({digests} FROM live p WHERE {compared}), '{{}}')"
+    wanted = f"{json_literal(dict(result.changed))}::jsonb"
+    return f""",
+  (SELECT ({differences_sql("c.wanted", "c.before", "c.now")})::text FROM (SELECT {wanted} AS wanted, ({now}) AS now, {known} AS before
+    FROM {_RECORD_ROW} WHERE r.deploy_id <> {literal(deploy_id)} OFFSET 0) c) AS differences"""
 
 
 def parse_comparison(found: object) -> SchemaComparison:

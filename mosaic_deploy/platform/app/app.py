@@ -33,6 +33,10 @@ _KEY_EXPIRES_SCOPE_KEY = "mosaic.key_expires"
 # Sites under /sites/ share the dashboard's origin; the sandbox gives their scripts an opaque one.
 _SITES_SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
+# What a page loads and any page could run. The opaque origin makes these requests cross-origin. Not pages and data: other sites
+# in the user's browser could read them.
+_LOADED_TYPES = ("text/javascript", "text/css", "font/", "application/wasm", "application/manifest+json")
+
 
 class App:
     """The ASGI application of one running platform."""
@@ -131,6 +135,8 @@ class App:
             )
             # Storage files already have a stricter one.
             response.headers.setdefault("Content-Security-Policy", _SITES_SANDBOX)
+            if response.headers.get("Content-Type", "").startswith(_LOADED_TYPES):
+                response.headers["Access-Control-Allow-Origin"] = "*"
             return response
         return await self._run_operation(request, path)
 

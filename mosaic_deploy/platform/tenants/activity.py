@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
 from mosaic_deploy.platform.tenants.offences import SHARE, AccountShare, OpenTransaction, Role, Session
@@ -36,7 +37,11 @@ SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start
 FROM unnest(%s::int[]) AS pid JOIN pg_stat_get_activity(NULL) USING (pid) WHERE usesysid IS NOT NULL
 """
 _WRITERS = "SELECT unnest(pg_safe_snapshot_blocking_pids(%s))"
-_READERS = "SELECT DISTINCT pid FROM pg_lock_status() WHERE mode = 'SIReadLock' AND pid IS NOT NULL"
+# Predicate locks of earlier transactions have the same PID. Each transaction locks its own virtual ID.
+_HOLDERS = """
+SELECT pid FROM pg_lock_status() WHERE pid IS NOT NULL GROUP BY pid, virtualtransaction
+HAVING bool_or(mode = 'SIReadLock') AND bool_or(locktype = 'virtualxid' AND mode = 'ExclusiveLock')
+"""
 _ROLES = """
 SELECT role::oid, id, account_id, ARRAY(SELECT oid FROM pg_database WHERE datdba = role)
 FROM public.project, to_regrole(quote_ident('tenant_' || replace(id, '-', '_'))) AS role
@@ -86,6 +91,10 @@ class ActivityConnection:
         with suppress(psycopg.Error):
             await self._connection.close()
 
+    def can_look_again(self) -> bool:
+        """Whether the transaction of `begin` is still open."""
+        return self._connection.info.transaction_status == TransactionStatus.INTRANS
+
     async def become_leader(self, lock: int) -> bool:
         """Whether this is the only connection that looks, now or already."""
         row = await (await self._connection.execute("SELECT pg_try_advisory_lock(%s)", [lock])).fetchone()
@@ -122,8 +131,8 @@ class ActivityConnection:
         return [pid for (pid,) in await self._fetch(_WRITERS, waiting)]
 
     async def predicate_lock_holders(self) -> list[int]:
-        """The PIDs of sessions with predicate locks. A session has them also of its earlier transactions."""
-        return [pid for (pid,) in await self._fetch(_READERS)]
+        """The PIDs of sessions whose present transaction has predicate locks."""
+        return [pid for (pid,) in await self._fetch(_HOLDERS)]
 
     async def transactions(self, pids: list[int]) -> list[OpenTransaction]:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
@@ -135,8 +144,12 @@ class ActivityConnection:
         One in a computation that PostgreSQL doesn't interrupt ends only after that.
         """
         ended = list(pids)
-        await self._fetch("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", ended)
-        await self._fetch(_AWAIT_END, ended)
+        for pid in ended:
+            # PostgreSQL refuses if the session ends meanwhile, and a new one of another role takes its place in memory.
+            with suppress(psycopg.errors.InsufficientPrivilege):
+                await self._fetch("SELECT pg_terminate_backend(%s)", pid)
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            await self._fetch(_AWAIT_END, ended)
 
     async def _fetch(self, query: str, *parameters: int | list[int]) -> list[tuple[Any, ...]]:
         """An error leaves the transaction, and the locks it has, as they were."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 SHARE = 4
 """One account may hold this part, a quarter, of the server's locks, predicate locks and connections."""
-SHORT_SECONDS = 5.0
-"""A transaction younger than this doesn't keep others' predicate locks for long."""
+SHORT_SECONDS = 1.0
+"""A transaction younger than this doesn't keep others' predicate locks for long. It bounds what an account may make
+while another's is open: in this time, its share."""
 
 
 @dataclass(frozen=True)
@@ -82,37 +83,45 @@ def find_offences(
     return offences
 
 
-def too_many_predicate_locks(
-    locks: Mapping[int, int], roles: Mapping[int, Role], share: AccountShare
-) -> bool:
-    """Whether those of an account exceed its share, or all together twice that, half of the server's. `locks` are by
-    database."""
+def accounts_over(locks: Mapping[int, int], roles: Mapping[int, Role], share: AccountShare) -> set[int]:
+    """The accounts whose databases have more predicate locks than their share. `locks` are by database."""
     by_account: dict[int, int] = defaultdict(int)
     for project_locks, role in _by_project(locks, roles):
         by_account[role.account] += project_locks
-    return sum(locks.values()) > 2 * share.predicate_locks or any(
-        held > share.predicate_locks for held in by_account.values()
-    )
+    return {account for account, held in by_account.items() if held > share.predicate_locks}
+
+
+def too_many_predicate_locks(locks: Mapping[int, int], over: Collection[int], share: AccountShare) -> bool:
+    """Whether any account is `over` its share, or all together over twice that, half of the server's."""
+    return bool(over) or sum(locks.values()) > 2 * share.predicate_locks
+
+
+def keeps_long(transactions: Iterable[OpenTransaction], roles: Mapping[int, Role]) -> bool:
+    """Whether a project's transaction is among them that is open for long."""
+    return any(one.role in roles and one.age > SHORT_SECONDS for one in transactions)
 
 
 def predicate_lock_offences(
-    locks: Mapping[int, int],
+    counted: Mapping[int, int],
     transactions: Iterable[OpenTransaction],
     roles: Mapping[int, Role],
     share: AccountShare,
 ) -> list[Offence]:
-    """Which of the transactions, which keep these predicate locks, must end, and which projects made too many of them.
+    """Which of the transactions, which keep predicate locks, must end, and which projects made too many of them.
+
+    `counted` are, by database, those that were made within SHORT_SECONDS, or all if the account often has too many.
 
     PostgreSQL keeps the predicate locks of a committed transaction until all SERIALIZABLE transactions that began before
     its end have ended, in all databases. An ordinary project can have too many only because another's transaction is
-    open for long. So those that are end first. If all are short, the projects that made too many meanwhile are suspended.
+    open for long. So those that are end first. If all are short, the projects that made too many meanwhile are suspended;
+    what was made more slowly is kept by one that isn't a project's, or isn't found, and is nobody's fault here.
     """
     keeping = [one for one in transactions if one.role in roles]
     long = [one for one in keeping if one.age > SHORT_SECONDS]
     offences = [Offence(roles[one.role], (one.pid,)) for one in long or keeping]
     if not long:
         by_account: dict[int, list[tuple[int, Role]]] = defaultdict(list)
-        for project_locks, role in _by_project(locks, roles):
+        for project_locks, role in _by_project(counted, roles):
             by_account[role.account].append((project_locks, role))
         for held in by_account.values():
             most = _until_within(held, share.predicate_locks)

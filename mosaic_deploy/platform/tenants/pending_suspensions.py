@@ -69,4 +69,5 @@ async def _suspend(platform: Platform, project_id: str, reason: str) -> None:
                 return
             await asyncio.sleep(_RETRY_SECONDS)
         else:
+            log.warning("suspended the database of project %s: %s", project_id, reason)
             return

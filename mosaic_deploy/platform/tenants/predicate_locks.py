@@ -1,34 +1,107 @@
-"""Finds the transactions that keep predicate locks of SERIALIZABLE transactions that have ended.
+"""Finds how fast projects make predicate locks, and the SERIALIZABLE transactions that keep those of others.
 
 No view tells how a transaction is isolated. But one that is SERIALIZABLE READ ONLY DEFERRABLE waits for all SERIALIZABLE
-ones that may write, and PostgreSQL tells for whom it waits. If there are none, those that only read keep them.
+ones that may write, and PostgreSQL tells for whom it waits. Those that only read can keep locks as well, while any that may
+write is open; they are found by their own predicate locks. One without any isn't found.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import psycopg
 
 from mosaic_deploy.platform.postgres.server import Server
+from mosaic_deploy.platform.tenants import offences
 from mosaic_deploy.platform.tenants.activity import ActivityConnection
 from mosaic_deploy.platform.tenants.offences import OpenTransaction
 
 _LOOK_SECONDS = 0.02
 _LOOKS = 25
+_OFTEN = 3
+_OFTEN_SECONDS = 20.0
+
+log = logging.getLogger(__name__)
+
+
+class RecentPredicateLocks:
+    """How many predicate locks were made lately, by database. Those released meanwhile aren't counted."""
+
+    def __init__(self) -> None:
+        self._before: deque[tuple[float, Mapping[int, int]]] = deque()
+
+    def made(self, locks: Mapping[int, int], now: float | None = None) -> dict[int, int]:
+        """Within `offences.SHORT_SECONDS`: the most by which `locks`, of `now` (a monotonic time), exceed an earlier call's.
+
+        If calls are further apart, a part in proportion. The first call has nothing to compare with.
+        """
+        now = time.monotonic() if now is None else now
+        self._before.append((now, locks))
+        # One may be older, so there is always one to compare with.
+        while len(self._before) > 1 and now - self._before[1][0] >= offences.SHORT_SECONDS:
+            self._before.popleft()
+        return {
+            database: max(
+                round(
+                    (held - before.get(database, 0)) * min(1, offences.SHORT_SECONDS / max(now - at, 0.001))
+                )
+                for at, before in self._before
+            )
+            for database, held in locks.items()
+        }
+
+
+class Excesses:
+    """Which accounts had more predicate locks than their share, and how often: one whose transactions are all short, and
+    that stays just below what it may make at once, still makes everybody's transactions end each time."""
+
+    def __init__(self) -> None:
+        self._over: frozenset[int] = frozenset()
+        self._times: dict[int, list[float]] = {}
+
+    def often(self, over: Collection[int], *, count: bool, now: float | None = None) -> set[int]:
+        """Of the accounts that are over their share, those that are for the third time within 20 seconds.
+
+        A time lasts until the account is within its share again. It counts only if `count`.
+        """
+        now = time.monotonic() if now is None else now
+        if count:
+            for account in set(over) - self._over:
+                self._times.setdefault(account, []).append(now)
+        self._over = frozenset(over)
+        recent = {
+            account: [at for at in times if now - at < _OFTEN_SECONDS]
+            for account, times in self._times.items()
+        }
+        self._times = {account: times for account, times in recent.items() if times}
+        return {account for account in over if len(self._times.get(account, ())) >= _OFTEN}
 
 
 async def find_keeping_transactions(
     server: Server, database: str, looking: ActivityConnection
 ) -> list[OpenTransaction]:
     """Of all roles. Raises psycopg.Error."""
+    try:
+        writers = await _find_writers(server, database, looking)
+    except psycopg.OperationalError as error:
+        # No connection can be made, or PostgreSQL has no room for the conflicts of one more SERIALIZABLE transaction.
+        log.warning("can't see who keeps predicate locks without reading: %s", " ".join(str(error).split()))
+        writers = []
+    return await looking.transactions([*{*writers, *await looking.predicate_lock_holders()}])
+
+
+async def _find_writers(server: Server, database: str, looking: ActivityConnection) -> list[int]:
     connection = await server.connect(database)
     try:
         await connection.execute("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE")
         starting = asyncio.create_task(connection.execute("SELECT 1"))
         try:
-            return await _find(starting, connection.info.backend_pid, looking)
+            return await _await_writers(starting, connection.info.backend_pid, looking)
         finally:
             starting.cancel()
             with suppress(psycopg.Error, asyncio.CancelledError):
@@ -37,14 +110,12 @@ async def find_keeping_transactions(
         await connection.close()
 
 
-async def _find(
-    starting: asyncio.Task[object], pid: int, looking: ActivityConnection
-) -> list[OpenTransaction]:
+async def _await_writers(starting: asyncio.Task[object], pid: int, looking: ActivityConnection) -> list[int]:
     for _ in range(_LOOKS):
         await asyncio.wait([starting], timeout=_LOOK_SECONDS)
         if writers := await looking.serializable_writers(pid):
-            return await looking.transactions(writers)
+            return writers
         if starting.done():
             await starting
-            return await looking.transactions(await looking.predicate_lock_holders())
+            return []
     return []

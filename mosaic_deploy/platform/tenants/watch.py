@@ -24,12 +24,18 @@ from mosaic_deploy.platform.tenants.offences import (
     Offence,
     Role,
     Session,
+    accounts_over,
     find_offences,
+    keeps_long,
     predicate_lock_offences,
     too_many_predicate_locks,
 )
 from mosaic_deploy.platform.tenants.pending_suspensions import PendingSuspensions
-from mosaic_deploy.platform.tenants.predicate_locks import find_keeping_transactions
+from mosaic_deploy.platform.tenants.predicate_locks import (
+    Excesses,
+    RecentPredicateLocks,
+    find_keeping_transactions,
+)
 
 _TICK_SECONDS = 0.25
 _ROLES_SECONDS = 2.0
@@ -71,8 +77,10 @@ async def _watch(platform: Platform, connection: ActivityConnection) -> None:
         while True:
             try:
                 quick = await watch.look()
-            except psycopg.errors.OutOfMemory as error:
-                # The lock table is full. What this connection has is enough to look again.
+            except psycopg.Error as error:
+                # Not if the lock table is full: a new connection couldn't be made.
+                if not connection.can_look_again():
+                    raise
                 _log_failure("the watch over projects", error)
                 quick = bool(watch.suspensions)
             await asyncio.sleep(_TICK_SECONDS / 10 if quick else _TICK_SECONDS)
@@ -92,6 +100,8 @@ class _Watch:
         # Roles, and the databases that they are in, of the last time.
         self._known: set[tuple[int, int]] = set()
         self._roles_due = 0.0
+        self._recent = RecentPredicateLocks()
+        self._excesses = Excesses()
 
     async def look(self) -> bool:
         """End the sessions that must end. Returns whether to look again soon."""
@@ -121,17 +131,18 @@ class _Watch:
 
     async def _predicate_lock_offences(self) -> list[Offence]:
         locks = await self._connection.predicate_locks()
-        if not too_many_predicate_locks(locks, self._roles, self._share):
+        made = self._recent.made(locks)
+        over = accounts_over(locks, self._roles, self._share)
+        if not too_many_predicate_locks(locks, over, self._share):
+            self._excesses.often((), count=False)
             return []
-        try:
-            transactions = await find_keeping_transactions(
-                self._platform.server, control_database.DATABASE, self._connection
-            )
-        except psycopg.OperationalError as error:
-            # No connection can be made while the lock table is full, or all are taken. Others end for that.
-            _log_failure("looking for transactions that keep predicate locks", error)
-            return []
-        return predicate_lock_offences(locks, transactions, self._roles, self._share)
+        transactions = await find_keeping_transactions(
+            self._platform.server, control_database.DATABASE, self._connection
+        )
+        often = self._excesses.often(over, count=not keeps_long(transactions, self._roles))
+        databases = {one for role in self._roles.values() if role.account in often for one in role.databases}
+        counted = {**made, **{one: held for one, held in locks.items() if one in databases}}
+        return predicate_lock_offences(counted, transactions, self._roles, self._share)
 
 
 async def _upkeep(platform: Platform) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from mosaic_deploy.source.files.digests import HashCounter, OnHashed, ignore_pro
 from mosaic_deploy.source.files.gitignore import FileSelection, compile_matcher
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.names import similar_name_notes, unicode_duplicate_problems
-from mosaic_deploy.source.files.references import reference_hints
 from mosaic_deploy.source.files.secrets import secret_problems
 from mosaic_deploy.source.files.stat_cache import StatCache
 from mosaic_deploy.source.files.walk import Walk, WalkedFile, vanished_error
@@ -128,28 +129,50 @@ def read_files(
     )
 
 
-def refuse_unserved(files: dict[str, LocalFile], storage_prefix: str = "") -> None:
-    """Raises SourceRefused with every file of a type that static hosting doesn't serve, and what refers to it.
+def is_served_type(name: str) -> bool:
+    """Whether static hosting serves files of this type."""
+    return _suffix(name).lower() in SERVED_SUFFIXES
 
-    `storage_prefix`: the prefix of the storage files, to tell the address there.
+
+def refuse_unserved(files: Mapping[str, LocalFile], exclude: Sequence[str] = ()) -> None:
+    """Raises SourceRefused with the types of files that static hosting doesn't serve, and a line that excludes them.
+
+    `exclude` has the patterns that the manifest excludes already.
     """
-    unserved = [name for name in files if _suffix(name).lower() not in SERVED_SUFFIXES]
-    if unserved:
-        hints = reference_hints(files, unserved, storage_prefix)
+    by_type: dict[str, list[str]] = {}
+    for name in files:
+        if not is_served_type(name):
+            by_type.setdefault(_suffix(name), []).append(name)
+    if by_type:
+        patterns = [*exclude, *dict.fromkeys(_patterns(by_type))]
         raise SourceRefused(
             "unsupported file types",
-            hint="exclude them with static.exclude, or move them to the storage folder; either way their addresses change, so "
-            f"correct what refers to them; supported: {' '.join(sorted(SERVED_SUFFIXES))}",
+            hint="set `unsupported: storage` under static to serve them from storage, with the references to them rewritten; "
+            f"or leave them out: `exclude: {json.dumps(patterns, ensure_ascii=False)}`",
             problems=[
-                Problem(_unserved_text(name), Location(files[name].relative_path), hint=hints.get(name))
-                for name in unserved
+                Problem(_unserved_text(suffix, names), Location(files[names[0]].relative_path))
+                for suffix, names in sorted(by_type.items(), key=lambda each: (-len(each[1]), each[0]))
             ],
         )
 
 
-def _unserved_text(name: str) -> str:
-    suffix = _suffix(name)
-    return f"static hosting doesn't serve {f'{suffix} files' if suffix else 'files without an extension'}"
+def _patterns(by_type: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Patterns that match the files: by type, or by name of those without an extension."""
+    for suffix in sorted(by_type):
+        if suffix:
+            yield f"*{_ESCAPED.sub(_ESCAPE, suffix)}"
+        else:
+            yield from (_ESCAPED.sub(_ESCAPE, posixpath.basename(name)) for name in by_type[suffix])
+
+
+_ESCAPED = re.compile(r"[\\*?\[\]!# ]")
+_ESCAPE = r"\\\g<0>"
+
+
+def _unserved_text(suffix: str, names: Sequence[str]) -> str:
+    which = f"{suffix} files" if suffix else "files without an extension"
+    count = "" if len(names) == 1 else f" ({len(names):,} files)"
+    return f"static hosting doesn't serve {which}{count}"
 
 
 def _suffix(name: str) -> str:

@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
@@ -18,12 +18,25 @@ CHUNK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Makes the content to deploy of the content on disk, which has this digest and size."""
+
+    sha256: str
+    size: int
+    apply: Callable[[bytes], bytes] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A file to deploy: its Object on the platform, and its path below the project folder `root`."""
+    """A file to deploy: its Object on the platform, and its path below the project folder `root`.
+
+    With a `rewrite`, the Object is that of the rewritten content.
+    """
 
     object: Object
     root: Path
     relative_path: str
+    rewrite: Rewrite | None = None
 
     @property
     def source(self) -> Path:
@@ -40,18 +53,29 @@ def open_regular(path: str | Path) -> FileIO:
 
 
 def read_unchanged(file: LocalFile) -> bytes:
-    """The file's content. Raises SourceChanged if it differs from the planned one."""
+    """The content to deploy. Raises SourceChanged if it differs from the planned one."""
     return b"".join(unchanged_chunks(file))
 
 
 def unchanged_chunks(file: LocalFile, size: int = CHUNK) -> Iterator[bytes]:
-    """The file's content in chunks of at most `size` bytes. An empty file has no chunks.
+    """The content to deploy in chunks of at most `size` bytes. An empty file has no chunks.
 
     Raises SourceChanged if the content differs from the planned one, always before the last chunk. A caller that
     forwards the chunks therefore never sends a complete file with other content.
     """
+    if file.rewrite is None:
+        yield from _disk_chunks(file, file.object.sha256, file.object.size, size)
+        return
+    content = file.rewrite.apply(b"".join(_disk_chunks(file, file.rewrite.sha256, file.rewrite.size, CHUNK)))
+    if hashlib.sha256(content).hexdigest() != file.object.sha256:
+        raise changed_error(file)
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+def _disk_chunks(file: LocalFile, sha256: str, left: int, size: int) -> Iterator[bytes]:
+    """The content on disk. Raises SourceChanged, before the last chunk, unless it has this digest and `left` bytes."""
     digest = hashlib.sha256()
-    left = file.object.size
     pending = b""
     try:
         with open_regular(file.source) as opened:
@@ -68,7 +92,7 @@ def unchanged_chunks(file: LocalFile, size: int = CHUNK) -> Iterator[bytes]:
                 pending = chunk
     except OSError as error:
         raise changed_error(file) from error
-    if left or digest.hexdigest() != file.object.sha256:
+    if left or digest.hexdigest() != sha256:
         raise changed_error(file)
     if pending:
         yield pending

@@ -31,6 +31,13 @@ def name_problem(relative_path: str, name: str) -> Problem | None:
     return None
 
 
+def path_problem(name: str) -> Problem | None:
+    """Why a name that a user chose can't be that of a file on the platform, None if it can."""
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return Problem("the name has an empty part, `.` or `..` between slashes", Location(name))
+    return name_problem(name, name)
+
+
 def unicode_duplicate_problems(names: Iterable[str]) -> Iterator[Problem]:
     """Problems for names that look the same but differ in Unicode normalization."""
     first: dict[str, str] = {}

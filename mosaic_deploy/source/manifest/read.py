@@ -21,7 +21,7 @@ from mosaic_deploy.source.manifest.plain_values import (
     plain_value,
     written_texts,
 )
-from mosaic_deploy.source.manifest.schema_check import conforms
+from mosaic_deploy.source.manifest.schema_check import conforms, settle_words
 from mosaic_deploy.source.manifest.text import SourceText, SourceTextError, read_source_text, source_text
 from mosaic_deploy.source.manifest.values import (
     build_manifest,
@@ -156,7 +156,7 @@ class _ManifestReader:
             hint = "only `mosaic-deploy apply` takes a plan; pass the manifest instead"
             raise SourceTextError(Problem("this is a plan, not a manifest", Location(source.file), hint=hint))
         interpolator = Interpolator(source, self.schema, self.variables, self.environment)
-        whole = interpolator.interpolate_manifest(tree)
+        whole = interpolator.interpolate_manifest(settle_words(tree, self.schema, self.schema))
         self.problems += interpolator.problems
         chosen = with_build_defaults(self.chosen_environment(whole, source))
         self.check_schema(whole, chosen, source)

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
+
+from mosaic_deploy.source.manifest.yaml_scalars import AmbiguousScalar
+from mosaic_deploy.source.manifest.yaml_tree import Node
 
 Schema = Mapping[str, Any]
 
@@ -137,3 +141,27 @@ KEYWORDS: dict[str, Callable[[Any, Any, Schema, Schema], bool]] = {
     "maximum": lambda most, value, *_: not _number(value) or value <= most,
 }
 """Keyword -> whether it certainly holds, given (its value, the instance, its schema, the root schema)."""
+
+
+def settle_words(node: Node, schema: Schema, root: Schema) -> Node:
+    """`node`, with words such as `off` as text where `schema` allows the text and the boolean, so that both readings are valid."""
+    if isinstance(node.value, dict):
+        members = {
+            key: settle_words(each, _member_schema(key, schema, root), root)
+            for key, each in node.value.items()
+        }
+        return replace(node, value=members)
+    allowed = schema.get("enum", ())
+    if isinstance(node.value, AmbiguousScalar) and node.value.text in allowed and False in allowed:
+        return replace(node, value=node.value.text)
+    return node
+
+
+def _member_schema(name: str, schema: Schema, root: Schema) -> Schema:
+    """The schema of a member; of alternatives, the one that isn't null."""
+    found = schema.get("properties", {}).get(name)
+    if found is None:
+        patterns = schema.get("patternProperties", {}).items()
+        found = next((each for pattern, each in patterns if re.search(pattern, name)), {})
+    found = next((each for each in found.get("anyOf", ()) if "$ref" in each), found)
+    return resolve_reference(found, root)

@@ -143,7 +143,7 @@ def _suggest_field(schema: Schema, node: Node, known: list[str], key: str) -> st
 
 
 def _similar_field(key: str, known: list[str], node: Node) -> str | None:
-    """The known field with the most similar name, preferably one that isn't set yet."""
+    """The known field with the most similar name, preferably one that isn't set yet, if it is similar enough."""
     present = node.value if isinstance(node.value, dict) else {}
     absent = [name for name in known if name not in present]
     close = get_close_matches(key.lower(), absent, 1, 0.7) or get_close_matches(key.lower(), known, 1)

@@ -138,7 +138,8 @@ def _static(value: Value) -> StaticSpec:
         RedirectSpec(each["from"], each["to"], each.get("status", 301)) for each in value.get("redirects", ())
     ]
     keep = {"keep": parse_duration(value["keep"])} if "keep" in value else {}
-    return StaticSpec(**_lists_to_tuples({**value, **keep, "redirects": redirects}))
+    links = {"check_links": "off"} if value.get("check_links") is False else {}  # YAML reads `off` as false
+    return StaticSpec(**_lists_to_tuples({**value, **keep, **links, "redirects": redirects}))
 
 
 def _build(value: Value) -> BuildSpec:

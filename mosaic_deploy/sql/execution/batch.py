@@ -92,7 +92,7 @@ def compile_batch(steps: Sequence[Step], session: SqlSession, *, commit: bool = 
 {"" if commit else _RESEND_AFTER_WAITING}{lease_check_sql(session, _RAISE_LEASE_LOST)}  EXECUTE one OPERATOR(pg_catalog.->>) 'done' INTO finished;
   IF NOT finished THEN
 {compared.before}{_BEGIN_MEASURE if measured else ""}{BEGIN_SESSION}{_REFUSE_OFF_STRINGS}{local_settings_sql([*session.settings])}{_BEGIN_REPORT}  step := 0;
-{watch.begin}{settings}{_execute_loop(steps, watch.each, measured=measured)}{checked}{watch.end}{carried}{leave}{RESTORE_OWN}{compared.after}{measure}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
+{watch.begin}{settings}{_execute_loop(steps, watch.each, measured=measured)}{checked}{watch.end}{carried}{leave}{RESTORE_OWN}{compared.after}{measure}{compared.result}{noted}{flush}    EXECUTE one OPERATOR(pg_catalog.->>) 'record';
 {observe_sql(session.schema, _STEP_FACTS)}    {_REPORT_MEASURED if measured else _REPORT}
   END IF;
 {"  COMMIT;" if commit else ""}

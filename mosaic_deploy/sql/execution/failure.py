@@ -42,7 +42,7 @@ class Failure:
     effects: Mapping[str, object] = field(default_factory=dict)
     """What the step did beyond what was agreed to, as the guard reports it."""
     schema: Mapping[str, object] = field(default_factory=dict)
-    """What isn't as rehearsed, as `check_schema_sql` reports it."""
+    """What isn't as rehearsed, as `schema_check` reports it."""
     row: int = 0
     """Of COPY rows that are sent as one statement: the refused one, from 1; 0 if that isn't known."""
 

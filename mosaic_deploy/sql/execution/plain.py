@@ -114,10 +114,10 @@ def compile_plain(steps: Sequence[Step], session: SqlSession) -> CompiledSql:
         if step.next_session is not None:
             compiled.add(_carried_check(step, held))
         compiled.add(*leftovers(step.sql.statements))
-        ended = f"{held.load}{RESTORE_OWN}{compared.after}{held.measure}{'' if session.existing is None else NOTE_END}"
+        ended = f"{held.load}{RESTORE_OWN}{compared.after}{held.measure}{compared.result}{'' if session.existing is None else NOTE_END}"
         ended += observe_sql(session.schema, step.facts_sql)
         # Both set a search_path of their own, which the next step would take for the connection's.
-        ended += RESTORE_OWN if compared.after or held.measure else ""
+        ended += RESTORE_OWN if compared.after or compared.result or held.measure else ""
         compiled.add(
             _do_block(
                 f"DECLARE\n{DECLARE_OWN}{compared.declare}{held.declare}BEGIN\n{ended}END\n", "mosaic_restore"

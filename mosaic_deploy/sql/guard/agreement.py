@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mosaic_deploy.model.effects import EffectKind, Effects, TableEffect
+from mosaic_deploy.sql.guard.own_code import StepCode
 
 EXCEEDED = "effects_exceed_consent"
 NOT_MEASURED = "effects_not_measured"
@@ -32,6 +33,8 @@ class Agreement:
 
     `exactly` and `dropped` are what a person saw measured: for names of tables the effects, instead of what `tables` says of them,
     and objects with kind and arguments (`function public.f(integer)`).
+
+    MOVED counts only if the step runs no other code than that of `code`.
     """
 
     tables: Mapping[str, str] = field(default_factory=dict)
@@ -40,6 +43,7 @@ class Agreement:
     schemas: tuple[str, ...] = ()
     exactly: Mapping[str, TableEffect] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    code: StepCode | None = None
 
     @property
     def measured(self) -> Effects:
@@ -54,6 +58,7 @@ class Agreement:
             **({"schemas": list(self.schemas)} if self.schemas else {}),
             **({"exactly": {name: one.facts for name, one in self.exactly.items()}} if self.exactly else {}),
             **({"dropped": list(self.dropped)} if self.dropped else {}),
+            **({"code": self.code.as_json()} if self.code else {}),
         }
 
 

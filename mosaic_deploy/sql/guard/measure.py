@@ -24,7 +24,7 @@ were when the step began.
 from __future__ import annotations
 
 from mosaic_deploy.sql.guard.agreement import EXCEEDED, NOT_MEASURED, Existing
-from mosaic_deploy.sql.guard.moved_rows import MEASURE_MOVES, MOVED_VARIABLES, begin_moves_sql, is_move
+from mosaic_deploy.sql.guard.moved_rows import MOVED_VARIABLES, begin_moves_sql, is_move, measure_moves_sql
 from mosaic_deploy.sql.guard.objects import OBJECTS_GONE
 from mosaic_deploy.sql.marker import SPLIT_MARKER, STATEMENT_FAILED, raise_with_facts_sql
 from mosaic_deploy.sql.quote import dollar_quote
@@ -197,7 +197,7 @@ def measure_sql(*, alone: bool) -> str:
       'objects', CASE WHEN drops <> {_DROPS} THEN (
         SELECT pg_catalog.jsonb_agg(g.name ORDER BY g.name) FROM ({OBJECTS_GONE}) g) END));
     IF effects ? 'objects' THEN {_FORGET_GONE} END IF;
-{MEASURE_MOVES}    tables := tables || tables_now;
+    tables := tables || tables_now;
     counted := counted || counting;
 """
 
@@ -233,7 +233,7 @@ def _exceeds(exact: str) -> str:
 def compare_sql(agreed: str, which: str) -> str:
     """PL/pgSQL that raises if `effects` are more than the SQL expression `agreed`, an Agreement as jsonb; null is nothing."""
     facts = f"pg_catalog.json_build_object('code', '{EXCEEDED}', {which}, 'statement', 0, 'effects', excess)::text"
-    return f"""    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
+    return f"""{measure_moves_sql(agreed)}    SELECT pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object(
       'tables', (SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.jsonb_array_elements(effects -> 'tables') e,
         LATERAL (SELECT {_PROTECTED.format(names="e -> 'names'")} AS held) p
         WHERE CASE WHEN {agreed} -> 'exactly' ? (e ->> 'table') THEN {_exceeds(f"{agreed} -> 'exactly' -> (e ->> 'table')")}

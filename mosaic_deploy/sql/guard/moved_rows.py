@@ -1,13 +1,15 @@
 """PL/pgSQL that tells the rows that an update moved to another partition from deleted ones.
 
 PostgreSQL counts such a row as deleted in the one partition and inserted in the other. So the deletes of a partition count as moves
-only if its whole partitioned table has at least as many new rows as deleted ones since the step began. All of its partitions are
-counted, also those that were empty when the run began or are new.
+only if its whole partitioned table has at least as many new rows as deleted ones since the step began, and no partition that the
+guard doesn't watch has new ones: the run may do anything to what it made, also to rows that were moved there.
+Rows that other code deletes and inserts would look the same, so the step must run none that its text doesn't show.
 """
 
 from __future__ import annotations
 
 from mosaic_deploy.sql.guard.agreement import MOVED
+from mosaic_deploy.sql.guard.own_code import may_run_own_code_sql
 
 MOVED_VARIABLES = "in_partitions pg_catalog.jsonb; moved pg_catalog.jsonb;"
 
@@ -31,25 +33,44 @@ _INSERTED, _DELETED = (
 def begin_moves_sql(agreed: str) -> str:
     """PL/pgSQL before a step, which keeps the counters of the partitions that `agreed` says rows may move between.
 
-    The counters add up over the transactions of one DO block.
+    None if the step may run code that its text doesn't show. The counters add up over the transactions of one DO block.
     """
     oids = f"""SELECT t.key::pg_catalog.oid FROM pg_catalog.jsonb_each(existing -> 'tables') t WHERE t.value ?| ARRAY(
           SELECT a.key FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a WHERE pg_catalog.strpos(a.value, '{MOVED}') > 0)"""
     return f"""in_partitions := (WITH RECURSIVE {_tree(oids)}
       SELECT COALESCE(pg_catalog.jsonb_object_agg(tree.oid::pg_catalog.text, pg_catalog.jsonb_build_array({_INSERTED}, {_DELETED})), '{{}}')
       FROM tree);
+    IF in_partitions <> '{{}}' THEN
+      IF {_runs_own_code(agreed)} THEN in_partitions := '{{}}'; END IF;
+    END IF;
 """
 
 
-MEASURE_MOVES = f"""    moved := (WITH RECURSIVE {_tree("SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys(in_partitions) k")},
-      net AS (SELECT tree.root, tree.oid, {_INSERTED} - COALESCE((b.value ->> 0)::pg_catalog.int8, 0) AS inserted,
+def measure_moves_sql(agreed: str) -> str:
+    """PL/pgSQL after a step: the variable `moved` gets the partitions whose deleted rows came back in their partitioned table.
+
+    TRUNCATE sets counters back, which must not make deletes of other partitions look like moves.
+    """
+    return f"""    moved := '{{}}';
+    IF in_partitions <> '{{}}' THEN
+      IF NOT {_runs_own_code(agreed)} THEN moved := {_MOVED}; END IF;
+    END IF;
+"""
+
+
+def _runs_own_code(agreed: str) -> str:
+    tables = "SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys(in_partitions) k"
+    return may_run_own_code_sql(f"{agreed} -> 'code'", tables)
+
+
+_MOVED = f"""(WITH RECURSIVE {_tree("SELECT k::pg_catalog.oid FROM pg_catalog.jsonb_object_keys(in_partitions) k")},
+      net AS (SELECT tree.root, tree.oid, existing -> 'tables' ? tree.oid::pg_catalog.text AS is_old,
+          {_INSERTED} - COALESCE((b.value ->> 0)::pg_catalog.int8, 0) AS inserted,
           GREATEST({_DELETED} - COALESCE((b.value ->> 1)::pg_catalog.int8, 0), 0) AS deleted
         FROM tree, LATERAL (SELECT in_partitions -> tree.oid::pg_catalog.text AS value) b)
       SELECT COALESCE(pg_catalog.jsonb_object_agg(n.oid::pg_catalog.text, 1), '{{}}') FROM net n WHERE n.root IN (
-        SELECT w.root FROM net w GROUP BY w.root HAVING sum(w.inserted) >= sum(w.deleted)));
-"""
-"""PL/pgSQL after a step: the variable `moved` gets the partitions whose deleted rows came back in their partitioned table. TRUNCATE
-sets counters back, which must not make deletes of other partitions look like moves."""
+        SELECT w.root FROM net w GROUP BY w.root HAVING sum(w.inserted) >= sum(w.deleted)
+          AND pg_catalog.bool_and(w.is_old OR w.inserted = 0)))"""
 
 
 def is_move(kind: str, letters: str, oid: str) -> str:

@@ -46,16 +46,27 @@ class TouchedName:
 
 @dataclass(frozen=True, slots=True)
 class TouchedNames:
-    """What a step touches, and the `words` with which it may look up names: nothing else may have such a name. False for nothing."""
+    """What a step touches, and the `words` with which it may look up names: nothing else may have such a name. False for nothing.
+
+    `leaves` is what it must have changed of the schema since the step that `notes` it, and nothing else: digests by `object_id`, as
+    of StepTouches. None if that isn't compared.
+    """
 
     names: tuple[TouchedName, ...] = ()
     words: tuple[str, ...] = ()
+    notes: bool = False
+    leaves: Mapping[str, str] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.names or self.words)
+        return bool(self.names or self.words or self.notes or self.leaves is not None)
 
     def as_json(self) -> dict[str, object]:
-        return {"names": [one.as_json() for one in self.names], "words": list(self.words)}
+        return {
+            "names": [one.as_json() for one in self.names],
+            "words": list(self.words),
+            **({"notes": True} if self.notes else {}),
+            **({"leaves": dict(self.leaves)} if self.leaves is not None else {}),
+        }
 
 
 NOTHING_TOUCHED = TouchedNames()
@@ -68,7 +79,7 @@ class SchemaReader:
 
     `unmanaged` is a regular expression of PostgreSQL for the names, `public.cache_1`, of what isn't compared; "" for nothing.
     `watched` are the relations that any step of the run touches; `schemas` the SQL names of those that exist before it. If it
-    `records`, each step notes what it left. Without queries, nothing is compared; if it `observes`, each step reports what it locked.
+    `records`, each step notes what it left. `every` is a query of all definitions, for the schema that a step leaves. Without queries, nothing is compared; if it `observes`, each step reports what it locked.
     """
 
     queries: Mapping[str, str] = field(default_factory=dict)
@@ -79,9 +90,15 @@ class SchemaReader:
     unmanaged: str = ""
     records: bool = False
     observes: bool = False
+    every: str = ""
 
 
 NOTHING_READ = SchemaReader()
+
+
+def object_id(kind: str, name: str, parent: str) -> str:
+    """As `OBJECT_ID` has it."""
+    return "\x1f".join((kind, name, parent))
 
 
 def objects_digest(objects: Mapping[tuple[str, str, str], str]) -> str:

@@ -19,6 +19,7 @@ from mosaic_deploy.sql.guard.rehearsed import (
     STRONG_MODES,
     SchemaReader,
 )
+from mosaic_deploy.sql.guard.schema_result import compare_result_sql, note_schema_sql
 from mosaic_deploy.sql.marker import RESEND, SPLIT_MARKER, raise_with_facts_sql
 from mosaic_deploy.sql.quote import json_literal, literal
 
@@ -106,12 +107,14 @@ class SchemaCheck:
     """PL/pgSQL around a step; all empty if it touches nothing.
 
     `before` raises `schema_changed` if what the step touches isn't as rehearsed, and `resend` if it can't see that. `after`, before the step's record, notes how it
-    leaves that. Both require `declare`.
+    leaves that. `result`, once the step was measured, raises `rehearsal_differs` if the step leaves another schema than in the
+    rehearsal. All require `declare`.
     """
 
     declare: str = ""
     before: str = ""
     after: str = ""
+    result: str = ""
 
 
 def schema_check(
@@ -129,7 +132,8 @@ def schema_check(
     if not reader.queries:
         return SchemaCheck()
     before = _before(reader, rehearsed, deploy_id, which, handler, lock_timeout)
-    return SchemaCheck(f"  {_VARIABLES}", before, _after(reader, rehearsed, deploy_id))
+    after = _after(reader, rehearsed, deploy_id)
+    return SchemaCheck(f"  {_VARIABLES}", before, after, _result(reader, rehearsed, deploy_id, which))
 
 
 def _before(
@@ -153,11 +157,25 @@ def _before(
         'now', schema_now -> ({_ID}) -> 1, 'left', schema_left -> ({_ID}) -> 1)), '{{}}')
       INTO schema_changes FROM {_recordset("rehearsed")}
       WHERE COALESCE(schema_now -> ({_ID}) ->> 0, '') <> COALESCE(schema_left -> ({_ID}) ->> 0, r.digest, '');
-    {handler}    END;
+{_note(reader, rehearsed, deploy_id)}    {handler}    END;
     IF waited THEN {raise_with_facts_sql(resend)} END IF;
     IF schema_changes OPERATOR(pg_catalog.<>) '{{}}' THEN {raise_with_facts_sql(facts)} END IF;
     END IF;
 """
+
+
+def _note(reader: SchemaReader, rehearsed: str, deploy_id: str) -> str:
+    if not reader.every:
+        return ""
+    notes = f"COALESCE((({rehearsed}) -> 'notes')::pg_catalog.bool, false)"
+    return f"      IF {notes} AND schema_changes = '{{}}' THEN\n{note_schema_sql(reader, deploy_id)}      END IF;\n"
+
+
+def _result(reader: SchemaReader, rehearsed: str, deploy_id: str, which: str) -> str:
+    if not reader.every:
+        return ""
+    wanted = f"({rehearsed}) OPERATOR(pg_catalog.->) 'leaves'"
+    return compare_result_sql(reader, wanted, deploy_id, which, _set(reader.settings))
 
 
 def _wanted(rehearsed: str) -> str:

@@ -84,8 +84,6 @@ class ObjectFacts:
     """Tables whose rows change when these columns of its own do, because of foreign keys with ON UPDATE CASCADE or SET NULL."""
     partition_keys: frozenset[str] = frozenset()
     """The columns by which it and the partitioned tables below it choose the partition of a row; "" for an expression."""
-    has_triggers: bool = False
-    """Whether a partitioned table, or another table of its tree, has triggers or rules."""
     tables_with_row_type: frozenset[str] = frozenset()
     """Tables with a column of its row type."""
     relation_kind: str = ""

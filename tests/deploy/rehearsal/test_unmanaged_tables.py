@@ -62,6 +62,11 @@ OTHER_TABLES = {
         "CREATE VIEW vr AS SELECT id FROM jobs.runs;",
         "DROP VIEW vr; DROP TABLE jobs.runs;",
     ),
+    'CREATE SCHEMA IF NOT EXISTS jobs; CREATE TABLE jobs."Odd.Name" (id serial, "Col.X" int); CREATE TABLE jobs."Odd.Kept" (id int); CREATE INDEX "Odd.I" ON jobs."Odd.Kept" (id)': (
+        'CREATE VIEW vo AS SELECT "Odd.Name"."Col.X" FROM jobs."Odd.Name"; DROP INDEX jobs."Odd.I";',
+        'DROP VIEW vo; ALTER TABLE jobs."Odd.Name" DROP "Col.X";',
+        'DROP TABLE jobs."Odd.Name";',
+    ),
 }
 
 

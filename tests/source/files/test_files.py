@@ -6,12 +6,14 @@ A tree maps names to contents; `-> target` makes a link, `|` a fifo, a name endi
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mosaic_deploy.errors import IgnoreFileInvalid, SourceChanged, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.snapshot import Object
@@ -133,15 +135,20 @@ def test_unreadable_files_and_folders_are_reported(tmp_path: Path, name: str) ->
 
 
 def test_unsupported_file_types_are_reported_together(tmp_path: Path) -> None:
-    found = public(tmp_path, **{"a.woff2": "", "b.MAP": "", "LICENSE": "", "c.CSS": "", "d.html": ""})
+    names = ["a.woff2", "z.woff2", "b.MAP", "LICENSE", "x[1]", "c.CSS", "d.html"]
+    found = public(tmp_path, **dict.fromkeys(names, ""))
     with pytest.raises(SourceRefused) as caught:
-        refuse_unserved(found)
+        refuse_unserved(found, ["drafts/"])
     assert [str(problem) for problem in caught.value.problems] == [
-        "public/LICENSE: static hosting doesn't serve files without an extension",
-        "public/a.woff2: static hosting doesn't serve .woff2 files",
+        "public/LICENSE: static hosting doesn't serve files without an extension (2 files)",
+        "public/a.woff2: static hosting doesn't serve .woff2 files (2 files)",
         "public/b.MAP: static hosting doesn't serve .MAP files",
     ]
-    assert "static.exclude" in (caught.value.hint or "")
+    hint = caught.value.hint or ""
+    assert "`unsupported: storage`" in hint
+    [line] = re.findall(r"`(exclude: .*)`", hint)
+    selection = FileSelection("public", exclude=tuple(yaml.safe_load(line)["exclude"]))
+    assert set(read_files(tmp_path, selection).found) == {"c.CSS", "d.html"}
 
 
 def test_file_types_in_the_guide_are_supported(tmp_path: Path) -> None:

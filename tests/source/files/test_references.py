@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.errors import SourceRefused
-from mosaic_deploy.source.files.folder import read_files, refuse_unserved
+from mosaic_deploy.source.files.folder import read_files
 from mosaic_deploy.source.files.gitignore import FileSelection
 from mosaic_deploy.source.files.references import find_references, moving_hint
 
@@ -62,17 +61,4 @@ def test_names_with_spaces_and_signs(tmp_path: Path) -> None:
     assert {name: [each.column for each in found] for name, found in places.items()} == {
         "my file (1).pdf": [10, 46],
         "a&b.pdf": [78],
-    }
-
-
-def test_the_error_names_the_places_and_the_new_address(tmp_path: Path) -> None:
-    found = static(tmp_path, {"css/f.woff2": "", "b.map": "", "css/s.css": "url(f.woff2)"})
-    with pytest.raises(SourceRefused) as caught:
-        refuse_unserved(found, "media/")
-    assert "their addresses change" in (caught.value.hint or "")
-    assert {each.location.file: each.hint for each in caught.value.problems} == {
-        "public/b.map": None,
-        "public/css/f.woff2": "public/css/s.css:1:5 refers to it: for the storage file media/css/f.woff2, write "
-        "/storage/media/css/f.woff2 there on the embedded platform, and on others the URL that `mosaic-deploy storage ls` "
-        "shows after an apply",
     }

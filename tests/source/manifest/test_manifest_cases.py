@@ -26,6 +26,8 @@ from mosaic_deploy.source.manifest import read as manifest_module
 from mosaic_deploy.source.manifest.read import read_manifest
 
 CASES = Path(__file__).parents[2] / "cases" / "manifest"
+DEFAULT_WORDS = ("each", "GET")
+DEFAULTS = {"unsupported": "error", "check_links": "warn", "keep": 3600.0}
 SPECIAL = ("environ", "environment", "in", "problems", "manifest")
 
 
@@ -54,19 +56,18 @@ def create_files(sections: Mapping[str, str], root: Path) -> None:
 def compact(value: Any) -> Any:
     """The value as JSON, without empty and default members."""
     if isinstance(value, Mapping):
-        return {key: compact(member) for key, member in value.items() if not _empty(member)}
+        return {
+            key: compact(member)
+            for key, member in value.items()
+            if not _empty(member) and DEFAULTS.get(key) != member
+        }
     if isinstance(value, VariableValue):
         return value.reveal()
     return [compact(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _empty(member: Any) -> bool:
-    return (
-        member is None
-        or member is False
-        or member in ((), "", "each", "GET", 3600.0)
-        or compact(member) == {}
-    )
+    return member is None or member is False or member in ((), "", *DEFAULT_WORDS) or compact(member) == {}
 
 
 def outcome(sections: Mapping[str, str], root: Path) -> tuple[str, Any]:

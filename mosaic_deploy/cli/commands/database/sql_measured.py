@@ -69,7 +69,9 @@ def _run_measured(
     Raises PolicyDenied, DestructiveUnconfirmed, Declined, EffectsExceedConsent, SqlFailed, ApiError.
     """
     policy = review.policy or PolicySpec()
-    existing = read_existing_now(api, project, policy.protected_tables)
+    # Rows may move to partitions without rows, which is no delete if these are watched too.
+    filled = review.writes.moves if review.writes else ()
+    existing = read_existing_now(api, project, policy.protected_tables, filled)
     by_option = DESTRUCTIVE in allow and policy.destructive != "deny"
     agreed = review.agreement(anything=by_option or policy.destructive == "allow")
     try:
@@ -99,7 +101,7 @@ def _run_measured(
             error.hint = f"{error.hint}. To approve only these updates, end the SQL with a line: -- mosaic-updates: {', '.join(updated)}"
         raise
     refuse_changed()
-    existing = read_existing_now(api, project, policy.protected_tables)
+    existing = read_existing_now(api, project, policy.protected_tables, filled)
     try:
         return _run(api, project, review.text, existing, agreed_to(effects, agreed))
     except _Exceeded as exceeded:

@@ -74,6 +74,7 @@ class SqlReview:
         meant = StepWrites(
             updates,
             moves=writes.agreed_moves - destroyed,
+            code=writes.code,
             retypes=writes.retypes - destroyed,
             rewrites=writes.rewrites - destroyed,
         )

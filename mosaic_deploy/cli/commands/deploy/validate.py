@@ -72,4 +72,8 @@ def check_manifest(
     seeds = errors.collect(lambda: parse_seeds(desired.seeds)) or ()
     errors.raise_collected()
     warnings = (note for note in step_notes(parsed) if note.severity is Severity.WARNING)
-    return replace(desired, notes=(*desired.notes, *warnings, *large_step_notes((*parsed, *seeds))))
+    site = (note for note in desired.site.notes() if note.code not in _KNOWN_BY_PLAN)
+    return replace(desired, notes=(*desired.notes, *site, *warnings, *large_step_notes((*parsed, *seeds))))
+
+
+_KNOWN_BY_PLAN = frozenset({"storage_address_assumed"})

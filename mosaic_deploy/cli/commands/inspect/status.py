@@ -54,7 +54,9 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
             actions = (*actions, _DRIFT_ACTION)
         try:
             if session.manifest.file.is_file():
-                planned = deploy.compare(session.api, desired, live)
+                planned = session.complete_texts(
+                    deploy.compare(session.api, desired, live).with_run_notes(None)
+                )
                 pending, needs_apply = planned.plan, planned.needs_apply
                 if not pending.empty:
                     # What a failed deploy left comes first.

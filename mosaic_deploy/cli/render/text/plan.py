@@ -16,6 +16,7 @@ from mosaic_deploy.cli.render.text.schema import (
     rehearsed_lines,
     rehearsed_reason,
 )
+from mosaic_deploy.cli.render.text.storage_urls import plan_url_lines
 from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.diff.schema_drift import SCHEMA_DRIFT
 from mosaic_deploy.model.approval import DESTRUCTIVE
@@ -49,6 +50,8 @@ def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
             yield ""
             yield f"  {heading}"
             yield from _change_lines(list(changes), width, plan)
+            if heading == BY_NAME["storage"].heading:
+                yield from (f"      {line}" for line in plan_url_lines(plan))
     if plan.drift and plan.drift.changes:
         yield ""
         yield from drift_lines(plan.drift)

@@ -81,6 +81,9 @@ class TextView:
         return 0
 
     def validated(self, desired: Desired) -> None:
+        from mosaic_deploy.cli.render.text.storage_urls import validated_url_lines
+        from mosaic_deploy.live.storage_urls import storage_paths
+
         snapshot = desired.snapshot
         counts = [
             count_text(len(snapshot.migrations or ()), "migration"),
@@ -92,18 +95,21 @@ class TextView:
 
             self._out(*(note_line(note) for note in desired.notes))
         self._out(f"{desired.manifest.file.name} is valid: {', '.join(counts)}.")
+        self._out(*validated_url_lines(storage_paths(snapshot.storage or ())))
 
     def status(
         self, live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
     ) -> None:
-        from mosaic_deploy.cli.render.text.plan import pending_line
+        from mosaic_deploy.cli.render.text.plan import note_line, pending_line
         from mosaic_deploy.cli.render.text.status import status_lines
+        from mosaic_deploy.model.plan import REMOVED_SECTION_CODES
 
         self._out(*status_lines(live, output_width(sys.stdout)))
         if isinstance(pending, MosaicError):
             self.error(pending)
         elif pending:
             self._out(pending_line(pending))
+            self._out(*(note_line(note) for note in pending.notes if note.code in REMOVED_SECTION_CODES))
         else:
             self._out("Nothing was compared, because there is no manifest here.")
         self._out(*(f"  next: {action.description}:  {action.command}" for action in next_actions))

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from mosaic_deploy.model.effects import EffectKind
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.sql.guard.agreement import ANY_EFFECT, MOVED, Agreement, object_key
+from mosaic_deploy.sql.guard.own_code import StepCode
 from mosaic_deploy.sql.guard.rewrites import REWRITING
 from mosaic_deploy.sql.hazards.effects.scope import Scope
 from mosaic_deploy.sql.hazards.effects.statement_effects import written_tables
+from mosaic_deploy.sql.hazards.effects.step_code import with_effect, with_plain_insert
 from mosaic_deploy.sql.hazards.effects.touched_tables import touched_tables
 from mosaic_deploy.sql.hazards.live_objects import ObjectFacts
-from mosaic_deploy.sql.hazards.syntax.names import Name, list_name, range_name
+from mosaic_deploy.sql.hazards.syntax.names import Name, range_name
 from mosaic_deploy.sql.hazards.syntax.trees import (
-    DYNAMIC_SQL,
     FUNCTION_CALL,
     FUNCTION_SETTING,
     WRITE_KINDS,
@@ -51,8 +52,6 @@ _HANDLES_ROWS = WRITE_KINDS | {
     "RefreshMatViewStmt",
 }
 """Kinds of effects that change no object. What a block or a prepared statement does is an effect of its own."""
-_UNREAD = frozenset({DYNAMIC_SQL, "CallStmt", "CreateTrigStmt", "RuleStmt"})
-"""Kinds of effects that run code which isn't read, or make later statements run it."""
 _CHANGES_VALUES = ("AT_AlterColumnType", "AT_SetExpression", "AT_AlterColumnGenericOptions")
 
 
@@ -74,10 +73,10 @@ class StepWrites:
     """Partitioned tables of which it updates a partition key, so that rows may move to another partition below them."""
     partitions: set[str] = field(default_factory=set)
     """Partitioned tables whose rows it updates, with those below and above them, also empty ones."""
-    inserts: bool = False
-    """Whether its text adds rows to any table, or partitions with rows to one."""
-    runs_unread: bool = False
-    """Whether it runs code that isn't read: composed SQL, functions of the project, triggers of a table in `partitions`."""
+    loses: set[str] = field(default_factory=set)
+    """Tables of which it deletes rows, as in `deletes`, also empty ones."""
+    code: StepCode | None = field(default_factory=StepCode)
+    """What its statements name; None if they may run code that no name shows."""
     retypes: set[str] = field(default_factory=set)
     """Tables with a column of another type afterwards."""
     rewrites: set[str] = field(default_factory=set)
@@ -89,9 +88,9 @@ class StepWrites:
 
     @property
     def agreed_moves(self) -> set[str]:
-        """Those of `moves` that need no approval. Deleted rows count as moved if as many come back in the table, which rows that the
-        step inserts could feign while code that isn't read deletes others."""
-        return set() if self.inserts and self.runs_unread else self.moves
+        """Those of `moves` that need no approval, unless the step runs `code` that its text doesn't show. Deleted rows count as
+        moved if as many come back in the table, which other deleted and inserted rows could feign."""
+        return set() if self.code is None or self.loses & self.partitions else self.moves
 
 
 @dataclass(slots=True)
@@ -105,13 +104,8 @@ class ExpectedWrites:
         """Records what `effect` does. To be called before it changes the scope."""
         if not _only_handles_rows(effect):
             self._of(step).alters = True
-        if _is_unread(effect, scope):
-            self._of(step).runs_unread = True
-        if any(alter_commands(effect, "AT_AttachPartition")):
-            self._of(step).inserts = True
+        self._of(step).code = with_effect(self._of(step).code, effect)
         for table, events in written_tables(effect):
-            if "INSERT" in events:
-                self._of(step).inserts = True
             if "UPDATE" in events:
                 self._record_update(table, effect, scope, step)
             if not events.isdisjoint({"DELETE", "TRUNCATE"}):
@@ -125,9 +119,8 @@ class ExpectedWrites:
             self._of(step).retypes.update(altered)
 
     def record_insert(self, statement: Statement, step: int) -> None:
-        """Records that the statement is an INSERT: a plain one in a large file has no effect."""
-        if statement.kind == "InsertStmt":
-            self._of(step).inserts = True
+        """Records what the statement names if it is an INSERT of a large file, which has no effect."""
+        self._of(step).code = with_plain_insert(self._of(step).code, statement)
 
     def record_drop(self, text: str, step: int) -> None:
         """Records that the step drops an object: `view public.v`."""
@@ -156,13 +149,13 @@ class ExpectedWrites:
         if facts.relation_kind != "p":
             return
         found.partitions.update(hit.all)
-        found.runs_unread = found.runs_unread or facts.has_triggers
         # PostgreSQL refuses to move the row of an INSERT … ON CONFLICT.
         if effect.kind != "InsertStmt" and _sets_key(facts, columns - scope.relation(table).added_columns):
             found.moves.update(one for one in hit.all if one not in facts.shares_rows_with)
 
     def _record_delete(self, table: Name, scope: Scope, step: int, *, by_key: bool) -> None:
         hit, found = touched_tables(scope, table, deletes=by_key), self._of(step)
+        found.loses.update(hit.all)
         estimates = {hit.table: scope.row_estimate(table), **hit.deleted, **hit.updated}
         for name in (one for one in hit.all if one not in scope.empty_tables | hit.parents):
             tables = found.unlinks if name in hit.updated else found.deletes
@@ -202,13 +195,6 @@ def _sets_key(facts: ObjectFacts, columns: frozenset[str]) -> bool:
     return "" in keys or not keys or not columns.isdisjoint(keys) or not columns <= facts.columns.keys()
 
 
-def _is_unread(effect: Effect, scope: Scope) -> bool:
-    if effect.kind == FUNCTION_CALL:
-        name = list_name(effect.node["funcname"])
-        return name.schema not in (None, "pg_catalog") or scope.may_be_own_function(name)
-    return effect.kind in _UNREAD
-
-
 def agreement(
     writes: StepWrites, hazards: Sequence[Hazard], *, anything: bool, updates: Collection[str] = ()
 ) -> Agreement:
@@ -234,4 +220,5 @@ def agreement(
             if table and table != "*":
                 letters.setdefault(table, set()).update(ANY_EFFECT)
     tables = {table: "".join(sorted(found)) for table, found in letters.items()}
-    return Agreement(tables, tuple(sorted(writes.drops)), everything, schemas=schemas)
+    code = writes.code if writes.agreed_moves else None
+    return Agreement(tables, tuple(sorted(writes.drops)), everything, schemas=schemas, code=code)

@@ -159,7 +159,7 @@ class Scope:
     def changes_columns_to(self, type_name: Name) -> bool:
         """Whether these files give a column this type, which the live facts about the type don't show."""
         columns = (one for relation in self._relations.values() for one in relation.columns.values())
-        return any(one.name.rpartition(".")[2] == type_name.name for one in columns)
+        return any(f".{one.name}".endswith(f".{type_name.name}") for one in columns)
 
     def moves_into(self, schema: str) -> bool:
         """Whether these files move an existing relation into the schema."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mosaic_deploy.cli.commands.inspect.storage import _usage_line
+from mosaic_deploy.cli.commands.storage.ls import _usage_line
 from tests.cli.conftest import read_json
 
 HERE = ("--local",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.tenants import offences, suspension, watch
 from mosaic_deploy.platform.tenants.activity import ActivityConnection
 from mosaic_deploy.platform.tenants.offences import Role
+from mosaic_deploy.platform.tenants.predicate_locks import find_keeping_transactions
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -174,6 +176,55 @@ async def _leave(conninfo: str) -> None:
             await session.execute(
                 f"{_SERIALIZABLE}; INSERT INTO written VALUES (1); {reads}; COMMIT".encode()
             )
+
+
+def test_transactions_that_only_read_keep_predicate_locks_as_well(url) -> None:
+    """They are found beside those that write, also if PostgreSQL can't tell who writes. A session's locks of an earlier
+    transaction keep nothing."""
+    asyncio.run(_find_readers(Server.from_url(url)))
+
+
+async def _find_readers(server: Server) -> None:
+    await _watched_database(server, "read")
+    async with await server.connect("read") as setup:
+        await setup.execute("CREATE TABLE public.a (n int); CREATE TABLE public.b (n int)")
+    looking = await ActivityConnection.open(server, "read")
+    await looking.begin()
+    async with contextlib.AsyncExitStack() as closing:
+        writing, writer, reading, earlier = [
+            await closing.enter_async_context(await server.connect("read")) for _ in range(4)
+        ]
+        await writing.execute(f"{_SERIALIZABLE}; SELECT FROM public.a")
+        await writer.execute(f"{_SERIALIZABLE}; INSERT INTO public.a VALUES (1); COMMIT")
+        await reading.execute(f"{_SERIALIZABLE} READ ONLY; SELECT FROM public.b")
+        await earlier.execute(f"{_SERIALIZABLE}; SELECT FROM public.b; COMMIT; BEGIN; SELECT 1")
+        keeping = {writing.info.backend_pid, reading.info.backend_pid}
+        found = await find_keeping_transactions(server, "read", looking)
+        assert {one.pid for one in found} == keeping
+        # As if no connection could be made.
+        found = await find_keeping_transactions(server, "nowhere", looking)
+        assert {one.pid for one in found} == keeping
+    await looking.close()
+
+
+def test_a_session_that_cant_be_ended_leaves_no_other_alone(url) -> None:
+    """PostgreSQL refuses by mistake while a session is ending."""
+    asyncio.run(_end_both(Server.from_url(url)))
+
+
+async def _end_both(server: Server) -> None:
+    await _watched_database(server, "refused")
+    looking = await ActivityConnection.open(server, "refused")
+    await looking.begin()
+    async with await server.connect("refused") as one:
+        row = await (await one.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'root'")).fetchone()
+        assert row is not None
+        # Of a superuser: the launcher of logical replication.
+        await looking.end([row[0], one.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            await one.execute("SELECT 1")
+        assert looking.can_look_again()
+    await looking.close()
 
 
 _SERIALIZABLE = "BEGIN ISOLATION LEVEL SERIALIZABLE"

@@ -22,10 +22,12 @@ from mosaic_deploy.platform.tenants.offences import (
     OpenTransaction,
     Role,
     Session,
+    accounts_over,
     find_offences,
     predicate_lock_offences,
     too_many_predicate_locks,
 )
+from mosaic_deploy.platform.tenants.predicate_locks import Excesses, RecentPredicateLocks
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -357,31 +359,72 @@ def test_who_holds_too_much(sessions, expected) -> None:
     assert find_offences(sessions, ROLES, SHARE) == expected
 
 
-WRITING, LONG, OTHERS = OpenTransaction(1, 1, 1.0), OpenTransaction(2, 2, 6.0), OpenTransaction(3, 3, 1.0)
+WRITING, LONG, OTHERS = OpenTransaction(1, 1, 0.9), OpenTransaction(2, 2, 1.1), OpenTransaction(3, 3, 0.9)
 
 
 @pytest.mark.parametrize(
-    ("locks", "transactions", "expected"),
+    ("locks", "made", "transactions", "expected"),
     [
-        ({1: 50, 3: 50}, [WRITING], None),
+        ({1: 50, 3: 50}, {1: 50, 3: 50}, [WRITING], None),
         # Of an account, or half of the server's. Also those of a database that is no project's, or dropped.
-        ({1: 51}, [], [Offence(ROLES[1], (), 51)]),
-        ({1: 20, 2: 31}, [], [Offence(ROLES[2], (), 31)]),
-        ({1: 40, 3: 40, 99: 21}, [WRITING], [Offence(ROLES[1], (1,))]),
+        ({1: 51}, {1: 51}, [], [Offence(ROLES[1], (), 51)]),
+        ({1: 20, 2: 31}, {1: 20, 2: 31}, [], [Offence(ROLES[2], (), 31)]),
+        ({1: 40, 3: 40, 99: 21}, {1: 40, 3: 40, 99: 21}, [WRITING], [Offence(ROLES[1], (1,))]),
         # Whoever keeps them for long is to blame, in whichever database.
-        ({1: 51}, [LONG], [Offence(ROLES[2], (2,))]),
-        ({1: 51}, [WRITING, LONG, OTHERS], [Offence(ROLES[2], (2,))]),
+        ({1: 51}, {1: 51}, [LONG], [Offence(ROLES[2], (2,))]),
+        ({1: 51}, {1: 51}, [WRITING, LONG, OTHERS], [Offence(ROLES[2], (2,))]),
         (
+            {1: 51},
             {1: 51},
             [WRITING, OTHERS],
             [Offence(ROLES[1], (1,)), Offence(ROLES[3], (3,)), Offence(ROLES[1], (), 51)],
         ),
-        # Not the platform's own transactions.
-        ({3: 51}, [OpenTransaction(4, 99, 60.0)], [Offence(ROLES[3], (), 51)]),
+        # Not the platform's own transactions, nor others'.
+        ({3: 51}, {3: 51}, [OpenTransaction(4, 99, 60.0)], [Offence(ROLES[3], (), 51)]),
+        # Nobody is suspended for what a transaction keeps that can't be ended.
+        ({3: 51}, {3: 50}, [OpenTransaction(4, 99, 60.0)], []),
+        ({3: 51}, {3: 50}, [OTHERS], [Offence(ROLES[3], (3,))]),
     ],
 )
-def test_who_has_too_many_predicate_locks(locks, transactions, expected) -> None:
+def test_who_has_too_many_predicate_locks(locks, made, transactions, expected) -> None:
     found = None
-    if too_many_predicate_locks(locks, ROLES, SHARE):
-        found = predicate_lock_offences(locks, transactions, ROLES, SHARE)
+    if too_many_predicate_locks(locks, accounts_over(locks, ROLES, SHARE), SHARE):
+        found = predicate_lock_offences(made, transactions, ROLES, SHARE)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([(0.0, 900)], 0),
+        ([(0.0, 100), (0.25, 150), (0.5, 170)], 70),
+        # What is older doesn't count, nor do those that were released meanwhile.
+        ([(0.0, 0), (0.5, 500), (1.0, 510), (1.5, 520)], 20),
+        ([(0.0, 500), (0.5, 10), (1.0, 60)], 50),
+        # The watch was held up.
+        ([(0.0, 0), (4.0, 400)], 100),
+        ([(0.0, 500), (0.5, 400)], 0),
+    ],
+)
+def test_how_many_predicate_locks_were_made_lately(calls, expected) -> None:
+    recent = RecentPredicateLocks()
+    assert [recent.made({1: held}, at) for at, held in calls][-1] == {1: expected}
+
+
+@pytest.mark.parametrize(
+    ("times", "often"),
+    [
+        # Over its share at (seconds): is it often?
+        ([(0, True), (1, False), (6, True), (7, False), (13, True)], True),
+        ([(0, True), (1, False), (6, True), (7, False), (20, True)], False),
+        # It lasts: that is once, and may be another's fault.
+        ([(0, True), (1, True), (2, True), (3, True)], False),
+        ([(0, True), (1, False), (6, True), (7, False), (13, False)], False),
+    ],
+)
+def test_an_account_that_is_over_its_share_again_and_again(times, often) -> None:
+    excesses = Excesses()
+    found = [excesses.often({7} if over else (), count=True, now=float(at)) for at, over in times]
+    assert found[-1] == ({7} if often else set())
+    uncounted = Excesses()
+    assert not any(uncounted.often({7} if over else (), count=False, now=float(at)) for at, over in times)

@@ -1,0 +1,66 @@
+"""The public URLs of storage files: as the platform lists them, and of files that aren't there yet, as far as it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from urllib.parse import quote, unquote
+
+from mosaic_deploy.live.api.endpoints import EMBEDDED_STORAGE_PATH
+
+Listing = Mapping[str, tuple[int | None, str]]
+"""Filename → (size or None, URL), as the platform lists it."""
+_MAX_COMPARED = 100
+"""Listed files that must agree on what precedes a name."""
+_UNQUOTED = "/-._~!$&'()*+,;=:@"
+"""The characters of a name, besides letters and digits, that are the same in a URL's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUrls:
+    """`listed` are the URLs of live files. `base` precedes the name in the URL of any other file; empty if unknown.
+
+    It is a path (`/storage/`) on the embedded platform as long as the project doesn't exist.
+    """
+
+    listed: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
+
+    def of(self, name: str) -> str:
+        """The URL that the file has, or will have; empty if that isn't known."""
+        return self.listed.get(name) or (storage_url(self.base, name) if self.base else "")
+
+    def known(self, names: Iterable[str]) -> dict[str, str]:
+        """By name, the URLs of the files of which they are known."""
+        return {name: url for name in names if (url := self.of(name))}
+
+
+def storage_url(base: str, name: str) -> str:
+    return base + quote(name, safe=_UNQUOTED)
+
+
+def storage_paths(names: Iterable[str]) -> dict[str, str]:
+    """By name, the files' paths on a site of the embedded platform."""
+    return {name: storage_url(EMBEDDED_STORAGE_PATH, name) for name in names}
+
+
+def find_storage_urls(listed: Listing | None, site: str, *, embedded: bool) -> StorageUrls:
+    """`site` is the project's URL, empty without one. Where the files of a hosted project are, only its listing says."""
+    urls = {name: url for name, (_, url) in (listed or {}).items() if url}
+    base = _common_base(urls)
+    if not base and embedded:
+        base = f"{site}{EMBEDDED_STORAGE_PATH}"
+    return StorageUrls(urls, base)
+
+
+def _common_base(urls: Mapping[str, str]) -> str:
+    """What precedes the name in all of these URLs; empty if they differ in that, or end otherwise, as signed ones do."""
+    bases = {_base(name, url) for name, url in islice(urls.items(), _MAX_COMPARED)}
+    return bases.pop() if len(bases) == 1 else ""
+
+
+def _base(name: str, url: str) -> str:
+    """The part of `url` before `name`; empty if it doesn't end with the name."""
+    parts = url.rsplit("/", name.count("/") + 1)
+    return f"{parts[0]}/" if unquote("/".join(parts[1:])) == name else ""

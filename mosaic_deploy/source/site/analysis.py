@@ -1,0 +1,144 @@
+"""What is found in a text file, independent of its name: references, digests of other files, and its charset."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mosaic_deploy.source.site.charset import decode_text, encode_text, foreign_charset
+from mosaic_deploy.source.site.css import css_edits
+from mosaic_deploy.source.site.found import Edit, Found, Role, Visit, apply_edits
+from mosaic_deploy.source.site.html import base_address, html_edits
+from mosaic_deploy.source.site.script import json_edits, script_edits, web_manifest_edits
+
+RULES = 1
+"""Changes when the same file gives another result."""
+_SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
+_PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})
+TEXT_SUFFIXES = _SCRIPTS | _PAGES | {".css", ".json", ".txt", ".webmanifest", ".gltf"}
+"""Types whose references are found, and `.txt` for its charset."""
+LINKING_SUFFIXES = frozenset({".html", ".css", ".svg"})
+"""Types whose links a browser follows or loads."""
+_INTEGRITY = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]{43,86}={0,2}")
+_HEX_DIGEST = re.compile(r"(?<=[\"'`])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?=[\"'`])")
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """`charset` as in `foreign_charset`. `references` are addresses behind the letter of their role, each once."""
+
+    charset: str | None = ""
+    base: str = ""
+    references: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    """Texts that may be digests of other files: `integrity` attributes, and hexadecimal literals in scripts."""
+
+
+def suffix_of(name: str) -> str:
+    return posixpath.splitext(name)[1].lower()
+
+
+def analyse(suffix: str, content: bytes, *, data: bool = True) -> Analysis:
+    """What is found in a file of the type `suffix`. Without `data`, of scripts and JSON only the charset."""
+    charset = foreign_charset(suffix, content)
+    if not data and suffix not in LINKING_SUFFIXES:
+        return Analysis(charset)
+    text = decode_text(content, charset or "")
+    found: dict[str, None] = {}
+
+    def note(reference: Found) -> None:
+        found[reference.role + reference.url] = None
+
+    edits_of(suffix, text, note)
+    return Analysis(
+        charset,
+        base_address(text) if suffix in _PAGES else "",
+        tuple(found),
+        tuple(dict.fromkeys(_digests_in(suffix, text))),
+    )
+
+
+def edits_of(suffix: str, text: str, visit: Visit) -> list[Edit]:
+    """The edits for the references that `visit` replaces, by the syntax of the type `suffix`."""
+    if suffix in _PAGES:
+        return html_edits(text, visit, xml=suffix == ".svg")
+    if suffix == ".css":
+        return css_edits(text, visit)
+    if suffix in _SCRIPTS:
+        return script_edits(text, visit)
+    if suffix == ".webmanifest":
+        return web_manifest_edits(text, visit)
+    if suffix in (".json", ".gltf"):
+        return json_edits(text, visit, Role.REFERENCE if suffix == ".gltf" else Role.VALUE)
+    return []
+
+
+def _digests_in(suffix: str, text: str) -> list[str]:
+    if suffix in (".css", ".txt", ".svg"):
+        return []
+    found = _INTEGRITY.findall(text) if "sha" in text else []
+    return found if suffix in _PAGES else [*found, *_HEX_DIGEST.findall(text)]
+
+
+def digests_of(content: bytes) -> list[str]:
+    """The digests under which another file may name this content; always in the same order."""
+    integrity = (
+        f"{name}-{b64encode(hashlib.new(name, content).digest()).decode()}"
+        for name in ("sha256", "sha384", "sha512")
+    )
+    plain = (
+        hashlib.new(name, content, usedforsecurity=False).hexdigest() for name in ("md5", "sha1", "sha256")
+    )
+    return [*integrity, *plain]
+
+
+@dataclass(frozen=True, slots=True)
+class TextRewrite:
+    """How a text file differs from the file on disk when it is deployed."""
+
+    suffix: str
+    charset: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """The new address of a reference, which has the letter of its role before it."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The new digest of a rewritten file."""
+
+    def __bool__(self) -> bool:
+        return bool(self.charset or self.addresses or self.digests)
+
+    def apply(self, content: bytes) -> bytes:
+        """The content as deployed. Equal contents and rewrites give equal bytes."""
+        text = decode_text(content, self.charset)
+        if self.addresses:
+            text = apply_edits(
+                text, edits_of(self.suffix, text, lambda f: self.addresses.get(f.role + f.url))
+            )
+        for old, new in self.digests.items():
+            text = text.replace(old, new)
+        return encode_text(text, self.suffix, self.charset)
+
+    def digest(self) -> str:
+        """Of everything that the result depends on, besides the content."""
+        facts = [RULES, self.suffix, self.charset]
+        addresses = sorted(self.addresses.items())
+        text = json.dumps([facts, addresses, sorted(self.digests.items())])
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def line_of(suffix: str, content: bytes, charset: str, reference: str) -> tuple[int, int]:
+    """Line and column, from 1, of the first of these references, as in an Analysis; (1, 1) if it isn't there."""
+    text = decode_text(content, charset)
+    starts: list[int] = []
+
+    def note(found: Found) -> None:
+        if found.role + found.url == reference:
+            starts.append(found.start)
+
+    edits_of(suffix, text, note)
+    start = min(starts, default=0)
+    return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)

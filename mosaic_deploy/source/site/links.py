@@ -1,0 +1,230 @@
+"""Links to files that don't exist, and other problems of a site that a browser would meet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from mosaic_deploy.errors import Location, Problem, SourceRefused
+from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.source.site.analysis import LINKING_SUFFIXES, RULES, suffix_of
+from mosaic_deploy.source.site.analysis_cache import AnalysisCache
+from mosaic_deploy.source.site.found import Role
+from mosaic_deploy.source.site.resolve import StorageAddresses, is_answered, resolve
+from mosaic_deploy.source.site.site import Site, folder_of, last_part
+
+_ANSWERED_FOLDERS = ("storage/", ".mosaic/")
+"""Where the platform itself answers."""
+_MAX_NOTES = 20
+_MAX_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenLink:
+    """The link `url` in the file `name` to `path`, which nothing answers."""
+
+    name: str
+    url: str
+    path: str
+    role: str = Role.LINK
+
+
+Broken = Mapping[str, tuple[BrokenLink, ...]]
+"""By file, only those with broken links."""
+
+
+def broken_links(
+    site: Site,
+    also: Iterable[str] = (),
+    known: Broken | None = None,
+    edited: Container[str] = (),
+    *,
+    fallback: bool = False,
+) -> Broken:
+    """The links that no file of the site answers. `also` are the names of generated files; a `fallback` answers paths like those of pages.
+
+    With `known`, of a site with the same names, only the `edited` files are checked again.
+    """
+    names = {*site.files, *also}
+    broken: dict[str, tuple[BrokenLink, ...]] = {}
+    by_folder: dict[tuple[str, str], dict[str, str]] = {}
+    for name, found in site.analyses.items():
+        if suffix_of(name) not in LINKING_SUFFIXES:
+            continue
+        if known is not None and name not in edited:
+            if name in known:
+                broken[name] = known[name]
+            continue
+        paths = by_folder.setdefault((folder_of(name), found.base), {})
+        missing = []
+        for reference in found.references:
+            path = paths.get(reference)
+            if path is None:
+                path = paths[reference] = _missing_path(name, found.base, reference, names, fallback=fallback)
+            if path:
+                missing.append(BrokenLink(name, reference[1:], path))
+        if missing:
+            broken[name] = tuple(missing)
+    return broken
+
+
+def links_key(site: Site, also: Iterable[str], *, fallback: bool) -> str:
+    """A digest of everything that the site's broken links depend on."""
+    digest = hashlib.sha256(f"{RULES} {fallback}\n".encode())
+    for name, file in sorted(site.files.items()):
+        content = file.object.sha256 if suffix_of(name) in LINKING_SUFFIXES else ""
+        digest.update(f"{name}\n{content}\n".encode())
+    digest.update("\n".join(sorted(also)).encode())
+    return digest.hexdigest()
+
+
+def broken_links_text(broken: Broken) -> str:
+    """The broken links as text, for the cache."""
+    return json.dumps([[link.name, link.url, link.path] for each in broken.values() for link in each])
+
+
+def parse_broken_links(text: str) -> Broken:
+    """The broken links of a text of `broken_links_text`."""
+    found: dict[str, tuple[BrokenLink, ...]] = {}
+    for fields in json.loads(text):
+        link = BrokenLink(*fields)
+        found[link.name] = (*found.get(link.name, ()), link)
+    return found
+
+
+def _missing_path(name: str, base: str, reference: str, names: Container[str], *, fallback: bool) -> str:
+    """The path that a link means and nothing answers; empty for everything else."""
+    if reference[0] != Role.LINK:
+        return ""
+    target = resolve(folder_of(name), base, reference[1:])
+    if target is None or is_answered(target.path, names) or target.path.startswith(_ANSWERED_FOLDERS):
+        return ""
+    return "" if fallback and not suffix_of(target.path) else target.path
+
+
+def refuse_broken_links(site: Site, broken: Broken, cache: AnalysisCache) -> None:
+    """Raises SourceRefused with the places of all broken links."""
+    links = [link for each in broken.values() for link in each]
+    if links:
+        raise SourceRefused(
+            "links to files that don't exist",
+            hint="correct the links or add the files; `check_links: warn` under static makes this a warning",
+            problems=[
+                Problem(f"no file answers {link.url}", _place(site, link, cache)) for link in links[:100]
+            ],
+        )
+
+
+def broken_link_notes(site: Site, broken: Broken, cache: AnalysisCache) -> Iterator[Note]:
+    """A warning for each missing file, with the first link to it."""
+    by_path: dict[str, list[BrokenLink]] = {}
+    for each in broken.values():
+        for link in each:
+            by_path.setdefault(link.path, []).append(link)
+    for path in list(by_path)[:_MAX_NOTES]:
+        first, *others = by_path[path]
+        more = f" ({len(others):,} more links to it)" if others else ""
+        message = f"{_place(site, first, cache)}: no file answers {first.url}{more}{_suggestion(site, path)}"
+        yield Note("link_broken", message, Severity.WARNING, (f"static:{first.name}",))
+    if len(by_path) > _MAX_NOTES:
+        message = f"{len(by_path) - _MAX_NOTES:,} more missing files are linked to; `check_links: error` under static lists them"
+        yield Note("link_broken", message, Severity.WARNING)
+
+
+def _place(site: Site, link: BrokenLink, cache: AnalysisCache) -> Location:
+    return site.place(link.name, link.role + link.url, cache)
+
+
+def _suggestion(site: Site, path: str) -> str:
+    """A file whose name differs only in case."""
+    found = next((name for name in site.files if name.lower() == path.lower()), "")
+    return f"; the file is {found}" if found else ""
+
+
+def charset_notes(site: Site) -> Iterator[Note]:
+    """Which texts are converted to UTF-8, and which can't be."""
+    converted = [name for name, found in site.analyses.items() if found.charset]
+    unknown = [name for name, found in site.analyses.items() if found.charset is None]
+    if converted:
+        message = f"converted to UTF-8 while deploying, as which hosting serves every text: {_names_text(converted)}"
+        yield Note("charset_converted", message, Severity.INFO, tuple(f"static:{n}" for n in converted[:100]))
+    if unknown:
+        message = (
+            f"not in UTF-8, as which hosting serves every text, and no other encoding is declared: {_names_text(unknown)}; "
+            "save as UTF-8"
+        )
+        yield Note("charset_unknown", message, Severity.WARNING, tuple(f"static:{n}" for n in unknown[:100]))
+
+
+def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
+    """What to know about files that are served from storage, and references to them that can't be rewritten."""
+    if not site.moved:
+        return
+    if not storage.known:
+        message = (
+            "no storage file exists yet, so its address isn't known; this plan assumes "
+            f"{storage.root}NAME, and apply writes the real ones into the files that refer to storage"
+        )
+        yield Note("storage_address_assumed", message, Severity.INFO)
+    if not storage.same_origin and (moved := sorted(n for n in site.moved if suffix_of(n) in _NEED_CORS)):
+        message = (
+            f"{storage.root} is another origin than the site: browsers load fonts, module scripts, WebAssembly and data "
+            f"from there only if it allows that (CORS), which isn't known ({_names_text(moved)}); check the site after the apply"
+        )
+        yield Note("storage_other_origin", message, Severity.WARNING)
+    if pages := sorted(n for n in site.moved if suffix_of(n) in _PAGES):
+        message = f"storage doesn't show pages, it downloads them: {_names_text(pages)}; rename to .html"
+        yield Note("page_in_storage", message, Severity.WARNING)
+    yield from _reference_notes(site, storage, cache)
+
+
+_NEED_CORS = frozenset(
+    ".woff .woff2 .ttf .otf .eot .mjs .cjs .wasm .webmanifest .vtt .gltf .glb .xml .bin .data .pdf .csv .geojson .avif".split()  # noqa: SIM905
+) - {".pdf", ".avif"}
+_PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
+
+
+def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
+    by_last = {posixpath.basename(name): name for name in site.moved}
+    named: set[str] = set()
+    left: dict[str, list[BrokenLink]] = {}
+    for name, references in site.references_to_moved():
+        for reference in references:
+            role, url = reference[0], reference[1:]
+            moved = by_last.get(last_part(url))
+            if site.new_address(name, reference, storage) is not None:
+                target = resolve(folder_of(name), site.analyses[name].base, url)
+                named.add(target.path if target and target.path in site.moved else moved or "")
+                named.add(moved or "")
+            elif moved and site.moves_along(name, url):
+                named.add(moved)
+            elif moved and role in (Role.LITERAL, Role.VALUE):
+                left.setdefault(moved, []).append(BrokenLink(name, url, moved, role))
+    shown = sorted(left)[:_MAX_NOTES]
+    for moved in shown:
+        first, *others = left[moved]
+        more = f" and {len(others):,} more places" if others else ""
+        message = (
+            f"{_place(site, first, cache)}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
+            "the running script knows the whole address"
+        )
+        yield Note("reference_not_rewritten", message, Severity.WARNING, (f"static:{first.name}",))
+    if len(left) > len(shown):
+        message = f"{len(left) - len(shown):,} more files in storage have references that aren't rewritten"
+        yield Note("reference_not_rewritten", message, Severity.WARNING)
+    unnamed = sorted(n for n in site.moved - named - left.keys() if suffix_of(n) != ".map")
+    if unnamed:
+        message = (
+            f"in storage, and named by no page, stylesheet or script: {_names_text(unnamed)}; a visitor or a script that asks for "
+            "the old address doesn't find them"
+        )
+        yield Note("stored_file_unnamed", message, Severity.INFO)
+
+
+def _names_text(names: list[str]) -> str:
+    shown = [name if name.isprintable() else ascii(name) for name in names[:_MAX_NAMES]]
+    more = [f"and {len(names) - _MAX_NAMES:,} more"] if len(names) > _MAX_NAMES else []
+    return ", ".join([*shown, *more])

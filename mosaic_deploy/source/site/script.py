@@ -1,0 +1,104 @@
+"""References in scripts and in JSON: string literals that end like a file's name.
+
+A script isn't parsed: whether `/` begins a regular expression depends on its whole syntax. Instead every quote may begin a literal,
+and a literal counts only if it is exactly the path of a known file, so a wrong pair of quotes means nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from mosaic_deploy.source.site.found import Edit, Found, Role, Visit
+
+_MAX_LENGTH = 1000
+_FILE_ADDRESS = r"[^{quote}\\\n]{{0,{length}}}\.\w{{1,16}}(?:[?#][^{quote}\\\n]{{0,{length}}})?"
+_LITERAL = re.compile(
+    "|".join(
+        f"(?P<{name}>{quote})(?=(?P<{name}_text>(?:{_FILE_ADDRESS.format(quote=quote, length=_MAX_LENGTH)}))(?={quote}))"
+        for name, quote in (("double", '"'), ("single", "'"), ("template", "`"))
+    )
+)
+_MODULE_BEFORE = re.compile(r"(?:\bfrom|\bimport|\bimport\s*\(|\bimportScripts\s*\()\s*(?:/\*[^*]*\*/\s*)?$")
+_URL_BEFORE = re.compile(r"\bURL\s*\(\s*(?:/\*[^*]*\*/\s*)?$")
+_META_AFTER = re.compile(
+    r"""["'`]\s*,\s*(?:import\.meta\.url|document\.currentScript\.src|self\.location)\b"""
+)
+_JOINED_BEFORE = re.compile(r"(?:\+|\bconcat\s*\()\s*$")
+_JOINED_AFTER = re.compile(r"""["'`]\s*(?:\+|\.concat\b)""")
+_CONTEXT = 40
+"""Characters before a literal that say how it is used."""
+_SOURCE_MAP = re.compile(r"^[ \t]*//[#@][ \t]*sourceMappingURL=(?P<address>[^\s'\"]+)[ \t]*$", re.MULTILINE)
+_JSON_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+
+
+def script_edits(text: str, visit: Visit) -> list[Edit]:
+    """The edits for the references of a script that `visit` replaces."""
+    return list(_script_edits(text, visit))
+
+
+def _script_edits(text: str, visit: Visit) -> Iterator[Edit]:
+    escaped = "\\/" in text
+    for literal in _LITERAL.finditer(text.replace("\\/", "//") if escaped else text):
+        start, end = literal.span(f"{literal.lastgroup}")
+        url = text[start:end].replace("\\/", "/")
+        new = visit(Found(_role(text, start, end), url, start))
+        if new is not None:
+            yield Edit(start, end, _escaped(new, text[start - 1]))
+    for comment in _SOURCE_MAP.finditer(text):
+        start, end = comment.span("address")
+        if (new := visit(Found(Role.REFERENCE, comment["address"], start))) is not None:
+            yield Edit(start, end, new)
+
+
+def _role(text: str, start: int, end: int) -> str:
+    before, after = text[max(0, start - 1 - _CONTEXT) : start - 1], text[end : end + _CONTEXT]
+    if _MODULE_BEFORE.search(before) or (_URL_BEFORE.search(before) and _META_AFTER.match(after)):
+        return Role.REFERENCE
+    joined = _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after) or "${" in text[start:end]
+    return Role.LITERAL if joined else Role.VALUE
+
+
+def _escaped(url: str, quote: str) -> str:
+    escaped = url.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+    return escaped.replace("${", "\\${") if quote == "`" else escaped
+
+
+def json_edits(text: str, visit: Visit, role: str = Role.VALUE) -> list[Edit]:
+    """The edits for the texts of a JSON document, also names of members, that `visit` replaces."""
+    edits = []
+    for found in _JSON_TEXT.finditer(text):
+        raw = found[0]
+        if "." not in raw and role == Role.VALUE:
+            continue
+        try:
+            value = json.loads(raw)
+        except ValueError:
+            continue
+        start, end = found.start() + 1, found.end() - 1
+        new = visit(Found(role, value, start)) if value else None
+        if new is not None:
+            edits.append(Edit(start, end, json.dumps(new, ensure_ascii=False)[1:-1]))
+    return edits
+
+
+_ADDRESS_MEMBERS = frozenset({"src", "url", "start_url", "scope", "action"})
+"""Members of a web manifest that hold addresses, at any depth."""
+_MEMBER = re.compile(r'("(?:[^"\\\n]|\\.)*")\s*:\s*("(?:[^"\\\n]|\\.)*")')
+
+
+def web_manifest_edits(text: str, visit: Visit) -> list[Edit]:
+    """The edits for the addresses of a web manifest, which are relative to it."""
+    edits = []
+    for found in _MEMBER.finditer(text):
+        try:
+            name, url = json.loads(found[1]), json.loads(found[2])
+        except ValueError:
+            continue
+        new = visit(Found(Role.LINK, url, found.start(2) + 1)) if name in _ADDRESS_MEMBERS else None
+        if new is not None:
+            edits.append(
+                Edit(found.start(2) + 1, found.end(2) - 1, json.dumps(new, ensure_ascii=False)[1:-1])
+            )
+    return edits

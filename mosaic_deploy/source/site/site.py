@@ -1,0 +1,161 @@
+"""A site's files as they are on disk, and what is found in them."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from mosaic_deploy.errors import Location
+from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX
+from mosaic_deploy.source.files.folder import is_served_type
+from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
+from mosaic_deploy.source.site.analysis import (
+    LINKING_SUFFIXES,
+    RULES,
+    TEXT_SUFFIXES,
+    Analysis,
+    analyse,
+    line_of,
+    suffix_of,
+)
+from mosaic_deploy.source.site.analysis_cache import AnalysisCache
+from mosaic_deploy.source.site.found import Role
+from mosaic_deploy.source.site.resolve import StorageAddresses, Target, relative_address, resolve
+
+_MAX_SIZE = 64 * 1024 * 1024
+"""Bytes: larger texts aren't searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The files by name, with the digests on disk. Those in `moved` are served from storage."""
+
+    files: Mapping[str, LocalFile] = field(default_factory=dict)
+    analyses: Mapping[str, Analysis] = field(default_factory=dict)
+    moved: frozenset[str] = frozenset()
+
+    def new_address(self, name: str, reference: str, storage: StorageAddresses) -> str | None:
+        """The address that the file `name` needs instead of a reference, as in an Analysis; None if it can stay, or isn't known."""
+        role, url = reference[0], reference[1:]
+        if role in (Role.LINK, Role.REFERENCE):
+            return self._new_reference(name, url, storage)
+        return self._new_literal(name, role, url, storage)
+
+    def references_to_moved(self) -> Iterator[tuple[str, list[str]]]:
+        """Each text file with those of its references that may mean a moved file, or that move with it, by the last part."""
+        lasts = {posixpath.basename(name) for name in self.moved}
+        every = set().union(*(found.references for found in self.analyses.values()))
+        suspects = {each for each in every if last_part(each[1:]) in lasts}
+        for name, found in self.analyses.items():
+            moves = name in self.moved
+            if some := [each for each in found.references if moves or each in suspects]:
+                yield name, some
+
+    def _new_reference(self, name: str, url: str, storage: StorageAddresses) -> str | None:
+        folder, base = folder_of(name), self.analyses[name].base
+        target = resolve(folder, base, url)
+        if target is None:
+            return None
+        if target.path in self.moved:
+            address = storage.address(SITE_STORAGE_PREFIX + target.path)
+        elif name in self.moved and (target.path in self.files or name.endswith(".webmanifest")):
+            address = storage.site_address(target.path)
+        else:
+            return None
+        if storage.same_origin and not (target.rooted or base):
+            if name in self.moved:
+                folder = folder_of(storage.address(SITE_STORAGE_PREFIX + name)).lstrip("/")
+            address = _like(url, relative_address(folder, address))
+        return address + target.rest
+
+    def _new_literal(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
+        found = self._literal_target(name, url)
+        if found is None or self.moves_along(name, url):
+            return None
+        folder, target = found
+        address = storage.address(SITE_STORAGE_PREFIX + target.path)
+        if target.rooted:
+            return address + target.rest
+        if storage.same_origin:
+            return _like(url, relative_address(folder, address)) + target.rest
+        return address + target.rest if role == Role.VALUE else None
+
+    def _literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
+        """The moved file that a text in a script means, and the folder to which it is relative; None if there isn't exactly one.
+
+        A script's text is relative to the site's root, as bundlers write it, or to the script's folder.
+        """
+        own = folder_of(name)
+        folders = ("",) if url.startswith("/") else (own,) if url.startswith("..") else ("", own)
+        found = [(folder, target) for folder in folders if (target := resolve(folder, "", url))]
+        paths = {target.path for _, target in found if target.path in self.files}
+        if len(paths) != 1 or paths.isdisjoint(self.moved):
+            return None
+        return next(each for each in found if each[1].path in paths)
+
+    def moves_along(self, name: str, url: str) -> bool:
+        """Whether a text in a moved script means another moved file, relative to the script's folder."""
+        target = resolve(folder_of(name), "", url)
+        return name in self.moved and target is not None and not target.rooted and target.path in self.moved
+
+    def place(self, name: str, reference: str, cache: AnalysisCache) -> Location:
+        """Where the file `name` has a reference, as in its Analysis, first. Raises SourceChanged."""
+        file, suffix, charset = self.files[name], suffix_of(name), self.analyses[name].charset or ""
+        facts = f"{RULES} {suffix} {file.object.sha256} {reference}"
+        key = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()
+        known = cache.find_pair(key)
+        if known is None:
+            known = line_of(suffix, read_unchanged(file), charset, reference)
+            cache.keep_pair(key, *known)
+        return Location(file.relative_path, int(known[0]), known[1])
+
+
+def folder_of(name: str) -> str:
+    """The folder of a name, with a slash at its end; empty at the root."""
+    folder = posixpath.dirname(name)
+    return f"{folder}/" if folder else ""
+
+
+def last_part(url: str) -> str:
+    """The name of the file that an address ends with, decoded."""
+    path = url.partition("#")[0].partition("?")[0]
+    return unquote(path[path.replace("\\", "/").rfind("/") + 1 :]).strip()
+
+
+def _like(url: str, relative: str) -> str:
+    """The relative address with a dot before it if `url` has one, as imports need it."""
+    return f"./{relative}" if url.startswith(".") and not relative.startswith(".") else relative
+
+
+def read_site(
+    files: Mapping[str, LocalFile],
+    cache: AnalysisCache,
+    *,
+    storing: bool,
+    known: Mapping[str, Analysis] | None = None,
+) -> Site:
+    """The site of the files that were read from disk. With `storing`, files of types that hosting refuses are moved.
+
+    `known` are analyses of files that haven't changed. Raises SourceChanged.
+    """
+    moved = frozenset(name for name in files if not is_served_type(name)) if storing else frozenset()
+    found = dict(_analyses(files, cache, known or {}, data=storing))
+    return Site(files, found, moved)
+
+
+def _analyses(
+    files: Mapping[str, LocalFile], cache: AnalysisCache, known: Mapping[str, Analysis], *, data: bool
+) -> Iterator[tuple[str, Analysis]]:
+    for name, file in files.items():
+        suffix = suffix_of(name)
+        if suffix not in TEXT_SUFFIXES or file.object.size > _MAX_SIZE:
+            continue
+        kind = suffix if data or suffix in LINKING_SUFFIXES else f"{suffix} charset "
+        found = known.get(name) or cache.find(kind, file.object.sha256)
+        if found is None:
+            found = analyse(suffix, read_unchanged(file), data=data)
+            cache.keep(kind, file.object.sha256, found)
+        yield name, found
