@@ -126,7 +126,6 @@ def test_gaps_and_repeatable_migrations_are_noted():
     assert "R__views.sql" in note.message
 
 
-GRAPHILE = b"--! Previous: -\n--! Hash: sha1:%s\n\n%s"
 CHECKSUMS = {
     "flyway": "1938451619",
     "prisma": SHA["sha256"],
@@ -172,6 +171,25 @@ def test_of_files_with_equal_content_the_name_decides():
     assert applied_files(TOOLS["prisma"], applied, same).versions == {"2", "3"}
     applied = [OtherToolRow("", name, RowState.APPLIED, SHA["sha256"]) for name in ("0001_gone", "0002_b")]
     assert applied_files(TOOLS["prisma"], applied, same[1:]).versions == {"2", "3"}
+
+
+def test_drizzle_finds_files_by_name_and_time():
+    times = {
+        "20240101000000_a": "1704067200000",
+        "20240101000000_b": "1704067200000",
+        "20240102000000_c": "1704153600000",
+    }
+    folder = [
+        file(str(n), f"{name}/migration.sql", time=time) for n, (name, time) in enumerate(times.items(), 1)
+    ]
+    applied = rows("1704067200000|20240101000000_b", "1704153600789")
+    assert applied_files(TOOLS["drizzle"], applied, folder).versions == {"2", "3"}
+    with pytest.raises(HistoryImportRefused) as caught:
+        applied_files(TOOLS["drizzle"], rows("1704067200000", "5"), folder)
+    assert [str(problem) for problem in caught.value.problems] == [
+        "1704067200000: may be any of several files: 20240101000000_a/migration.sql, 20240101000000_b/migration.sql",
+        "5: has no file in the migrations folder",
+    ]
 
 
 def test_changesets_of_a_file_are_applied_together():

@@ -117,16 +117,15 @@ class FileSearch:
         return [file for file in self._named(row) if self._has_content(row, file)][:1]
 
     def _named(self, row: OtherToolRow) -> Sequence[ToolFile]:
-        """The files that the row names: by time, by path, or by number and title."""
+        """The files that the row names: by path, by time, or by number and title."""
         naming, names = self._tool.naming, self._names
-        if naming is Naming.TIME and (timed := names.by_time.get(row.version)):
-            return timed
         if naming is not Naming.NUMBER and (exact := names.with_path(row.name)):
             return exact
+        if naming is Naming.TIME:
+            return names.at_time(row.version)
         number, title = row_number(row), self._title(row)
-        if naming is Naming.TIME or not number:
-            return ()
-        return [file for file in names.by_number.get(number, ()) if not title or _title(file) == title]
+        numbered = names.by_number.get(number, ()) if number else ()
+        return [file for file in numbered if not title or _title(file) == title]
 
     def _titled(self, row: OtherToolRow) -> Sequence[ToolFile]:
         """The only file with the row's title, whatever its number is now."""
@@ -183,7 +182,7 @@ class _Names:
     def __init__(self, files: Sequence[ToolFile]) -> None:
         self.by_number = _grouped((_number(file), file) for file in files)
         self.by_title = _grouped((_title(file), file) for file in files)
-        self.by_time = _grouped((file.time, file) for file in files if file.time)
+        self._by_time = _grouped((file.time, file) for file in files if file.time)
         paths = [(path, file) for file in files for path in _paths(file)]
         self._by_path = _grouped(paths)
         self._by_last_part = _grouped((path.name, (path, file)) for path, file in paths)
@@ -194,6 +193,10 @@ class _Names:
         if not name or wanted in self._by_path:
             return self._by_path.get(wanted, ())
         return [file for path, file in self._by_last_part.get(wanted.name, ()) if _is_end(wanted, path)]
+
+    def at_time(self, milliseconds: str) -> Sequence[ToolFile]:
+        """The files with this time, or with its second: the names of Drizzle's folders have no milliseconds."""
+        return self._by_time.get(milliseconds) or self._by_time.get(f"{milliseconds[:-3]}000", ())
 
 
 def _grouped(pairs: Iterable[tuple[_K, _V]]) -> Mapping[_K, Sequence[_V]]:
