@@ -14,6 +14,8 @@ from mosaic_deploy.sql.quote import identifier, literal
 
 _NO_TABLE, _NO_COLUMN = "42P01", "42703"
 _COMMAND = "mosaic-deploy migrate import"
+_COMMON_NAMES = frozenset({"changes", "migrations"})
+"""Names that say nothing outside the schema of their tool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ def _owners(table: str) -> list[MigrationTool]:
     """The tools that usually have this table; if none has, those whose table has its name in another schema."""
     usual = [tool for tool in TOOLS.values() if tool.table == table]
     name = table.rpartition(".")[2]
-    return usual or [tool for tool in TOOLS.values() if tool.table.rpartition(".")[2] == name]
+    if usual or name in _COMMON_NAMES:
+        return usual
+    return [tool for tool in TOOLS.values() if tool.table.rpartition(".")[2] == name]
 
 
 def read_other_tool_history(

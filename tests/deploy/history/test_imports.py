@@ -266,6 +266,7 @@ def test_other_tables_are_said(site, database):
         site,
         f"{CASES['prisma'].table}; alter table _prisma_migrations set schema app; {CASES['rails'].table}",
     )
+    sql(site, "create table app.changes (id int); create table app.migrations (id int)")
     with pytest.raises(HistoryImportRefused, match="no table goose_db_version") as caught:
         plan_import(site.api, known(site), TOOLS["goose"], None)
     assert [
