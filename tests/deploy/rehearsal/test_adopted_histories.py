@@ -84,6 +84,10 @@ HISTORY_TABLES = {
     "knex": """CREATE TABLE knex_migrations (id serial PRIMARY KEY, name varchar(255)); CREATE UNIQUE INDEX k ON
         knex_migrations (name); COMMENT ON TABLE knex_migrations IS 'x'; GRANT SELECT ON knex_migrations TO public;
         ALTER TABLE knex_migrations ENABLE ROW LEVEL SECURITY""",
+    "sqitch": """CREATE SCHEMA sqitch; COMMENT ON SCHEMA sqitch IS 'x'; CREATE TABLE sqitch.changes (change_id text PRIMARY KEY);
+        CREATE TABLE sqitch.events (change_id text NOT NULL)""",
+    "graphile-migrate": """CREATE SCHEMA graphile_migrate; CREATE TABLE graphile_migrate.migrations (hash text PRIMARY KEY);
+        CREATE TABLE graphile_migrate.current (filename text PRIMARY KEY)""",
     "sequelize": 'CREATE TABLE "SequelizeMeta" (name varchar(255) NOT NULL PRIMARY KEY)',
 }
 
