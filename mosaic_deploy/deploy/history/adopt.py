@@ -16,6 +16,7 @@ from mosaic_deploy.deploy.history.read import (
     with_checksums,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.history.identity import find_version
 from mosaic_deploy.diff.history.other_tools import applied_files, file_checksums, gap_notes, repeatable_notes
 from mosaic_deploy.errors import HistoryImportRefused, Location, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
@@ -41,6 +42,7 @@ def plan_baseline(
     empty or, unless `allow_mismatch`, lacks what the files create; and as `read_own_history`.
     """
     own = read_own_history(api, context)
+    version = find_version(version, [file.migration for file in context.files], last=True)
     if version not in context.by_version:
         newest = (
             f"its newest is {context.files[-1].migration.file}" if context.files else "the folder is empty"
@@ -51,7 +53,8 @@ def plan_baseline(
             "this database has no tables, views or functions, so no migration can have been applied",
             hint="check that it is the right project; `mosaic-deploy apply` runs the migrations",
         )
-    files = [file for file in context.files if file.migration.order <= int(version)]
+    last = context.by_version[version].migration.order
+    files = [file for file in context.files if file.migration.order <= last]
     differences = _missing_objects(api, context, files)
     _refuse_differences(differences, allow_mismatch=allow_mismatch)
     notes = _difference_notes(differences)

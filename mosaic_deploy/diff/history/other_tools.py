@@ -12,7 +12,7 @@ from mosaic_deploy.diff.history.matching import name_without_number
 from mosaic_deploy.errors import HistoryImportRefused, Location, Problem
 from mosaic_deploy.model.migration_history import HistoryState, MigrationTool, OtherToolRow
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.model.snapshot import BEFORE_ALL, Migration
 
 _DIGITS = re.compile(r"[0-9]+")
 _LEADING_VERSION = re.compile(r"^(?:[VUB][0-9][0-9._]*__|[0-9]+[_-]?)")
@@ -70,7 +70,7 @@ def applied_files(
 
 def gap_notes(tool: MigrationTool, applied: frozenset[str], folder: Sequence[Migration]) -> Iterator[Note]:
     """Notes on files that the tool skipped, which would be pending before applied ones."""
-    newest = max((int(version) for version in applied), default=-1)
+    newest = max((file.order for file in folder if file.version in applied), default=BEFORE_ALL)
     for file in folder:
         if file.version not in applied and file.order < newest:
             message = (

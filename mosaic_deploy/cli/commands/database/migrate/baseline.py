@@ -10,7 +10,6 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
-    parse_version,
     write_history,
     write_options,
 )
@@ -53,14 +52,13 @@ def baseline(
     Example:
       mosaic-deploy migrate baseline 0012
     """
-    wanted = parse_version(version)
     session = target_options.open()
     from mosaic_deploy.deploy.history.adopt import BASELINE, plan_baseline
     from mosaic_deploy.deploy.history.read import read_history_context
 
     def make_plan() -> PreparedPlan:
         known = read_history_context(session.api, session.manifest, session.target)
-        return plan_baseline(session.api, known, wanted, allow_mismatch=allow_mismatch)
+        return plan_baseline(session.api, known, version, allow_mismatch=allow_mismatch)
 
     with session:
         return write_history(
