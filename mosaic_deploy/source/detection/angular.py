@@ -49,8 +49,8 @@ def _site(
         project.rank(folder, Rank.APP),
     )
     if options.get("outputMode") == "server":
-        problem = 'Angular needs a server here, and Mosaic serves files only; a site without one: set outputMode: "static"'
-        return replace(site, problem=problem, build=None)
+        problem = 'needs a server here, and Mosaic serves files only: set outputMode: "static"'
+        return replace(site, problem=problem)
     return with_fallback(project, site, package)
 
 

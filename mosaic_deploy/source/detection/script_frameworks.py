@@ -75,10 +75,8 @@ def _site(project: Project, package: Package, framework: Framework) -> Site | No
     return framework.refine(project, package, site, text) if framework.refine else site
 
 
-def _needs_server(site: Site, way: str) -> Site:
-    return replace(
-        site, problem=f"{site.framework} needs a server here, and Mosaic serves files only; {way}", build=None
-    )
+def _needs_server(site: Site, remedy: str) -> Site:
+    return replace(site, problem=f"needs a server here, and Mosaic serves files only: {remedy}")
 
 
 def _vite(project: Project, package: Package, site: Site, text: str) -> Site | None:
@@ -97,12 +95,12 @@ def _vite(project: Project, package: Package, site: Site, text: str) -> Site | N
 def _next(_project: Project, package: Package, site: Site, text: str) -> Site:
     if script_setting(text, "output") == "export":
         return replace(site, dir=join(package.folder, script_setting(text, "distDir") or "out"))
-    return _needs_server(site, 'a site without one: set output: "export" in the Next.js settings')
+    return _needs_server(site, 'set output: "export" in its settings')
 
 
 def _astro(_project: Project, _package: Package, site: Site, text: str) -> Site:
     if script_setting(text, "output") in ("server", "hybrid"):
-        return _needs_server(site, 'a site without one: remove output: "server" from the Astro settings')
+        return _needs_server(site, 'remove output: "server" from its settings')
     return site
 
 
@@ -110,7 +108,7 @@ def _sveltekit(project: Project, package: Package, site: Site, text: str) -> Sit
     # Since version 3, the adapter may be set in Vite's settings.
     text += project.tree.read(project.tree.find(package.folder, re.compile(r"vite\.config\.[mc]?[jt]s")))
     if "@sveltejs/adapter-static" not in without_comments(text):
-        return _needs_server(site, "a site without one: use @sveltejs/adapter-static")
+        return _needs_server(site, "use @sveltejs/adapter-static")
     fallback = script_setting(text, "fallback")
     pages = join(package.folder, script_setting(text, "pages") or "build")
     return replace(site, dir=pages, fallback=fallback if fallback != "404.html" else None)
@@ -118,7 +116,7 @@ def _sveltekit(project: Project, package: Package, site: Site, text: str) -> Sit
 
 def _react_router(_project: Project, package: Package, site: Site, text: str) -> Site:
     if not re.search(r"\bssr\s*:\s*false\b", without_comments(text)):
-        return _needs_server(site, "an app without one: set ssr: false in react-router.config.ts")
+        return _needs_server(site, "set ssr: false in react-router.config.ts")
     folder = join(package.folder, script_setting(text, "buildDirectory") or "build")
     prerendered = re.search(r"\bprerender\s*[:(]", without_comments(text))
     fallback = "__spa-fallback.html" if prerendered else "index.html"
@@ -126,7 +124,7 @@ def _react_router(_project: Project, package: Package, site: Site, text: str) ->
 
 
 def _server_only(_project: Project, _package: Package, site: Site, _text: str) -> Site:
-    return _needs_server(site, "build a static site, then set static.dir")
+    return _needs_server(site, "have it make a static site")
 
 
 def _nuxt(_project: Project, package: Package, site: Site, _text: str) -> Site:
@@ -154,7 +152,9 @@ def _documentation(project: Project, package: Package, site: Site, _text: str) -
         if hidden in content.folders and project.package_of(place) is package
     ]
     script = re.search(rf"\b{tool} build\s+([\w./-]+)", " ".join(package.scripts.values()))
-    place = next(iter(places), None) or (join(package.folder, script[1]) if script else package.folder)
+    docs = join(package.folder, "docs")
+    usual = docs if project.tree.has(join(docs, "index.md")) else package.folder
+    place = next(iter(places), None) or (join(package.folder, script[1]) if script else usual)
     file = project.tree.find(f"{place}/{hidden}", re.compile(r"config\.[mc]?[jt]s"))
     text = project.tree.read(file)
     output = script_setting(text, "outDir" if tool == "vitepress" else "dest")

@@ -32,6 +32,7 @@ def choose(found: Detected, name: str) -> Chosen:
         sites,
         migrations,
         found.storage,
+        found.sites[0] if len(found.sites) == 1 and found.sites[0].problem else None,
         found.builds[0] if len(found.builds) == 1 else None,
         builds=not (
             site and site.build and missing_tool(found.tree.root, site.build) and _is_built(found, site)
@@ -86,7 +87,9 @@ def choice_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
 
 def _site_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
     site = chosen.site
-    yield from (f"{each.title}: {each.problem}" for each in found.sites[:3] if each.problem)
+    yield from (
+        f"{each.title} {each.problem}" for each in found.sites[:3] if each.problem and each is not chosen.blocked
+    )
     if site:
         yield from site.notes
         others = [each.title for each in found.sites if each is not site and not each.problem]

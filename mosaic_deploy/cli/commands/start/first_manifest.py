@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ class Chosen:
     sites: Sequence[Site] = ()
     migrations: Sequence[MigrationFolder] = ()
     storage: Storage | None = None
+    blocked: Site | None = None
+    """The only site, if it can't be deployed as it is."""
     unknown_build: Package | None = None
     builds: bool = True
     """Whether the site's build can run here; else its output is deployed as it is."""
@@ -126,6 +129,12 @@ def _site(draft: _Draft, chosen: Chosen) -> None:
             draft.add(_build_lines(each.build, each.dir) if each.build else (), commented=True)
             draft.add(["static:", f"  dir: {yaml_string(each.dir)}"], commented=True)
             draft.add(["  unsupported: storage"] if each.build else (), commented=True)
+    elif chosen.blocked:
+        each = chosen.blocked
+        draft.add([f"# {each.title} {each.problem}. Then uncomment:"])
+        draft.add(_build_lines(each.build, each.dir) if each.build else (), commented=True)
+        draft.decide(f"{each.title} {each.problem}")
+        draft.add(["static:", f"  dir: {yaml_string(each.dir)}", "  unsupported: storage"], commented=True)
     elif chosen.unknown_build:
         package = chosen.unknown_build
         draft.add(["# Name the folder that the build fills, and uncomment:"])
@@ -184,7 +193,7 @@ def _choices(names: Sequence[str]) -> str:
 
 def yaml_string(value: str) -> str:
     """A YAML string: plain if that is safe, else quoted as in JSON."""
-    plain = value.replace("_", "").replace("-", "").replace("/", "").replace(" ", "")
+    plain = re.sub(r"[_./ -]", "", value.lstrip("."))
     safe = plain.isascii() and plain.isalnum() and plain[:1].isalpha() and value.strip() == value
     words = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
     return value if safe and value.lower() not in words else json.dumps(value, ensure_ascii=False)
