@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from mosaic_deploy.source.detection.packages import Package
 from mosaic_deploy.source.detection.script_frameworks import package_build
-from mosaic_deploy.source.detection.site import Build, Project, Rank, Site
+from mosaic_deploy.source.detection.site import PLAIN, Build, Project, Rank, Site
 from mosaic_deploy.source.detection.tree import is_below
 
 _PAGE = "index.html"
@@ -15,24 +16,30 @@ _OUTPUTS = ("dist", "build", "out", "_site", ".output", ".vitepress", ".vuepress
 """Names of folders that builds fill and that nobody edits, the likeliest first."""
 _SITES = ("public", "site", "www", "static", "htdocs", "html", "web")
 _REPORTS = frozenset({"doc", "docs", "api", "apidoc", "apidocs", "javadoc", "reports", "storybook-static"})
-PLAIN = "plain files"
+_COMPILES = re.compile(r"\s*(tsc|tsup|tsdown|unbuild|nest|swc|babel|rollup|turbo|nx|lerna)\b[^&;|]*")
 
 
 def plain_sites(project: Project) -> Iterator[Site]:
-    """The folders with index.html that aren't in another such folder, the likeliest first. The project's own isn't one."""
+    """The folders with index.html that aren't in another such folder, the likeliest first.
+
+    The project's own folder isn't one, nor is that of a package: its page is a source.
+    """
     tree = project.tree
     found: list[str] = []
     for place, content in tree.folders.items():
-        if place != "." and _PAGE in content.files and not any(is_below(place, each) for each in found):
+        is_site = _PAGE in content.files and place != "." and place not in project.packages
+        if is_site and not any(is_below(place, each) for each in found):
             found.append(place)
     for place in sorted(found, key=_likelihood):
-        yield Site(place, PLAIN, place, _build_of(project, place), project.rank(place, _rank(place)))
+        build = _build_of(project, place)
+        yield Site(build.dir if build else place, PLAIN, place, build, project.rank(place, _rank(place)))
 
 
 def unknown_builds(project: Project) -> Iterator[Package]:
-    """The packages with a script `build`, which may make a site."""
+    """The packages with a script `build` that may make a site, which a compiler alone doesn't."""
     for folder, package in project.packages.items():
-        if "build" in package.scripts and project.rank(folder, Rank.APP) is Rank.APP:
+        script = package.scripts.get("build")
+        if script and not _COMPILES.fullmatch(script) and project.rank(folder, Rank.APP) is Rank.APP:
             yield package
 
 
@@ -55,6 +62,6 @@ def _build_of(project: Project, place: str) -> Build | None:
     if package is None or "build" not in package.scripts:
         return None
     inside = PurePosixPath(place).relative_to(package.folder).parts
-    if inside[0] not in _OUTPUTS:
+    if not inside or inside[0] not in _OUTPUTS:
         return None
     return package_build(project, package, f"{package.manager} run build")

@@ -10,6 +10,9 @@ from mosaic_deploy.source.detection.packages import Package
 from mosaic_deploy.source.detection.settings import script_setting
 from mosaic_deploy.source.detection.tree import Tree, is_below, is_sample, join
 
+PLAIN = "plain files"
+"""The name of no framework."""
+
 
 class Rank(IntEnum):
     """How likely a site is the one to deploy, the likeliest first."""
@@ -51,7 +54,7 @@ class Site:
     @property
     def title(self) -> str:
         """`apps/web (Vite)`, or the folder to publish if nothing builds it."""
-        if self.build is None and not self.problem:
+        if self.framework == PLAIN:
             return self.dir
         return self.framework if self.folder == "." else f"{self.folder} ({self.framework})"
 

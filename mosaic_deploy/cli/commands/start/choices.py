@@ -88,7 +88,9 @@ def choice_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
 def _site_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
     site = chosen.site
     yield from (
-        f"{each.title} {each.problem}" for each in found.sites[:3] if each.problem and each is not chosen.blocked
+        f"{each.title} {each.problem}"
+        for each in found.sites[:3]
+        if each.problem and each is not chosen.blocked
     )
     if site:
         yield from site.notes

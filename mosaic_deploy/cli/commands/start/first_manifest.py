@@ -11,7 +11,7 @@ from mosaic_deploy.cli.commands.start.templates import SCHEMA_FILE
 from mosaic_deploy.source.detection.migrations import MigrationFolder
 from mosaic_deploy.source.detection.packages import Package
 from mosaic_deploy.source.detection.project import Storage
-from mosaic_deploy.source.detection.site import Build, Site
+from mosaic_deploy.source.detection.site import PLAIN, Build, Site
 from mosaic_deploy.source.detection.tree import join
 
 _MAX_CHOICES = 8
@@ -114,7 +114,8 @@ def _site(draft: _Draft, chosen: Chosen) -> None:
     site = chosen.site
     if site:
         if site.build:
-            what = f"{site.framework}: runs before plan, apply and dev if its inputs changed."
+            tool = f"{site.framework}, which runs" if site.framework != PLAIN else "Runs"
+            what = f"{tool} before plan, apply and dev if its inputs changed."
             draft.add(
                 [f"# {what}" if chosen.builds else f"# {what} Uncomment it once the tool is installed:"]
             )
