@@ -72,17 +72,18 @@ def read_folder(folder: Path, name: str, layout: str | None = None) -> ReadFolde
 
 def detected_layout(folder: Path) -> Layout | None:
     """The only layout that the folder shows; None if it shows none or several. Raises SourceUnreadable."""
-    found = _shown(read_content(folder))
+    found = shown_layouts(read_content(folder))
     return found[0][0] if len(found) == 1 else None
 
 
-def _shown(content: FolderContent) -> list[tuple[Layout, Sequence[str]]]:
+def shown_layouts(content: FolderContent) -> list[tuple[Layout, Sequence[str]]]:
+    """The layouts that the folder shows, each with the names that show it."""
     certain = [each for each in LAYOUTS.values() if each.explains(content)]
     return [(each, names) for each in certain or LAYOUTS.values() if (names := each.evidence(content))]
 
 
 def _detected(content: FolderContent, name: str) -> Layout:
-    found = _shown(content)
+    found = shown_layouts(content)
     if len(found) <= 1:
         return found[0][0] if found else NUMBERED
     problems = [
@@ -117,7 +118,7 @@ def _refuse_elsewhere(content: FolderContent, name: str, programs: Sequence[str]
             content.folder / folder,
             tuple(each.removeprefix(f"{folder}/") for each in content.names if each.startswith(f"{folder}/")),
         )
-        if found := _shown(below):
+        if found := shown_layouts(below):
             layout, names = found[0]
             raise MigrationInvalid(
                 f"{name} has no migrations of its own, but {_path(name, folder)} has",

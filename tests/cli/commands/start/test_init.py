@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from mosaic_deploy.source.detect import detect_folders
 
 from mosaic_deploy.cli.commands.start.templates import with_agents_section
-from mosaic_deploy.source.detect import detect_folders
 from mosaic_deploy.source.manifest.read import read_manifest
 
 

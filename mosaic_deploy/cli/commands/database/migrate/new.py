@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import click
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.settings import resolve_environment
+from mosaic_deploy.errors import MosaicError, WriteFailed
+from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.read import read_manifest
 
 
@@ -22,7 +25,8 @@ from mosaic_deploy.source.manifest.read import read_manifest
 def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
     """Create the next migration file. Prints its path; runs offline.
 
-    NAME describes the change in a few words. The folder is created if it is missing. The file is named in the layout of the folder.
+    NAME describes the change in a few words. The folder is created if it is missing, and added to a manifest that has
+    no `database`. The file is named in the layout of the folder.
 
     \b
     Example:
@@ -33,10 +37,51 @@ def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
 
     environment = resolve_environment(path, environment)
     manifest = read_manifest(Path(path), environment=environment, missing_folders=True)
+    added = manifest.database is None
+    if added:
+        manifest = _with_migrations(manifest, environment)
     made = write_new_migration(
         manifest.root, migrations_folder(manifest), name, datetime.now(UTC), migrations_layout(manifest)
     )
     screen.created(made[0])
+    if added and screen.format == "text":
+        screen.print_notice([f"added to {manifest.file.name}: database.migrations: {_FOLDER}"])
+
+
+_FOLDER = "migrations"
+_SECTION = f"database:\n  migrations: {_FOLDER}\n"
+_COMMENTED = f"# database:\n#   migrations: {_FOLDER}\n"
+"""As `init` writes it."""
+
+
+def _with_migrations(manifest: Manifest, environment: str | None) -> Manifest:
+    """Adds the section `database` to a manifest without one, which stays the same otherwise.
+
+    Raises MigrationsNotConfigured if the file isn't one to which a section can be added, WriteFailed.
+    """
+    from mosaic_deploy.source.manifest.folders import migrations_folder
+    from mosaic_deploy.source.manifest.read import read_manifest_text
+
+    try:
+        text = manifest.file.read_text("utf-8")
+        added = text.replace(_COMMENTED, _SECTION, 1)
+        if added == text:
+            added = f"{text.rstrip()}\n\n{_SECTION}"
+        folder = manifest.root / _FOLDER
+        is_new = not folder.exists()
+        if is_new:
+            folder.mkdir()
+        try:
+            found = read_manifest_text(added, manifest.root, environment=environment)
+        except MosaicError:
+            if is_new:
+                folder.rmdir()
+            migrations_folder(manifest)
+            raise
+        manifest.file.write_text(added, "utf-8", newline="\n")
+    except OSError as error:
+        raise WriteFailed(f"can't add database to {manifest.file}: {error.strerror}") from None
+    return replace(found, file=manifest.file)
 
 
 @click.command()

@@ -1,0 +1,1 @@
+INSERT INTO entries (name, message) VALUES ('Ada', 'Welcome! Write the second entry.');

@@ -1,0 +1,101 @@
+"""package.json: what a package depends on, and which command builds it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mosaic_deploy.source.detection.settings import read_json, table
+from mosaic_deploy.source.detection.tree import Tree, join
+from mosaic_deploy.source.manifest.folders import boundary_of
+
+_DEPENDENCIES = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
+LOCK_FILES = {
+    "package-lock.json": "npm",
+    "npm-shrinkwrap.json": "npm",
+    "pnpm-lock.yaml": "pnpm",
+    "yarn.lock": "yarn",
+    "bun.lock": "bun",
+    "bun.lockb": "bun",
+}
+"""The lock files, and the package managers that write them."""
+_NOT_BUILDS = re.compile(r"\b(dev|serve|start|preview|watch|test|lint)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package.json. `folder` is relative to the project; `manager` runs its scripts."""
+
+    folder: str
+    name: str
+    dependencies: frozenset[str]
+    scripts: Mapping[str, str]
+    manager: str
+
+    def command(self, built_by: re.Pattern[str], otherwise: str | None) -> str | None:
+        """The command that builds: the script with words that match, else the script `build`, else `otherwise` with npx."""
+        matching = [name for name, text in self.scripts.items() if built_by.search(text)]
+        builds = [name for name in matching if not _NOT_BUILDS.search(name)]
+        name = "build" if "build" in builds or not builds else builds[0]
+        if name in self.scripts and (builds or otherwise is None or not self._makes_packages()):
+            return f"{self.manager} run {name}"
+        runner = {"pnpm": "pnpm exec", "yarn": "yarn run", "bun": "bunx"}.get(self.manager, "npx")
+        return f"{runner} {otherwise}" if otherwise else None
+
+    def _makes_packages(self) -> bool:
+        """Whether the script `build` makes a library."""
+        return re.search(r"\b(tsup|rollup|tsdown|unbuild|microbundle)\b", self.scripts["build"]) is not None
+
+
+def read_packages(tree: Tree) -> dict[str, Package]:
+    """The packages by folder; files that aren't JSON are left out."""
+    found = {}
+    for folder, content in tree.folders.items():
+        if "package.json" in content.files and (data := read_json(tree.read(join(folder, "package.json")))):
+            found[folder] = _package(tree, folder, data)
+    return found
+
+
+def _package(tree: Tree, folder: str, data: Mapping[str, object]) -> Package:
+    dependencies = {name for field in _DEPENDENCIES for name in table(data.get(field))}
+    scripts = {name: text for name, text in table(data.get("scripts")).items() if isinstance(text, str)}
+    return Package(
+        folder, str(data.get("name", "")), frozenset(dependencies), scripts, _manager(tree, folder, data)
+    )
+
+
+def _manager(tree: Tree, folder: str, data: Mapping[str, object]) -> str:
+    stated = str(data.get("packageManager", "")).partition("@")[0]
+    if stated in LOCK_FILES.values():
+        return stated
+    lock = lock_file(tree.root, folder)
+    return LOCK_FILES[lock.name] if lock else "npm"
+
+
+def lock_file(root: Path, folder: str) -> Path | None:
+    """The lock file for the package in `folder`: beside it, or above it in the same git repository."""
+    start = (root / folder).resolve()
+    top = Path(boundary_of(root))
+    for place in (start, *start.parents):
+        for name in LOCK_FILES:
+            if (place / name).is_file():
+                return place / name
+        if place == top:
+            break
+    return None
+
+
+def needed_packages(packages: Mapping[str, Package], package: Package) -> list[str]:
+    """The folders of the packages beside it that it needs, also through others, sorted."""
+    by_name = {each.name: each for each in packages.values() if each.name}
+    found: dict[str, Package] = {}
+    pending = [package]
+    while pending:
+        for name in pending.pop().dependencies & by_name.keys():
+            needed = by_name[name]
+            if needed.folder not in found and needed.folder not in (package.folder, "."):
+                found[needed.folder] = needed
+                pending.append(needed)
+    return sorted(found)
