@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from mosaic_deploy.deploy.applying.failure_facts import NEW_ENUM_VALUE, failure_facts, new_enum_value_hint
 from mosaic_deploy.deploy.applying.migrations import migration_steps
@@ -27,6 +28,7 @@ from mosaic_deploy.model.change import ApplyMigration
 from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
 from mosaic_deploy.sql.execution.step import SqlSession, Step
+from mosaic_deploy.sql.quote import literal
 
 HOLDER = "a draft (this is a copy of the database)"
 """Holder of the clone's lease, which never expires: a deploy to the clone by mistake is refused."""
@@ -57,7 +59,7 @@ def run_draft(base: Api, clone: Api, planned: PreparedPlan, project: str, draft:
         where = statement_location(draft.file, unknown.step.sql.statements[0])
         raise DraftFailed("the statement was sent, but its outcome is unknown", location=where) from None
     # The draft isn't a migration, so its row must not be in the history that apps see.
-    clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {version}")
+    clone.sql(project, f"DELETE FROM mosaic_deploy.migrations WHERE version = {literal(version)}")
     changes = schema_changes(before, read_catalog(clone, project))
     found = find_hazards(base, planned.live.snapshot, [draft], planned.desired.manifest.policy)
     return DraftResult(changes, found.hazards)
@@ -72,8 +74,12 @@ def _lock_clone(clone: Api, project: str, planned: PreparedPlan) -> SqlSession:
 
 def _unused_version(planned: PreparedPlan) -> str:
     """A version that no migration has."""
-    known = [*(planned.desired.snapshot.migrations or ()), *(planned.live.snapshot.migrations or ())]
-    return str(max((int(migration.version) for migration in known), default=0) + 1)
+    known = {
+        each.version
+        for side in (planned.desired.snapshot, planned.live.snapshot)
+        for each in side.migrations or ()
+    }
+    return next(name for number in count() if (name := f"draft.{number}") not in known)
 
 
 def _steps(draft: ParsedFile, version: str) -> Iterator[Step]:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
 from mosaic_deploy.errors import ManifestInvalid, Problem
-from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.model.snapshot import Snapshot, is_served
+from mosaic_deploy.model.manifest import Manifest, is_served
+from mosaic_deploy.model.snapshot import Snapshot
 from mosaic_deploy.model.variable_value import revealed_text
 
 _FIELD = "auth.magic_link"

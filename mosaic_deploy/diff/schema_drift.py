@@ -8,7 +8,7 @@ from dataclasses import replace
 from mosaic_deploy.diff.schema import Unmanaged, schema_changes
 from mosaic_deploy.model.catalog import SchemaChange, SchemaComparison, SchemaDrift, SchemaState
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.model.snapshot import BEFORE_ALL, Migration
 
 SCHEMA_DRIFT, DRIFT_UNCHECKED = "schema_drift", "drift_unchecked"
 """The codes of the notes that the schema drifted, and that this couldn't be found out."""
@@ -92,10 +92,11 @@ def how_to_keep(history: Iterable[Migration], recorded: Sequence[str] = ()) -> s
     `history` are all recorded migrations, `recorded` the files that were recorded since the drift was last compared, without
     running them.
     """
-    number = max((row.order for row in history), default=0) + 1
+    numbers = max((row.order for row in history), default=BEFORE_ALL)[0]
+    version = str(numbers[0] + 1) if numbers else "1"
     write = (
-        f"write a migration that makes them, with the number {number} (pending files come after it), and record it as applied without running it "
-        f"(`mosaic-deploy migrate repair --applied {number}:1`; 1 is its last step)"
+        f"write a migration that makes them, with the number {version} (pending files come after it), and record it as applied without running it "
+        f"(`mosaic-deploy migrate repair --applied {version}:1`; 1 is its last step)"
     )
     if not recorded:
         return write

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
 from mosaic_deploy.diff.objects import is_foreign
-from mosaic_deploy.model.change import Action, RunSeed
+from mosaic_deploy.model.change import Action, RunRepeatable, RunSeed
 from mosaic_deploy.model.manifest_identity import other_repository, path_of, repository_of
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Objects, Snapshot
@@ -29,7 +29,10 @@ def diff_seeds(desired: Snapshot, live: Snapshot) -> Iterator[RunSeed]:
         found = known.get(path)
         if path in renamed or (found and found.sha256 == wanted.sha256):
             continue
-        if found is None:
+        if path in desired.repeatable:
+            action, reason = (Action.CHANGE, "changed; runs again") if found else (Action.ADD, "not run yet")
+            yield RunRepeatable(path, wanted.sha256, wanted.size, action, reason)
+        elif found is None:
             yield RunSeed(path, wanted.sha256, wanted.size, Action.ADD, "not run yet")
         else:
             reason = "content changed; runs again, on top of what it did before"
@@ -72,7 +75,8 @@ def moved_seeds(desired: Snapshot, live: Snapshot) -> tuple[Object, ...]:
 def seed_notes(desired: Snapshot, live: Snapshot) -> Iterator[Note]:
     for path, old in renamed_seeds(desired, live).items():
         message = f"{path} was run as {old}, so it doesn't run again"
-        yield Note("seed_renamed", message, Severity.INFO, (f"seed:{path}",))
+        kind = "repeatable" if path in desired.repeatable else "seed"
+        yield Note("seed_renamed", message, Severity.INFO, (f"{kind}:{path}",))
 
 
 def _own_rows(desired: Snapshot, live: Snapshot) -> Objects:

@@ -174,11 +174,11 @@ def _refuse_gaps(changes: Iterable[Change], selected: set[str], *, single_transa
     chosen = [change for change in pending if change.address in selected]
     if not (left_out and chosen):
         return
-    first = int(left_out[0].version)
+    later = pending[pending.index(left_out[0]) :]
     problems = [
         Problem(f"comes after {left_out[0].file}, which is pending but left out", Location(change.file))
         for change in chosen
-        if int(change.version) > first
+        if change in later
     ]
     if problems:
         raise SelectionInvalid(

@@ -77,10 +77,8 @@ class ApplyMigration:
 
 @dataclass(frozen=True, slots=True)
 class RecordMigration:
-    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed.
-
-    `renumbered_from` is the version of the row that gets this version; empty if its number stays the same.
-    """
+    """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed. `renumbered_from` is the
+    version of the row that gets this version; empty if its number stays the same."""
 
     version: str
     file: str
@@ -115,10 +113,7 @@ class ForgetMigration:
 
 @dataclass(frozen=True, slots=True)
 class RollBackMigration:
-    """Runs the down migration of an applied file, which is pending afterwards.
-
-    `down` says where it is written, `checksum` is the SHA-256 of its text.
-    """
+    """Runs the down migration, written at `down` with the SHA-256 `checksum`, of a file that is pending afterwards."""
 
     version: str
     file: str
@@ -141,13 +136,22 @@ class RollBackMigration:
 
 
 @dataclass(frozen=True, slots=True)
-class RunSeed:
+class _OfFile:
+    path: str
+    kind: ClassVar[str]
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeed(_OfFile):
     """Runs a seed file as one transaction. Each content, identified by `sha256`, runs once.
 
     `alters`: its statements may create, change or drop objects of the database, and not only rows.
     """
 
-    path: str
     sha256: str
     size: int
     action: Action
@@ -158,19 +162,12 @@ class RunSeed:
     alters: bool = False
     kind: ClassVar[str] = "seed"
 
-    @property
-    def address(self) -> str:
-        return f"seed:{self.path}"
-
 
 @dataclass(frozen=True, slots=True)
-class _OfFile:
-    path: str
-    kind: ClassVar[str]
+class RunRepeatable(RunSeed):
+    """Runs a repeatable file as a seed is run; `sha256` identifies its meaning."""
 
-    @property
-    def address(self) -> str:
-        return f"{self.kind}:{self.path}"
+    kind: ClassVar[str] = "repeatable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +289,7 @@ Change = (
     | HistoryChange
     | RollBackMigration
     | RunSeed
+    | RunRepeatable
     | Put
     | Delete
     | SetAuth

@@ -38,6 +38,7 @@ KINDS = (
     Kind("extension", "Database", "extensions", "extensions", Part.NAMES),
     Kind("migration", "Database", "migrations", "migrations", Part.MIGRATIONS),
     Kind("rollback", "Database", "rollbacks"),
+    Kind("repeatable", "Database", "repeatable files", "repeatable", Part.NAMES),
     Kind("seed", "Database", "seeds", "seeds", Part.FILES),
     Kind("history", "Migration history", "history entries"),
     Kind("schema", "Recorded schema", "recorded schemas"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue
@@ -25,12 +26,16 @@ class ProjectSpec:
 class DatabaseSpec:
     """`migrations` is a folder, `seeds` are SQL files and folders, relative to the manifest.
 
+    `layout` is that of the migrations folder, None for the one that its content shows. `repeatable` is a folder or a file.
+
     `transaction` is `each` (one transaction per migration) or `all` (one for all pending ones). Timeouts are in seconds,
     None for the server's setting.
     """
 
     extensions: tuple[str, ...] = ()
     migrations: str | None = None
+    layout: str | None = None
+    repeatable: str | None = None
     seeds: tuple[str, ...] = ()
     transaction: str = "each"
     lock_timeout: float | None = None
@@ -71,6 +76,22 @@ class RedirectSpec:
     source: str
     target: str
     status: int = 301
+
+
+def is_served(path: str, pages: Collection[str]) -> bool:
+    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
+
+    With a slash at its end, only as `path/index.html`.
+    """
+    return any(name in pages for name in serving_names(path))
+
+
+def serving_names(path: str) -> tuple[str, ...]:
+    """The files that hosting answers the URL path `path` with, the first that exists."""
+    name = unquote(path).removeprefix("/")
+    if not name or name.endswith("/"):
+        return (f"{name}index.html",)
+    return name, f"{name}/index.html", f"{name}.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,5 +289,6 @@ class Manifest:
             *([self.static.dir] if self.static else []),
             *([self.storage.dir] if self.storage else []),
             *([database.migrations] if database and database.migrations else []),
+            *([database.repeatable] if database and database.repeatable else []),
             *(database.seeds if database else ()),
         )

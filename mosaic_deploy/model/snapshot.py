@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 
 class ObjectState(StrEnum):
@@ -88,22 +90,6 @@ def live_size(found: Object | None) -> int | None:
     )
 
 
-def is_served(path: str, pages: Collection[str]) -> bool:
-    """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
-
-    With a slash at its end, only as `path/index.html`.
-    """
-    return any(name in pages for name in serving_names(path))
-
-
-def serving_names(path: str) -> tuple[str, ...]:
-    """The files that hosting answers the URL path `path` with, the first that exists."""
-    name = unquote(path).removeprefix("/")
-    if not name or name.endswith("/"):
-        return (f"{name}index.html",)
-    return name, f"{name}/index.html", f"{name}.html"
-
-
 @dataclass(frozen=True, slots=True)
 class StorageUsage:
     """Storage used and its limit, in bytes. `exact` is False if the platform reports rounded values such as `1.2 GB`."""
@@ -113,10 +99,31 @@ class StorageUsage:
     exact: bool = True
 
 
+Order = tuple[tuple[int, ...], tuple[int, str], int]
+"""Where a migration comes: its number's parts, its name with the number at its start, and a rank among equal ones."""
+BEFORE_ALL: Order = ((), (-1, ""), 0)
+VERSION = re.compile(r"[\w.][\w./-]{0,249}")
+"""Characters of a version: none that a shell or a command line reads as something else."""
+_NUMBERED = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30}){0,9})(?:/(.*))?", re.DOTALL)
+
+
+@cache
+def natural_order(version: str) -> Order:
+    """By number, `1.10` after `1.9` and equal to `1.10.0`; then by the name behind the number. Names without one are first."""
+    found = _NUMBERED.fullmatch(version)
+    number, name = (found[1], found[2] or "") if found else ("", version)
+    parts = [int(part) for part in number.split(".") if part]
+    parts = parts[: max((at for at, part in enumerate(parts, 1) if part), default=1)]
+    leading = re.match("[0-9]{1,30}", name)
+    return tuple(parts), (int(leading.group()) if leading else -1, name), 0
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A migration file. `version` is its number without leading zeros; versions are compared as integers.
+    """A migration file. `version` identifies it in the history, `file` is its path in the migrations folder.
 
+    The version is a number without leading zeros (`12`, `1.2`), with the file's name if several files have that number
+    (`12/0012_add_price`), or the name of a file without a number. `place` is set if the folder's order isn't that of versions.
     `checksum` is the SHA-256 of the file; `semantic` that of its parse tree, which ignores comments and layout.
     `steps_done` of `steps` are committed. In a live snapshot, `semantic` covers only the committed steps. In a desired
     one, `prefix_checksums` has that value for every number of steps, to detect edits of the committed part of a file.
@@ -133,6 +140,7 @@ class Migration:
     """What the file does, as text for people. Only set for parsed files."""
     step_begun: int = 0
     """Of a row in the history: the last step started outside a transaction, negative if it failed."""
+    place: Order | None = field(default=None, compare=False)
 
     @property
     def applied(self) -> bool:
@@ -153,8 +161,8 @@ class Migration:
         return steps > 0 and self.prefix_checksums[steps - 1 : steps] == self.prefix_checksums[-1:] != ()
 
     @property
-    def order(self) -> int:
-        return int(self.version)
+    def order(self) -> Order:
+        return self.place or natural_order(self.version)
 
     @property
     def has_no_statements(self) -> bool:
@@ -194,7 +202,9 @@ class Snapshot:
     storage: Objects | None = None
     auth: AuthSettings | None = None
     seeds: Objects | None = None
-    """Seed files by path relative to the project folder. Live ones have the content that was run last."""
+    """Seeds and repeatable files by path relative to the project folder. Live ones have the content that was run last."""
+    repeatable: frozenset[str] = frozenset()
+    """Of a desired snapshot: the paths of those that are repeatable; the sha256 of these is that of their meaning."""
     serial: int = 0
     """The ledger's deploy counter, which shows an apply that the live state has changed."""
     unmanaged_auth: AuthSettings | None = None
@@ -270,8 +280,8 @@ def objects_digest(objects: Objects) -> str:
 
 
 def migrations_digest(migrations: tuple[Migration, ...]) -> str:
-    """Digest of applied migrations: SHA-256 over `version NL file NL checksum NL`, in numeric order."""
-    ordered = sorted(migrations, key=lambda m: m.order)
+    """Digest of applied migrations: SHA-256 over `version NL file NL checksum NL`, in the order of the versions' bytes."""
+    ordered = sorted(migrations, key=lambda m: m.version)
     return _sha256("".join(f"{m.version}\n{m.file}\n{m.checksum}\n" for m in ordered))
 
 

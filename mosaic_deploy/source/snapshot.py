@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
@@ -20,9 +19,10 @@ from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.secrets import refuse_secrets
 from mosaic_deploy.source.files.stat_cache import StatCache, stat_cache
 from mosaic_deploy.source.manifest.find import former_identity, manifest_identity, second_manifest
-from mosaic_deploy.source.migrations.down import ignored_files
 from mosaic_deploy.source.migrations.draft import draft_note
-from mosaic_deploy.source.migrations.files import MigrationFile, read_migrations
+from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.source.migrations.listing import folder_notes, read_migrations
+from mosaic_deploy.source.migrations.repeatable import read_repeatables
 from mosaic_deploy.source.migrations.seeds import read_seeds, seed_objects
 from mosaic_deploy.source.problems import ErrorCollector
 from mosaic_deploy.source.routes.fallback_page import NOT_FOUND_PAGE
@@ -119,7 +119,9 @@ def read_valid_desired(
     found = {**found, **routes.copies}
     generated = errors.collect(lambda: _generated(manifest.magic_link, found)) or {}
     generated = {**routes.generated, **generated}
-    seeds = errors.collect(lambda: _seeds(manifest))
+    seeds = errors.collect(lambda: _seeds(manifest)) or ()
+    repeatables, repeatable = errors.collect(lambda: read_repeatables(manifest)) or ((), {})
+    run_again = {**repeatable, **seed_objects(seed for seed in seeds if seed.relative_path not in repeatable)}
     objects = {name: file.object for name, file in found.items()}
     objects |= {name: _object(name, content) for name, content in generated.items()}
     snapshot = Snapshot(
@@ -133,7 +135,8 @@ def read_valid_desired(
         if storage_files is None
         else {name: file.object for name, file in storage_files.found.items()},
         auth=_auth_settings(manifest.magic_link),
-        seeds=None if seeds is None else seed_objects(seeds),
+        seeds=run_again or None,
+        repeatable=frozenset(repeatable),
         manifest=manifest_identity(manifest.file) if identified else "",
         former_manifest=former_identity(manifest.file),
     )
@@ -142,7 +145,7 @@ def read_valid_desired(
         manifest,
         snapshot,
         migrations or (),
-        seeds or (),
+        (*repeatables, *(seed for seed in seeds if seed.relative_path not in repeatable)),
         found,
         storage_files.found if storage_files else {},
         generated,
@@ -151,7 +154,7 @@ def read_valid_desired(
             *build_notes(manifest),
             *(Note("variable_not_replaced", str(each), Severity.WARNING) for each in manifest.warnings),
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
-            *_ignored_migration_notes(manifest),
+            *_folder_notes(manifest, migrations),
             *routes.notes,
             *(note for kind, files in read.items() for note in files.notes(kind)),
         ),
@@ -187,7 +190,8 @@ def _static_incomplete(manifest: Manifest, static: SelectedFiles | None) -> bool
 def _migrations(manifest: Manifest, errors: ErrorCollector) -> tuple[MigrationFile, ...] | None:
     if manifest.database is None or manifest.database.migrations is None:
         return None
-    return read_migrations(manifest.root, manifest.database.migrations, errors)
+    database = manifest.database
+    return read_migrations(manifest.root, manifest.database.migrations, errors, database.layout)
 
 
 def _draft_notes(manifest: Manifest) -> tuple[Note, ...]:
@@ -197,13 +201,9 @@ def _draft_notes(manifest: Manifest) -> tuple[Note, ...]:
     return (note,) if note else ()
 
 
-def _ignored_migration_notes(manifest: Manifest) -> Iterator[Note]:
-    if manifest.database and manifest.database.migrations is not None:
-        seeds = {PurePosixPath(seed) for seed in manifest.database.seeds}
-        for path, why in ignored_files(manifest.root, manifest.database.migrations):
-            if PurePosixPath(path) in seeds:
-                continue
-            yield Note("migration_ignored", f"{path} {why}", Severity.INFO)
+def _folder_notes(manifest: Manifest, migrations: tuple[MigrationFile, ...] | None) -> Iterator[Note]:
+    if manifest.database and manifest.database.migrations is not None and migrations is not None:
+        yield from folder_notes(manifest.root, manifest.database)
 
 
 def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
+from mosaic_deploy.source.migrations.files import parse_migrations
 from mosaic_deploy.source.migrations.lint import script
+from mosaic_deploy.source.migrations.listing import read_migrations
 from mosaic_deploy.sql.hazards import review
 from tests.corpora.conftest import FOLDER, HISTORIES
 

@@ -12,7 +12,8 @@ import postgast
 import pytest
 
 from mosaic_deploy.errors import MigrationInvalid
-from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
+from mosaic_deploy.source.migrations.files import parse_migrations
+from mosaic_deploy.source.migrations.listing import read_migrations
 from mosaic_deploy.sql.parse import SqlSyntaxError, parse, semantic_checksum, split_large
 from tests.corpora.conftest import FOLDER
 

@@ -43,7 +43,7 @@ def test_objects_digest_orders_by_bytes_and_not_by_utf16() -> None:
 
 def test_migrations_digest_matches_its_documentation() -> None:
     history = tuple(Migration(v, f"{v}_x.sql", f"c{v}", "s") for v in ("10", "9", "100"))
-    text = "9\n9_x.sql\nc9\n10\n10_x.sql\nc10\n100\n100_x.sql\nc100\n"
+    text = "10\n10_x.sql\nc10\n100\n100_x.sql\nc100\n9\n9_x.sql\nc9\n"
     assert migrations_digest(history) == hashlib.sha256(text.encode()).hexdigest()
 
 

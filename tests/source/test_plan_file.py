@@ -18,7 +18,7 @@ from mosaic_deploy.schema_files import read_schema
 from mosaic_deploy.source.plan_file import checksum, read_plan_file, refuse_overwriting, write_plan_file
 
 DIGEST = "a" * 64
-PARTS = ("extensions", "migrations", "static", "storage", "seeds", "auth")
+PARTS = ("extensions", "migrations", "static", "storage", "repeatable", "seeds", "auth")
 DOCUMENT = {
     "mosaic_deploy": "1.2.3",
     "format": 1,

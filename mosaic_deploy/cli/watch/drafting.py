@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mosaic_deploy.cli.render.text.edits import save_time
 from mosaic_deploy.cli.watch.failed_migration import save_stamp
 from mosaic_deploy.errors import DraftFailed, MigrationInvalid, MosaicError
-from mosaic_deploy.source.migrations.listing import DRAFT_FILE
+from mosaic_deploy.source.migrations.layouts.layout import DRAFT_FILE
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -101,7 +101,8 @@ class DraftRunner:
             )
 
     def close(self) -> None:
-        self._drop_draft(f"copy discarded, {DRAFT_FILE} kept; your app uses the real database again")
+        name = Path(self._served_path).name or DRAFT_FILE
+        self._drop_draft(f"copy discarded, {name} kept; your app uses the real database again")
 
     def _is_committed(self, planned: PreparedPlan) -> bool:
         """Whether a migration has the content of the last draft."""

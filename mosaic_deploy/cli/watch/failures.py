@@ -29,7 +29,7 @@ from mosaic_deploy.errors import (
     Unreachable,
 )
 from mosaic_deploy.model.change import DeleteStatic
-from mosaic_deploy.source.migrations.listing import DRAFT_FILE
+from mosaic_deploy.source.migrations.draft import is_draft
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
@@ -113,9 +113,8 @@ class ShownErrors:
         if key != self._error and not shown:
             self._screen.error(error)
         self._error = key
-        self._error_is_of_draft = (
-            isinstance(error, DraftBlocked | DraftFailed)
-            or Path(error_file(error)).name.lower() == DRAFT_FILE
+        self._error_is_of_draft = isinstance(error, DraftBlocked | DraftFailed) or is_draft(
+            Path(error_file(error)).name
         )
 
     def report_secondary(self, error: MosaicError) -> None:

@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
 from mosaic_deploy.errors import MigrationFailed
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.runner import Runner
-from mosaic_deploy.model.change import Change, RunSeed
+from mosaic_deploy.model.change import Change, RunRepeatable, RunSeed
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event, Noted, Waiting
 from mosaic_deploy.source.migrations.files import ParsedFile
 from mosaic_deploy.sql.execution.split import EMPTY_STEP
@@ -108,6 +108,7 @@ def seed_step(change: RunSeed, parsed: ParsedFile, manifest: str) -> Step:
         purpose=Purpose.SEED,
         size=change.size,
         manifest=manifest,
+        repeatable=isinstance(change, RunRepeatable),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from mosaic_deploy.deploy.planning.divergence import history_access
 from mosaic_deploy.deploy.planning.history_evidence import AppliedTexts, lost_steps, read_applied_texts
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
+from mosaic_deploy.diff.history.identity import find_version, placed_rows, recorded_versions
 from mosaic_deploy.diff.history.matching import Matches
 from mosaic_deploy.diff.history.migration_status import migration_statuses, unparsed_files
 from mosaic_deploy.diff.history.owner import HistoryAccess
@@ -22,8 +23,9 @@ from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.migration_history import MigrationStatus
 from mosaic_deploy.model.plan import Note, Plan
 from mosaic_deploy.model.snapshot import Migration, Project, Snapshot
-from mosaic_deploy.source.manifest.folders import migrations_folder
-from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations, read_migrations
+from mosaic_deploy.source.manifest.folders import migrations_folder, migrations_layout
+from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
+from mosaic_deploy.source.migrations.listing import read_migrations
 from mosaic_deploy.source.snapshot import Desired
 
 
@@ -40,6 +42,11 @@ class HistoryContext:
     def by_version(self) -> dict[str, MigrationFile]:
         return {file.migration.version: file for file in self.files}
 
+    def find_version(self, given: str, *, last: bool = False) -> str:
+        """As `diff.history.identity.find_version`, among the files and the history."""
+        rows = (entry.migration for entry in self.ledger.entries)
+        return find_version(given, [*rows, *(file.migration for file in self.files)], last=last)
+
     def access(self, matches: Matches) -> HistoryAccess:
         """What the manifest may do with the history."""
         return history_access(self.manifest, self.ledger.owner, matches)
@@ -55,11 +62,27 @@ class OwnHistory:
 
 def read_history_context(api: Api, manifest: Manifest, target: Target) -> HistoryContext:
     """Reads the folder and the history. A project that doesn't exist yet has an empty history. Reads only."""
-    files = read_migrations(manifest.root, migrations_folder(manifest))
+    files = read_migrations(manifest.root, migrations_folder(manifest), layout=migrations_layout(manifest))
     project = find_project(api, id=target.id, name=target.name, hint=target.hint).project
     if project is None or project.status == "provisioning":
         return HistoryContext(manifest, project or Project("", target.name or ""), files, MigrationHistory())
-    return HistoryContext(manifest, project, files, read_history(api, project.id))
+    return _identified(HistoryContext(manifest, project, files, read_history(api, project.id)))
+
+
+def _identified(context: HistoryContext) -> HistoryContext:
+    """With each file under the version that the history has for it, and the rows in the folder's order."""
+    rows = [entry.migration for entry in context.ledger.entries]
+    versions = recorded_versions([file.migration for file in context.files], rows)
+    files = tuple(
+        replace(file, migration=replace(file.migration, version=version))
+        if (version := versions.get(file.migration.file))
+        else file
+        for file in context.files
+    )
+    by_version = {entry.migration.version: entry for entry in context.ledger.entries}
+    placed = placed_rows([file.migration for file in files], rows)
+    entries = tuple(replace(by_version[row.version], migration=row) for row in placed)
+    return replace(context, files=files, ledger=replace(context.ledger, entries=entries))
 
 
 def migration_path(context: HistoryContext, file: str) -> str:

@@ -19,6 +19,7 @@ from mosaic_deploy.deploy.planning.history_evidence import (
     lost_step_problem,
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
+from mosaic_deploy.diff.history.identity import find_version
 from mosaic_deploy.diff.history.repair_order import order_notes
 from mosaic_deploy.diff.history.repairs import RepairRequest, repair_changes
 from mosaic_deploy.errors import Location, Problem, RepairRefused
@@ -40,7 +41,7 @@ _APPLY_HINT = "`mosaic-deploy apply` does it, and replaces an invalid index of a
 def plan_repair(api: Api, context: HistoryContext, request: RepairRequest) -> PreparedPlan:
     """A plan of the requested repairs. Raises RepairRefused and as `read_own_history`. Reads only."""
     own = read_own_history(api, context)
-    request = _with_file_names(request, context)
+    request = _resolved(request, context)
     rows = [entry.migration for entry in context.ledger.entries]
     begun = {row.version for row in rows}
     named = {*request.accept, *request.squash, *(version for version, _ in request.applied)}
@@ -71,14 +72,22 @@ def _unrun_notes(context: HistoryContext, request: RepairRequest) -> Iterator[No
             yield Note("steps_not_run", message, Severity.WARNING, (f"migration:{file.migration.file}",))
 
 
-def _with_file_names(request: RepairRequest, context: HistoryContext) -> RepairRequest:
-    """The request with the names of files that are given by their number, with or without leading zeros."""
-    names = {file.migration.version: file.migration.file for file in context.files}
+def _resolved(request: RepairRequest, context: HistoryContext) -> RepairRequest:
+    """The request with files' names and the history's versions for what is given, as in `find_version`."""
+    folder = [file.migration for file in context.files]
+    names = {migration.version: migration.file for migration in folder}
     accept, squash = (
-        [names.get(each.lstrip("0") or "0", each) for each in given]
+        [names.get(find_version(each, folder), each) for each in given]
         for given in (request.accept, request.squash)
     )
-    return replace(request, accept=accept, squash=squash)
+    forget, rename = (
+        [context.find_version(each) for each in given] for given in (request.forget, request.rename)
+    )
+    applied, not_applied = (
+        [(context.find_version(version), step) for version, step in given]
+        for given in (request.applied, request.not_applied)
+    )
+    return RepairRequest(accept, squash, forget, rename, applied, not_applied)
 
 
 def _with_path(problem: Problem, context: HistoryContext) -> Problem:

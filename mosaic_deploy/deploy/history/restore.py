@@ -8,12 +8,13 @@ from datetime import datetime
 
 from mosaic_deploy.deploy.history.read import HistoryContext, match_files, migration_path, require_project
 from mosaic_deploy.deploy.planning.history_evidence import files_with_moved_statements
+from mosaic_deploy.diff.history.identity import find_version
 from mosaic_deploy.diff.history.matching import Match, Matches, MatchKind, name_without_number
 from mosaic_deploy.errors import Location, Problem, RepairRefused
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.applied_sources import read_applied_sources
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.source.migrations.new import next_version
+from mosaic_deploy.source.migrations.layouts.numbered import next_version
 from mosaic_deploy.source.migrations.rearrange import Rearrangement
 
 _NAME = re.compile(r"([0-9]+)[_-][^/\\]*\.sql", re.IGNORECASE)
@@ -27,6 +28,8 @@ def plan_restore(api: Api, context: HistoryContext, versions: Sequence[str], now
     """
     require_project(context)
     matches = match_files(api, context).matches
+    rows = [match.row for match in matches.rows]
+    versions = [find_version(version, rows) for version in versions]
     if problems := [
         Problem("isn't in the migration history", Location(f"version {version}"))
         for version in versions
@@ -84,19 +87,22 @@ class _Layout:
             self.aside.update(dict.fromkeys(one.file for one in found if one.file not in self.moves))
 
     def _clear_number(self, row: Migration) -> None:
-        """Moves the file that has the row's number out of the way, if it is another one."""
+        """Moves the file that has the row's number out of the way, if it is another one.
+
+        A new file that is named in the way of a tool keeps its name: the history tells equal numbers apart.
+        """
         file = self._files.get(row.version)
         if file is None or file.file in self.moves or file.file in self.aside:
             return
         owner = self._matches.by_file.get(file.file)
-        if owner is None:
+        if owner is None and _NAME.fullmatch(file.file):
             number = next_version(self._names, self._now)
             name = f"{number}_{_rest(file.file)}"
             self._names.append(name)
             self._move(file.file, name)
-        elif owner.kind is MatchKind.MOVED:
+        elif owner and owner.kind is MatchKind.MOVED:
             self.restore(owner)
-        elif owner.row != row:
+        elif owner and owner.row != row:
             self._set_aside(file)
 
     def _move(self, old: str, new: str) -> None:
@@ -110,17 +116,25 @@ class _Layout:
         self.writes[name] = text
 
     def _applied_name(self, row: Migration) -> str:
-        """The row's file name, which must be one of a migration of this number. Never leaves the folder."""
-        found = _NAME.fullmatch(row.file)
-        if not found or int(found.group(1)) != row.order or not row.file.isprintable():
+        """The row's file, whose name must have the number of its version. Never leaves the folder."""
+        if not _is_usable(row):
             raise self._refused(row, f"the history has an unusable name for it: {row.file!r}")
         return row.file
 
     def _refused(self, row: Migration, why: str) -> RepairRefused:
-        place = Location(
-            migration_path(self._context, row.file) if _NAME.fullmatch(row.file) else row.version
-        )
+        place = Location(migration_path(self._context, row.file) if _is_usable(row) else row.version)
         return RepairRefused("this file can't be restored", problems=[Problem(why, place)])
+
+
+def _is_usable(row: Migration) -> bool:
+    """Whether the row's file is an SQL file in the folder, not a hidden one, with the number of its version."""
+    parts = row.file.split("/")
+    safe = all(part and not part.startswith(".") and "\\" not in part for part in parts)
+    if not safe or not row.file.isprintable() or not row.file.lower().endswith(".sql"):
+        return False
+    numbers = [int(digits) for digits in re.findall(r"[0-9]{1,30}", row.file)]
+    wanted = row.order[0]
+    return not wanted or any(tuple(numbers[at : at + len(wanted)]) == wanted for at in range(len(numbers)))
 
 
 def _number(name: str) -> int:

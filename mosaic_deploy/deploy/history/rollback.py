@@ -25,6 +25,7 @@ from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.planning.read_target import with_recorded_policy
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
 from mosaic_deploy.diff.history.actions import restore_action
+from mosaic_deploy.diff.history.identity import find_version
 from mosaic_deploy.diff.history.matching import MatchKind
 from mosaic_deploy.diff.policy import apply_policy
 from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem, RollbackRefused
@@ -77,7 +78,9 @@ def plan_rollback(
             problems += invalid.problems
     if problems:
         files = [
-            PurePosixPath(each.location.file).name for each in problems if each.message.startswith(_NO_DOWN)
+            PurePosixPath(each.location.file).relative_to(migrations_folder(context.manifest)).as_posix()
+            for each in problems
+            if each.message.startswith(_NO_DOWN)
         ]
         named = shlex.quote(files[0]) if len(files) == 1 else "FILE"
         hint = _SECTION_HINT.format(file=named) if files else None
@@ -131,12 +134,17 @@ def _entries_to_roll_back(context: HistoryContext, to: str | None, steps: int) -
     ]
     if to is None:
         return newest_first[:steps]
-    if int(to) and to not in {entry.migration.version for entry in context.ledger.entries}:
+    rows = [entry.migration for entry in context.ledger.entries]
+    target = find_version(to, rows, last=True)
+    if target == "0" and not any(row.version == target for row in rows):
+        return newest_first
+    place = next((row.order for row in rows if row.version == target), None)
+    if place is None:
         raise RollbackRefused(
             f"version {to} is not applied",
             hint="`mosaic-deploy migrate status` lists what is applied; --to 0 rolls back every migration",
         )
-    return [entry for entry in newest_first if entry.migration.order > int(to)]
+    return [entry for entry in newest_first if entry.migration.order > place]
 
 
 def _down_migration(

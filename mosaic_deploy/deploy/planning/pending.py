@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from mosaic_deploy.diff.history.identity import placed_rows, recorded_versions
 from mosaic_deploy.diff.history.migrations import versions_to_parse
 from mosaic_deploy.diff.seeds import foreign_seeds
 from mosaic_deploy.errors import Location, MigrationInvalid, NextAction, Problem, SourceRefused
 from mosaic_deploy.live.database.outside_transaction import can_read_outcome
+from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.model.change import ApplyMigration, RunSeed
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.plan import Note, Plan, Severity
 from mosaic_deploy.model.snapshot import Migration, Snapshot
-from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
+from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations, statement_location
+from mosaic_deploy.source.migrations.layouts.flyway import has_placeholder
 from mosaic_deploy.source.migrations.seeds import parse_seeds
 from mosaic_deploy.source.snapshot import Desired
 from mosaic_deploy.sql.describe import describe_statements
@@ -22,6 +25,28 @@ from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.execution.split import ExecutionMode
 from mosaic_deploy.sql.parse import line_and_column
 from mosaic_deploy.sql.quote import literal
+
+
+def identified(desired: Desired, live: LiveState) -> tuple[Desired, LiveState]:
+    """Both sides with each migration under the version that the history has for its file, in the folder's order."""
+    folder, rows = desired.snapshot.migrations or (), live.snapshot.migrations or ()
+    if not rows:
+        return desired, live
+    if versions := recorded_versions(folder, rows):
+        files = tuple(
+            replace(file, migration=_with_version(file.migration, versions)) for file in desired.migrations
+        )
+        folder = tuple(_with_version(migration, versions) for migration in folder)
+        snapshot = replace(desired.snapshot, migrations=folder)
+        desired = replace(desired, migrations=files, snapshot=snapshot)
+    placed = placed_rows(folder, rows)
+    if placed != rows:
+        live = replace(live, snapshot=replace(live.snapshot, migrations=placed))
+    return desired, live
+
+
+def _with_version(migration: Migration, versions: Mapping[str, str]) -> Migration:
+    return replace(migration, version=versions.get(migration.file, migration.version))
 
 
 def parse_needed(desired: Desired, live: Snapshot) -> tuple[ParsedFile, ...]:
@@ -123,7 +148,7 @@ def _summary(parsed: ParsedFile) -> str:
 
 
 def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
-    """Notes about pending files that aren't atomic, and about transaction control that isn't what it looks."""
+    """Notes about pending files that aren't atomic, and about what doesn't do what it looks like."""
     for p in parsed:
         name = p.file.migration.file
         address = (f"migration:{name}",)
@@ -140,6 +165,19 @@ def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
         if p.steps and p.steps[-1].unclosed:
             message = f"{name} has a BEGIN without COMMIT; it commits at the end of the file"
             yield Note("migration_begin_open", message, Severity.WARNING, address)
+    yield from _placeholder_notes(parsed)
+
+
+def _placeholder_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
+    """Warnings about placeholders of Flyway in strings and bodies, which are sent as they are written."""
+    for p in parsed:
+        name = p.file.migration.file
+        for statement in (statement for step in p.steps for statement in step.statements):
+            if found := has_placeholder(name, statement.text):
+                line = statement_location(p.file, statement, statement.text.index(found)).line
+                message = f"{name}:{line}: the placeholder {found} isn't replaced; write its value if Flyway replaces it"
+                yield Note("migration_placeholder", message, Severity.WARNING, (f"migration:{name}",))
+                break
 
 
 def unknown_outcome_notes(parsed: tuple[ParsedFile, ...], live: Snapshot) -> Iterator[Note]:

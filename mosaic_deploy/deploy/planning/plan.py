@@ -18,6 +18,7 @@ from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
 from mosaic_deploy.deploy.planning.hazards import with_effects
 from mosaic_deploy.deploy.planning.history_evidence import refuse_lost_steps
 from mosaic_deploy.deploy.planning.pending import (
+    identified,
     parse_needed,
     pending_files,
     refuse_foreign_seeds,
@@ -106,6 +107,7 @@ def read_desired_and_live(
 
 def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = DEFAULTS) -> PreparedPlan:
     """The plan from both sides. Sends requests only if pruning depends on the API's endpoints, or hazards on data."""
+    desired, live = identified(desired, live)
     if options.files_only:
         return _plan_files(api, desired, live)
     try:
@@ -121,8 +123,7 @@ def compare(api: Api, desired: Desired, live: LiveState, options: PlanOptions = 
 def _plan_rest(
     api: Api, desired: Desired, live: LiveState, options: PlanOptions, error: MigrationError
 ) -> Plan | None:
-    """The plan without what `error` is about. Further errors become problems of `error`, and what they are about is
-    left out, too; None if that isn't possible."""
+    """The plan without what `error` and further errors are about, which become its problems; None if that is impossible."""
     loose = replace(options, allow_out_of_order=True)
     blocking = error
     while desired.snapshot.migrations is not None:
@@ -198,8 +199,7 @@ def _environment_notes(manifest: Manifest, live: LiveState) -> Iterator[Note]:
     if not manifest.environments:
         return
     if not manifest.environment and not live.snapshot.project.id:
-        names = ", ".join(manifest.environments)
-        message = f"no environment is chosen, so this makes a project of its own; for {names} pass --env NAME"
+        message = f"no environment is chosen, so this makes a project of its own; for {', '.join(manifest.environments)} pass --env NAME"
         yield Note("environment_not_chosen", message, Severity.WARNING)
     last = live.ledger_facts.get("last")
     before = last.get("environment") if isinstance(last, Mapping) else None

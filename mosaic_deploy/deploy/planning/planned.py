@@ -122,6 +122,11 @@ class PreparedPlan:
         return moved_seeds(self.desired.snapshot, self.live.snapshot)
 
     @property
+    def has_live_seeds(self) -> bool:
+        """Whether seeds have run, other than repeatable files."""
+        return bool((self.live.snapshot.seeds or {}).keys() - self.desired.snapshot.repeatable)
+
+    @property
     def read_during_deploy(self) -> bool:
         """Whether another deploy was running while the live side was read, so it may have changed since."""
         return bool(self.live.ledger_facts.get("lease"))

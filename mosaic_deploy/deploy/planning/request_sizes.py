@@ -11,7 +11,7 @@ from mosaic_deploy.errors import MigrationInvalid, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import size_text
-from mosaic_deploy.source.migrations.files import ParsedFile, statement_location
+from mosaic_deploy.source.migrations.files import SEED_VERSION, ParsedFile, statement_location
 from mosaic_deploy.sql.execution.records import packed_source
 from mosaic_deploy.sql.parse import Statement
 
@@ -131,7 +131,7 @@ def _recorded_size(parsed: ParsedFile) -> int:
 
 
 def _is_seed(parsed: ParsedFile) -> bool:
-    return not parsed.file.migration.version.isdecimal()
+    return parsed.file.migration.version.startswith(SEED_VERSION)
 
 
 def _request_size(statements: Sequence[Statement]) -> int:

@@ -190,7 +190,8 @@ def _live_changes(
         return
     for kind in now["live"]:
         # A kind that isn't in both manifests was read for only one of the two plans.
-        compared = kind == "extensions" or None not in (then["desired"][kind], now["desired"][kind])
+        names = BY_SELECTOR[kind].part is Part.NAMES
+        compared = names or None not in (then["desired"][kind], now["desired"][kind])
         if compared and then["live"][kind] != now["live"][kind]:
             yield f"live: {BY_SELECTOR[kind].plural} changed without a deploy"
     if found := list(_schema_differences(document, then["drift"], planned.plan)):

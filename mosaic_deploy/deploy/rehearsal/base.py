@@ -1,4 +1,5 @@
-"""Bases: databases of the embedded platform that the recorded history has made. Built once, then only copied."""
+"""Bases: databases of the embedded platform that the recorded migrations have made. Built once, then only copied; the repeatable
+files run on the copy."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.applying.failure_facts import failure_facts
 from mosaic_deploy.deploy.applying.migrations import migration_steps
+from mosaic_deploy.deploy.applying.sql_files import seed_step
+from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.deploy.rehearsal.extensions import create_extensions
-from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, time_limit
+from mosaic_deploy.deploy.rehearsal.recorded import NotRehearsed, RecordedHistory, live_project, time_limit
 from mosaic_deploy.deploy.rehearsal.unmanaged import GivenTables, UnmanagedTables
 from mosaic_deploy.errors import ApiError, MigrationInvalid
 from mosaic_deploy.live.api.client import Api
@@ -19,9 +22,17 @@ from mosaic_deploy.live.database.clones import RehearsalDatabase, hold_lease, op
 from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
 from mosaic_deploy.live.database.runner import Runner
-from mosaic_deploy.model.change import ApplyMigration
+from mosaic_deploy.live.ledger.applied_sources import read_repeatable_sources
+from mosaic_deploy.model.change import Action, ApplyMigration, RunRepeatable
 from mosaic_deploy.model.snapshot import Migration
-from mosaic_deploy.source.migrations.files import MigrationFile, ParsedFile, parse_migrations
+from mosaic_deploy.source.migrations.files import (
+    REPEATABLE_VERSION,
+    MigrationFile,
+    ParsedFile,
+    parse_migrations,
+)
+from mosaic_deploy.source.migrations.repeatable import RepeatableFile, in_order
+from mosaic_deploy.source.migrations.seeds import parse_seeds
 from mosaic_deploy.sql.execution.step import SqlSession, Step
 
 LEASE_TOKEN = "rehearsal"  # noqa: S105 - it protects nothing
@@ -174,3 +185,54 @@ def _committed_steps(row: Migration, parsed: ParsedFile) -> Iterator[Step]:
     steps = max(1, len(parsed.steps))
     change = ApplyMigration(row.version, row.file, row.checksum, row.semantic, steps)
     return (step for step in migration_steps(change, parsed) if row.applied or step.number <= row.steps_done)
+
+
+def run_recorded_repeatables(live: Api, database: RehearsalDatabase, planned: PreparedPlan) -> None:
+    """Runs the repeatable files as they were applied. One request to `live`, if any may have been.
+
+    Raises NotRehearsed if one can't be read, or fails there, ApiError.
+    """
+    project = live_project(planned)
+    if not project or not planned.live.snapshot.seeds:
+        return
+    # A row that a rename has made has no text.
+    files = _parsed_repeatables({**_unchanged_texts(planned), **read_repeatable_sources(live, project)})
+    manifest = planned.desired.snapshot.manifest
+    steps = [seed_step(_change(each), each.parsed, manifest) for each in files if each.parsed.has_statements]
+    refuse_role_changes(steps)
+    try:
+        for _ in Runner(database.api, database.project, SqlSession(LEASE_TOKEN, "base")).run(steps):
+            continue
+    except StepFailed as failure:
+        why = f"{failure.step.file}, as recorded, fails on a database without live rows: {failure.message}"
+        raise NotRehearsed(why) from None
+
+
+def _unchanged_texts(planned: PreparedPlan) -> dict[str, str]:
+    """The texts in the folder of the files whose meaning is live."""
+    wanted, live = planned.desired.snapshot, planned.live.snapshot.seeds or {}
+    same = {
+        path
+        for path in wanted.repeatable & live.keys()
+        if live[path].sha256 == (wanted.seeds or {})[path].sha256
+    }
+    return {file.relative_path: file.text for file in planned.desired.seeds if file.relative_path in same}
+
+
+def _parsed_repeatables(texts: Mapping[str, str]) -> list[RepeatableFile]:
+    files = [
+        MigrationFile(Migration(f"{REPEATABLE_VERSION}{number}", path, _sha256(text), ""), path, text)
+        for number, (path, text) in enumerate(sorted(texts.items()), 1)
+    ]
+    try:
+        return in_order(parse_seeds(files)) if files else []
+    except MigrationInvalid as error:
+        raise NotRehearsed(f"a recorded file can't be read: {error.problems[0]}") from None
+
+
+def _change(file: RepeatableFile) -> RunRepeatable:
+    return RunRepeatable(file.path, _sha256(file.parsed.file.text), file.parsed.file.size, Action.ADD, "")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

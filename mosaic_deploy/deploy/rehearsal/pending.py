@@ -28,7 +28,7 @@ from mosaic_deploy.live.database.failed_step import StepFailed
 from mosaic_deploy.live.database.outside_transaction import OutcomeUnknown
 from mosaic_deploy.live.database.runner import Runner
 from mosaic_deploy.model.catalog import RehearsedChange, SchemaChange
-from mosaic_deploy.model.change import ApplyMigration, Change, RunSeed
+from mosaic_deploy.model.change import ApplyMigration, Change, RunRepeatable, RunSeed
 from mosaic_deploy.model.event import StepReport
 from mosaic_deploy.model.quantities import size_text
 from mosaic_deploy.source.migrations.files import ParsedFile
@@ -124,15 +124,15 @@ def _migrations(planned: PreparedPlan) -> list[_Pending]:
 
 
 def _seeds(planned: PreparedPlan) -> list[_Pending]:
-    """The plan's seeds; none if some are live, because the others may need their rows, which aren't in the rehearsal."""
-    if planned.live.snapshot.seeds:
-        return []
+    """The plan's repeatable files and seeds; no seeds if some are live, because they may need rows of those, which the rehearsal
+    doesn't have."""
+    with_seeds = not planned.has_live_seeds
     parsed = {each.file.relative_path: each for each in planned.seeds}
     manifest = planned.desired.snapshot.manifest
     return [
         _Pending(change, parsed[change.path], (seed_step(change, parsed[change.path], manifest),))
         for change in planned.plan.changes
-        if isinstance(change, RunSeed)
+        if isinstance(change, RunRepeatable) or (with_seeds and isinstance(change, RunSeed))
     ]
 
 

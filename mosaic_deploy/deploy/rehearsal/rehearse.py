@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
-from mosaic_deploy.deploy.rehearsal.base import drop, open_base
+from mosaic_deploy.deploy.rehearsal.base import drop, open_base, run_recorded_repeatables
 from mosaic_deploy.deploy.rehearsal.followed_schema import FollowedSchema
 from mosaic_deploy.deploy.rehearsal.live_base import MatchedBase, major_version, match_live
 from mosaic_deploy.deploy.rehearsal.live_comparison import compare_with_live
@@ -37,7 +37,7 @@ from mosaic_deploy.live.catalog.read import read_catalog
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.relations import read_relations
 from mosaic_deploy.model.catalog import Catalog, Rehearsal, RehearsedChange, SchemaObject
-from mosaic_deploy.model.change import ApplyMigration, RunSeed
+from mosaic_deploy.model.change import ApplyMigration, RunRepeatable, RunSeed
 from mosaic_deploy.model.hazard import RowCheck, worst_first
 
 MAX_SECONDS = 5 * 60.0
@@ -49,9 +49,10 @@ def has_anything_to_rehearse(planned: PreparedPlan) -> bool:
 
     Seeds that follow others aren't rehearsed: they may need rows of those.
     """
-    with_seeds = planned.plan.rehearsal_rule is not None and not planned.live.snapshot.seeds
+    required = planned.plan.rehearsal_rule is not None
+    kind = RunRepeatable if planned.has_live_seeds else RunSeed
     return any(
-        isinstance(change, ApplyMigration) or (with_seeds and isinstance(change, RunSeed) and change.alters)
+        isinstance(change, ApplyMigration) or (required and isinstance(change, kind) and change.alters)
         for change in planned.plan.changes
     )
 
@@ -106,6 +107,7 @@ def _rehearse(live: Api, stage: Api, planned: PreparedPlan, retry_command: str, 
         )
         with _open(stage, history, tables, spare) as unlimited, time_limit(MAX_SECONDS, "it") as deadline:
             database = replace(unlimited, api=unlimited.api.until(deadline))
+            run_recorded_repeatables(live, database, planned)
             matched = match_live(database, history, planned, reading)
             found = Rehearsal(
                 server=database.server,

@@ -17,6 +17,7 @@ from mosaic_deploy.errors import Location, ResponseInvalid
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.relations import Relation, Relations
 from mosaic_deploy.model.catalog import Rehearsal, SchemaObject
+from mosaic_deploy.model.change import RunSeed
 from mosaic_deploy.model.effects import TableWrite
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity, table_is_affected
 from mosaic_deploy.model.manifest import PolicySpec
@@ -167,7 +168,7 @@ def row_hazards(planned: PreparedPlan, rehearsal: Rehearsal) -> Iterator[Hazard]
     policy = planned.desired.manifest.policy or PolicySpec()
     files = {
         **{f"migration:{each.file.migration.file}": each.file.relative_path for each in planned.parsed},
-        **{f"seed:{each.file.relative_path}": each.file.relative_path for each in planned.seeds},
+        **{each.address: each.path for each in planned.plan.changes if isinstance(each, RunSeed)},
     }
     for write in rehearsal.writes:
         is_protected = any(table_is_affected(write.table, name) for name in policy.protected_tables)

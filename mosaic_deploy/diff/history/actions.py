@@ -137,7 +137,8 @@ def rollback_hint(row: Migration, matches: Matches) -> str:
     newer = [each for each in rows if each.order > row.order]
     if not all(each.applied for each in newer):
         return ""
-    target = max((each.order for each in rows if each.order < row.order), default=0)
+    before = max((each for each in rows if each.order < row.order), key=lambda each: each.order, default=None)
+    target = before.version if before else "0"
     names = [each.file for each in newer]
     if len(names) > _MAX_NAMES:
         names[_MAX_NAMES - 1 :] = [f"{len(names) - _MAX_NAMES + 1} more"]

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.diff.history.identity import MIGRATION_SQL
+from mosaic_deploy.model.snapshot import BEFORE_ALL, Migration, Order
 
-_NUMBER = re.compile(r"[0-9]+[_-]?")
+_NUMBER = re.compile(r"^(?:[VU][0-9]+(?:[._][0-9]+)*__|[0-9]+(?:\.[0-9]+)*(?:__|[_-])?|R__)", re.IGNORECASE)
+_SUFFIX = re.compile(r"(?:\.up)?\.sql$", re.IGNORECASE)
 
 
 class MatchKind(StrEnum):
@@ -53,7 +55,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Matches:
-    """Every row in numeric order, and the files that belong to none."""
+    """Every row in order, and the files that belong to none."""
 
     rows: tuple[Match, ...]
     new: tuple[Migration, ...]
@@ -69,9 +71,9 @@ class Matches:
         return {match.file.file: match for match in reversed(self.rows) if match.file}
 
     @property
-    def newest(self) -> int:
-        """The highest applied number; -1 without one."""
-        return max((match.row.order for match in self.rows if match.row.applied), default=-1)
+    def newest(self) -> Order:
+        """Where the last applied row comes; BEFORE_ALL without one."""
+        return max((match.row.order for match in self.rows if match.row.applied), default=BEFORE_ALL)
 
     def renumbering(self, version: str) -> tuple[Match, ...] | None:
         """The rows to record under new numbers so that `version` gets its file's: it, and each that is in the way.
@@ -92,7 +94,7 @@ class Matches:
     def trailing_missing(self) -> tuple[Match, ...]:
         """The newest rows, if their files are missing: those after the last row with a file."""
         started = [match for match in self.rows if match.row.steps_done]
-        present = max((m.row.order for m in started if m.kind is not MatchKind.MISSING), default=-1)
+        present = max((m.row.order for m in started if m.kind is not MatchKind.MISSING), default=BEFORE_ALL)
         return tuple(m for m in started if m.row.order > present)
 
 
@@ -173,8 +175,11 @@ def statements_differ(wanted: Migration, found: Migration) -> bool:
 
 
 def name_without_number(file: str) -> str:
-    """`add_price` of `0002_add_price.sql`, in lower case."""
-    return _NUMBER.sub("", file, count=1).lower().removesuffix(".sql")
+    """`add_price` of `0002_add_price.sql`, in lower case; also of `V2__add_price.sql` and `2_add_price/migration.sql`."""
+    folder, _, name = file.rpartition("/")
+    if folder and name == MIGRATION_SQL:
+        name = folder
+    return _NUMBER.sub("", _SUFFIX.sub("", name), count=1).lower()
 
 
 def _same_name(file: Migration, row: Migration) -> bool:

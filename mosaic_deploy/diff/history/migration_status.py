@@ -36,16 +36,16 @@ def migration_statuses(
     evidence: Evidence,
     lost: Collection[str] = (),
 ) -> tuple[MigrationStatus, ...]:
-    """Every migration of either side, in numeric order.
+    """Every migration of either side, in order.
 
     `lost`: versions with a step of unknown outcome that isn't in its place in the file any more.
     """
     known = {entry.migration.version: entry for entry in entries}
     lines = [
-        *(_row_status(match, known[match.row.version], matches, evidence, lost) for match in matches.rows),
-        *(_new_status(file, matches) for file in matches.new),
+        *((m.row.order, _row_status(m, known[m.row.version], matches, evidence, lost)) for m in matches.rows),
+        *((file.order, _new_status(file, matches)) for file in matches.new),
     ]
-    return tuple(sorted(lines, key=lambda line: int(line.version)))
+    return tuple(status for _, status in sorted(lines, key=lambda line: line[0]))
 
 
 def _new_status(file: Migration, matches: Matches) -> MigrationStatus:

@@ -48,13 +48,12 @@ def diff_history(
             hint=divergence_hint(matches),
             next_actions=[NextAction("compare both sides", "mosaic-deploy migrate status")],
         )
-    pending = [_apply_change(file, 0) for file in matches.new]
+    pending = [(file, 0) for file in matches.new]
     pending += [
-        _apply_change(match.file, match.row.steps_done)
-        for match in matches.rows
-        if match.file and not match.row.applied
+        (match.file, match.row.steps_done) for match in matches.rows if match.file and not match.row.applied
     ]
-    return HistoryDiff(tuple(sorted(pending, key=lambda change: int(change.version))), tuple(_notes(matches)))
+    pending.sort(key=lambda each: each[0].order)
+    return HistoryDiff(tuple(_apply_change(*each) for each in pending), tuple(_notes(matches)))
 
 
 def _same_bytes(wanted: Migration, found: Migration | None) -> bool:
@@ -143,9 +142,12 @@ def _restore_hint(found: Migration) -> str:
 
 
 def _out_of_order_problems(matches: Matches) -> Iterator[tuple[Migration, Problem]]:
+    newest = next(
+        (m.row.version for m in matches.rows if m.row.order == matches.newest and m.row.applied), ""
+    )
     for file in matches.new:
         if file.order < matches.newest:
-            message = f"is pending, but version {matches.newest} is already applied"
+            message = f"is pending, but version {newest} is already applied"
             hint = "renumber it after the newest applied version, or pass --allow-out-of-order"
             yield file, Problem(message, Location(file.file), hint=hint)
 

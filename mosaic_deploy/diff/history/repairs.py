@@ -96,14 +96,13 @@ class _FileAndEntry:
 def repair_changes(
     request: RepairRequest, matches: Matches, entries: Sequence[HistoryEntry], folder: Sequence[Migration]
 ) -> tuple[HistoryChange, ...]:
-    """The changes for `request`, in numeric order. Raises RepairRefused listing every impossible one.
+    """The changes for `request`, in order. Raises RepairRefused listing every impossible one.
 
     Files that are named or differ from the ledger must be parsed (`semantic`, `prefix_checksums`).
     """
     files = {m.version: m for m in folder}
     known = {entry.migration.version: entry for entry in entries}
-    found: dict[HistoryChange, None] = {}
-    problems: list[Problem] = []
+    found, problems = dict[HistoryChange, None](), list[Problem]()
     for version, shown, repair in _requested_changes(request, [e.migration for e in entries], folder):
         sides = _FileAndEntry(
             files.get(version), known.get(version), matches.by_version.get(version), matches
@@ -112,7 +111,8 @@ def repair_changes(
             found |= dict.fromkeys(repair(sides))
         except _RepairImpossible as error:
             problems.append(Problem(error.message, Location(sides.name or shown), hint=error.hint))
-    changes = sorted(found, key=lambda change: int(change.version))
+    order = {m.version: m.order for m in (*folder, *(entry.migration for entry in entries))}
+    changes = sorted(found, key=lambda change: order[change.version])
     problems += _duplicate_problems(changes)
     if problems:
         raise RepairRefused("this repair isn't possible", problems=problems)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from mosaic_deploy.errors import RequestRefused
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.sql.quote import literal
 
 MAX_BYTES = 512 * 1024 * 1024
 """Of all texts that are read at the same time."""
@@ -21,8 +23,22 @@ def read_applied_sources(api: Api, project: str, versions: Iterable[str]) -> dic
     return dict(unpacked(_read_packed(api, project, sorted(versions))))
 
 
+def read_repeatable_sources(api: Api, project: str) -> dict[str, str]:
+    """Path → the text of each repeatable file as it ran last, without those that can't be decompressed. One request."""
+    # An older layout has no such column.
+    source = "pg_catalog.to_jsonb(o)->>'source'"
+    rows = api.sql(
+        project, f"SELECT path, {source} AS source FROM mosaic_deploy.objects o WHERE {source} IS NOT NULL"
+    )
+    packed: dict[str, bytes] = {}
+    for row in rows:
+        with suppress(ValueError):
+            packed[str(row["path"])] = bytes.fromhex(str(row["source"]).removeprefix("\\x"))
+    return dict(unpacked(packed))
+
+
 def unpacked(found: Mapping[str, bytes], most: int = MAX_BYTES) -> Iterator[tuple[str, str]]:
-    """The version and the decompressed text of each. Those that are damaged, or don't fit in `most` bytes, are left out.
+    """The name and the decompressed text of each. Those that are damaged, or don't fit in `most` bytes, are left out.
 
     The database's role can write to the table: a few kilobytes of it could otherwise take all memory here.
     """
@@ -40,7 +56,7 @@ def unpacked(found: Mapping[str, bytes], most: int = MAX_BYTES) -> Iterator[tupl
 
 
 def _read_packed(api: Api, project: str, versions: Sequence[str]) -> dict[str, bytes]:
-    listed = ", ".join(str(int(version)) for version in versions)
+    listed = ", ".join(literal(version) for version in versions)
     try:
         rows = api.sql(project, f"{_PACKED_SOURCE.format(source='source')} IN ({listed})")
     except RequestRefused as error:
@@ -57,7 +73,7 @@ def _packed_pieces(api: Api, project: str, version: str) -> Iterator[bytes]:
     start = 1
     while True:
         part = f"pg_catalog.substring(source, {start}, {_PIECE})"
-        rows = api.sql(project, f"{_PACKED_SOURCE.format(source=part)} = {int(version)}")
+        rows = api.sql(project, f"{_PACKED_SOURCE.format(source=part)} = {literal(version)}")
         piece = _from_base64(rows[0]) if rows else b""
         yield piece
         if len(piece) < _PIECE:

@@ -28,7 +28,7 @@ from mosaic_deploy.sql.quote import identifier, json_literal, literal, recordset
 
 @dataclass(frozen=True, slots=True)
 class MigrationHistory:
-    """The migration rows in numeric order; empty without tracking tables (`exists`).
+    """The migration rows in order; empty without tracking tables (`exists`).
 
     `populated`: the database has tables, views or functions that no extension owns. `owner`: see OWNER_SETTING.
     `lease`: who holds it.
@@ -74,7 +74,7 @@ _POPULATED = """EXISTS (
 _ROWS = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array(m.version::text, m.file, m.checksum, "
     "m.semantic_checksum, m.steps, m.steps_done, m.step_begun, m.applied_at, COALESCE(d.holder, m.applied_by), "
-    "COALESCE(d.plan, ''), CASE WHEN d.status = 'failed' THEN d.report->'error' END) ORDER BY m.version), '[]') FROM mosaic_deploy.migrations m "
+    "COALESCE(d.plan, ''), CASE WHEN d.status = 'failed' THEN d.report->'error' END)), '[]') FROM mosaic_deploy.migrations m "
     "LEFT JOIN mosaic_deploy.deploys d ON d.id = m.deploy_id"
 )
 
@@ -106,7 +106,7 @@ def upsert_migrations_sql(rows: Iterable[HistoryRow], token: str, deploy_id: str
         "steps = EXCLUDED.steps, steps_done = EXCLUDED.steps_done, step_begun = 0, source = EXCLUDED.source, "
         + ", ".join(f"{name} = {kept.format(name)}" for name in ("deploy_id", "applied_by", "applied_at"))
     )
-    given = "v bigint, f text, c text, s text, u integer, d integer, t text"
+    given = "v text, f text, c text, s text, u integer, d integer, t text"
     return (
         f"WITH {ledger_rows.lease_held_cte(token)}, written AS (INSERT INTO mosaic_deploy.migrations AS m ({columns}) "
         f"SELECT r.v, r.f, r.c, r.s, r.u, r.d, 0, pg_catalog.decode(r.t, 'base64'), {literal(deploy_id)}, "
@@ -122,9 +122,9 @@ def renumber_migrations_sql(rows: Iterable[RenumberedRow], token: str) -> str:
     Sent twice, it finds no row of the old number and name. Returns `held` and `written`, as the statements of
     `rows.py` do.
     """
-    facts = [{"o": int(r.version), "n": r.file, **_row_values(r.row)} for r in rows]
+    facts = [{"o": r.version, "n": r.file, **_row_values(r.row)} for r in rows]
     kept = "step_begun, deploy_id, applied_by, applied_at"
-    given = "o bigint, n text, v bigint, f text, c text, s text, u integer, d integer, t text"
+    given = "o text, n text, v text, f text, c text, s text, u integer, d integer, t text"
     # ORDER BY reads all deleted rows before the first is inserted, so their numbers are free.
     return (
         f"WITH {ledger_rows.lease_held_cte(token)}, gone AS (DELETE FROM mosaic_deploy.migrations m "
@@ -138,10 +138,10 @@ def renumber_migrations_sql(rows: Iterable[RenumberedRow], token: str) -> str:
 
 def delete_migrations_sql(versions: Iterable[str], token: str) -> str:
     """Deletes rows of migrations. Returns `held` and `written`, as the statements of `rows.py` do."""
-    wanted = json_literal([int(version) for version in versions])
+    wanted = json_literal(list(versions))
     return (
         f"WITH {ledger_rows.lease_held_cte(token)}, written AS (DELETE FROM mosaic_deploy.migrations WHERE EXISTS "
-        f"(SELECT FROM held) AND version IN (SELECT pg_catalog.json_array_elements_text({wanted}::json)::bigint) "
+        f"(SELECT FROM held) AND version IN (SELECT pg_catalog.json_array_elements_text({wanted}::json)) "
         "RETURNING 1) SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
 
@@ -150,7 +150,7 @@ def _row_values(row: HistoryRow) -> dict[str, object]:
     m = row.migration
     packed = base64.b64encode(zlib.compress(row.source.encode(), 9)).decode()
     return {
-        "v": int(m.version),
+        "v": m.version,
         "f": m.file,
         "c": m.checksum,
         "s": m.semantic,
@@ -173,7 +173,8 @@ def _parse_history(text: object) -> MigrationHistory:
     try:
         facts: Any = json.loads(text) if isinstance(text, str) else text
         check_ledger_version(int(facts["version"]))
-        entries = tuple(_parse_entry(row) for row in facts["rows"])
+        found = (_parse_entry(row) for row in facts["rows"])
+        entries = tuple(sorted(found, key=lambda entry: entry.migration.order))
         return MigrationHistory(
             entries,
             int(facts["serial"]),
@@ -182,7 +183,7 @@ def _parse_history(text: object) -> MigrationHistory:
             owner=facts["owner"],
             lease=facts["lease"],
         )
-    except TrackingTablesNewer:
+    except (TrackingTablesNewer, ResponseInvalid):
         raise
     except (ValueError, TypeError, KeyError):
         raise ResponseInvalid("the SQL endpoint returned the history in an unexpected format") from None
@@ -191,7 +192,13 @@ def _parse_history(text: object) -> MigrationHistory:
 def _parse_entry(row: list[Any]) -> HistoryEntry:
     version, file, checksum, semantic, steps, done, attempt, at, by, plan, error = row
     migration = Migration(
-        str(version), file, checksum, semantic, int(steps), int(done), step_begun=int(attempt)
+        ledger_rows.recorded_version(version),
+        file,
+        checksum,
+        semantic,
+        int(steps),
+        int(done),
+        step_begun=int(attempt),
     )
     # A run that isn't a deploy writes its kind before its plan's fingerprint.
     kind, colon, _ = str(plan).partition(":")
@@ -229,7 +236,7 @@ def read_has_other_rows(
     follows the transaction of the ledger's row; else of that transaction. Rows of a migration's earlier steps and of
     further subtransactions count as others', because nothing tells whose they are.
     """
-    listed = ", ".join(f"({int(version)}, {int(batch)})" for version, batch in migrations.items())
+    listed = ", ".join(f"({literal(version)}, {int(batch)})" for version, batch in migrations.items())
     own = (
         "SELECT m.xmin::text::bigint + more FROM mosaic_deploy.migrations m "
         f"JOIN (VALUES {listed}) AS v(version, batch) ON m.version = v.version CROSS JOIN LATERAL generate_series(0, v.batch) AS more"

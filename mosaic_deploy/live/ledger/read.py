@@ -13,7 +13,7 @@ from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger.lease_sql import DEPLOYS_QUERY, LEASE_HOLDER_QUERY, VALID_LEASE_QUERY
 from mosaic_deploy.live.ledger.proofs import Prover
 from mosaic_deploy.live.ledger.reports import sound_report
-from mosaic_deploy.live.ledger.rows import RETIRED_AT, digest_query, named_sql
+from mosaic_deploy.live.ledger.rows import RETIRED_AT, digest_query, named_sql, recorded_version
 from mosaic_deploy.live.ledger.schema_record import COMPARISON_QUERY, parse_comparison
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, check_ledger_version
 from mosaic_deploy.model.catalog import SchemaComparison, SchemaState
@@ -104,13 +104,13 @@ def version_query() -> str:
 _EXTENSIONS = "SELECT pg_catalog.json_agg(extname) FROM pg_catalog.pg_extension"
 _MIGRATIONS_DIGEST = (
     "SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg("
-    "version || E'\\n' || file || E'\\n' || checksum || E'\\n', '' ORDER BY version), ''), 'UTF8')), 'hex') "
+    "version || E'\\n' || file || E'\\n' || checksum || E'\\n', '' ORDER BY version::text COLLATE \"C\"), ''), 'UTF8')), 'hex') "
     "FROM mosaic_deploy.migrations WHERE steps_done >= steps"
 )
 _PARTIAL = "EXISTS (SELECT FROM mosaic_deploy.migrations WHERE steps_done < steps)"
 _MIGRATION_ROWS = (
     "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_array("
-    "version::text, file, checksum, semantic_checksum, steps, steps_done, step_begun) ORDER BY version), '[]') "
+    "version::text, file, checksum, semantic_checksum, steps, steps_done, step_begun)), '[]') "
     "FROM mosaic_deploy.migrations"
 )
 
@@ -225,7 +225,7 @@ def parse_ledger(text: str, desired: Snapshot, prover: Prover | None = None) -> 
         extensions=extensions(facts["extensions"]),
         migrations=_as_applied(desired.migrations or ())
         if rows is None
-        else tuple(_parse_migration(row) for row in rows),
+        else tuple(sorted((_parse_migration(row) for row in rows), key=lambda row: row.order)),
         static=static,
         storage=storage,
         auth=facts["auth"],
@@ -281,7 +281,9 @@ def _as_applied(migrations: Iterable[Migration]) -> tuple[Migration, ...]:
 
 def _parse_migration(row: list[Any]) -> Migration:
     version, file, checksum, semantic, steps, done, begun = row
-    return Migration(str(version), file, checksum, semantic, int(steps), int(done), step_begun=int(begun))
+    return Migration(
+        recorded_version(version), file, checksum, semantic, int(steps), int(done), step_begun=int(begun)
+    )
 
 
 def _parse_objects(rows: list[list[Any]]) -> tuple[dict[str, Object], dict[str, str]]:

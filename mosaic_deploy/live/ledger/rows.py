@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.model.manifest_identity import ManifestNames, same_names
-from mosaic_deploy.model.snapshot import Object
+from mosaic_deploy.model.snapshot import VERSION, Object
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
@@ -153,6 +154,13 @@ def save_digests_cte(condition: str) -> str:
         f"SELECT s.kind, s.edition, ({digest_query('s.kind')}) AS sum FROM mosaic_deploy.sums s WHERE s.sum IS NULL"
         f") AS found WHERE kept.kind = found.kind AND kept.edition = found.edition AND {condition})"
     )
+
+
+def recorded_version(version: object) -> str:
+    """A version as read. Raises ResponseInvalid for one that no deploy has recorded: commands to paste have it."""
+    if not isinstance(version, str) or not VERSION.fullmatch(version):
+        raise ResponseInvalid(f"the tracking tables have an unusable version of a migration: {version!r}")
+    return version
 
 
 def digest_query(kind: str) -> str:

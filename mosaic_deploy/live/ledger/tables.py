@@ -5,11 +5,12 @@ from __future__ import annotations
 from mosaic_deploy.errors import TrackingTablesNewer, TrackingTablesOlder
 from mosaic_deploy.sql.quote import dollar_quote
 
-LEDGER_VERSION = 6
+LEDGER_VERSION = 7
 """Layout of the tracking tables. A newer one is refused; an apply upgrades an older one after it has the lease.
 
 Programs of version 5 record the schema that a deploy leaves, and one that doesn't record
-would make its changes look like drift. Those of version 6 keep files for a while before they delete them.
+would make its changes look like drift. Those of version 6 keep files for a while before they delete
+them. Since version 7 a migration's version is text, and texts of repeatable files are kept.
 """
 OLDEST_LEDGER_VERSION = 2
 """The oldest layout that can be read and upgraded. Reading upgrades nothing: a query must work with every layout from
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.ledger (
   created_at timestamptz NOT NULL DEFAULT now());
 COMMENT ON TABLE mosaic_deploy.ledger IS 'Layout version of these tables, and a serial number that counts deploys';
 CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
-  version bigint PRIMARY KEY,
+  version text PRIMARY KEY,
   file text NOT NULL,
   checksum text NOT NULL,
   semantic_checksum text NOT NULL,
@@ -36,7 +37,13 @@ CREATE TABLE IF NOT EXISTS mosaic_deploy.migrations (
   deploy_id text NOT NULL,
   applied_by text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
+IF EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'mosaic_deploy.migrations'::pg_catalog.regclass
+  AND attname = 'version' AND atttypid <> 'text'::pg_catalog.regtype) THEN
+  ALTER TABLE mosaic_deploy.migrations ALTER COLUMN version TYPE text;
+END IF;
 COMMENT ON TABLE mosaic_deploy.migrations IS 'Migration history';
+COMMENT ON COLUMN mosaic_deploy.migrations.version IS
+  'Number of the file, with its name if several files have the number, or the name of a file without one';
 COMMENT ON COLUMN mosaic_deploy.migrations.checksum IS 'SHA-256 of the file';
 COMMENT ON COLUMN mosaic_deploy.migrations.semantic_checksum IS
   'SHA-256 of the parsed statements, so comments and layout don''t count';
@@ -63,6 +70,8 @@ COMMENT ON COLUMN mosaic_deploy.objects.proof IS
 ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS size_before bigint;
 COMMENT ON COLUMN mosaic_deploy.objects.size_before IS
   'Of a pending one: the size of what was live before; -1 if nothing was, null if unknown';
+ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS source bytea;
+COMMENT ON COLUMN mosaic_deploy.objects.source IS 'Of a repeatable file: its text as it ran last, compressed with zlib';
 COMMENT ON COLUMN mosaic_deploy.objects.state IS
   'pending: upload begun; live: deployed; kept: no longer in the project, still live';
 ALTER TABLE mosaic_deploy.objects ADD COLUMN IF NOT EXISTS retired_at timestamptz;

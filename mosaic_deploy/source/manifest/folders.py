@@ -94,6 +94,9 @@ class _Checker:
             for node in listed.value if listed is not None and isinstance(listed.value, list) else ():
                 if _is_path(node) and (found := self.entry_mistake(node)):
                     yield self.problem(node, *found)
+        repeatable = node_at(self.tree, "database", "repeatable")
+        if _is_path(repeatable) and (found := self.entry_mistake(repeatable)):
+            yield self.problem(repeatable, *found)
         yield from self.build_problems()
 
     def build_problems(self) -> Iterator[Problem]:
@@ -111,6 +114,7 @@ class _Checker:
         deployed = [node_at(self.tree, section, name) for section, name in _FOLDERS[2:]]
         seeds = node_at(self.tree, "database", "seeds")
         deployed += seeds.value if seeds is not None and isinstance(seeds.value, list) else []
+        deployed.append(node_at(self.tree, "database", "repeatable"))
         paths = [self.real_path(node) for node in deployed if _is_path(node)]
         if not any(is_inside(path, self.output) or is_inside(self.output, path) for path in paths):
             hint = "to publish it, add static: {}, whose dir defaults to it"
@@ -165,6 +169,11 @@ class _Checker:
         if self.unbuilt and is_inside(path, self.unbuilt):
             return None
         return f"no such file or folder: {name}", "create it, or correct the name"
+
+
+def migrations_layout(manifest: Manifest) -> str | None:
+    """`database.layout`; None for the one that the folder shows."""
+    return manifest.database.layout if manifest.database else None
 
 
 def migrations_folder(manifest: Manifest) -> str:

@@ -88,7 +88,7 @@ def valid_sections(value: Value, problems: Iterable[Problem], environment: str |
     database = value.get("database", {}) if "database" not in invalid else {}
     sql = {
         name: database[name]
-        for name in ("migrations", "seeds")
+        for name in ("migrations", "layout", "repeatable", "seeds")
         if name in database and f"database.{name}" not in invalid
     }
     return {**valid, "database": sql} if sql else valid

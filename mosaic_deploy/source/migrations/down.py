@@ -1,16 +1,19 @@
-"""Down migrations: the down section of a file, or the file NAME.down.sql beside it."""
+"""Down migrations: the down section of a file, or the file beside it that its tool runs to undo it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from mosaic_deploy.source.migrations.files import MigrationFile, read_sql_file
+from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.source.migrations.layouts.folders import FILES
+from mosaic_deploy.source.migrations.layouts.layout import plain_number
+from mosaic_deploy.source.migrations.listing import read_sql_file
 from mosaic_deploy.sql.scripts.sections import down_section
 
-_NUMBERED = re.compile(r"[0-9]+[_-].*\.sql", re.IGNORECASE)
+_FLYWAY = re.compile(r"V([0-9]+(?:[._][0-9]+)*)(__.*)?\.sql", re.DOTALL)
 _UP_SUFFIX = re.compile(r"(?:\.up)?\.sql$", re.IGNORECASE)
 
 
@@ -30,40 +33,41 @@ def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[
     """The down migrations of a migration: none, one, or two, which is a mistake. Raises SourceError."""
     section = _down_section(file)
     name = down_file_name(file.migration.file)
-    beside = [path for path in (root / folder).iterdir() if path.name.lower() == name.lower()]
-    files = (read_sql_file(root, path) for path in beside)
-    return (*((section,) if section else ()), *(DownMigration(each, each.migration.file) for each in files))
+    place = (root / folder / name).parent
+    undoes = _undoes(PurePosixPath(file.migration.file).name)
+    beside = [path for path in sorted(place.iterdir()) if undoes(path.name)]
+    files = (read_sql_file(root, path, file.migration.version) for path in beside)
+    return (
+        *((section,) if section else ()),
+        *(
+            DownMigration(each, PurePosixPath(each.relative_path).relative_to(folder).as_posix())
+            for each in files
+        ),
+    )
 
 
 def down_file_name(name: str) -> str:
-    """`1_a.down.sql` for `1_a.sql` and `1_a.up.sql`."""
+    """`1_a.down.sql` for `1_a.sql` and `1_a.up.sql`; `1_a/down.sql` for `1_a/migration.sql`; `U1__a.sql` for `V1__a.sql`."""
+    path = PurePosixPath(name)
+    if path.name in FILES:
+        return str(path.with_name("down.sql"))
+    if found := _FLYWAY.fullmatch(path.name):
+        return str(path.with_name(f"U{found[1]}{found[2] or ''}.sql"))
     return _UP_SUFFIX.sub(".down.sql", name)
 
 
-def ignored_files(root: Path, folder: str) -> Iterator[tuple[str, str]]:
-    """(path relative to `root`, why it is ignored) of down files without their migration, and of SQL in subfolders."""
-    try:
-        entries = sorted(path for path in (root / folder).iterdir() if not path.name.startswith("."))
-    except OSError:
-        return
-    names = {down_file_name(path.name).lower() for path in entries if not _is_down(path.name)}
-    for path in entries:
-        shown = path.relative_to(root).as_posix()
-        if _is_down(path.name) and path.name.lower() not in names:
-            yield shown, "is a down migration without its migration"
-        elif path.is_dir() and not path.is_symlink() and _has_migrations(path):
-            yield shown, "has migrations, but only files directly in the migrations folder are used"
-
-
-def _has_migrations(folder: Path) -> bool:
-    try:
-        return any(_NUMBERED.fullmatch(path.name) for path in folder.iterdir())
-    except OSError:
-        return False
-
-
-def _is_down(name: str) -> bool:
-    return name.lower().endswith(".down.sql")
+def _undoes(name: str) -> Callable[[str], bool]:
+    """Whether a name beside `name` is that of its down migration. Flyway compares only the versions."""
+    down = PurePosixPath(down_file_name(name)).name.lower()
+    if found := _FLYWAY.fullmatch(name):
+        version = plain_number(found[1])
+        return lambda other: (
+            other.startswith("U")
+            and (
+                (undo := _FLYWAY.fullmatch(f"V{other[1:]}")) is not None and plain_number(undo[1]) == version
+            )
+        )
+    return lambda other: other.lower() == down
 
 
 def _down_section(file: MigrationFile) -> DownMigration | None:

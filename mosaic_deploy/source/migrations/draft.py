@@ -1,4 +1,4 @@
-"""The draft of the next migration: `draft.sql` in the migrations folder. It isn't deployed."""
+"""The draft of the next migration: `draft.sql` in the migrations folder, or graphile-migrate's `current.sql`. It isn't deployed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,32 @@ from mosaic_deploy.source.migrations.files import (
     MigrationFile,
     ParsedFile,
     parse_migrations,
-    read_migrations,
-    read_sql_file,
 )
-from mosaic_deploy.source.migrations.listing import DRAFT_FILE
-from mosaic_deploy.source.migrations.new import next_version, slugify
+from mosaic_deploy.source.migrations.layouts.detect import detected_layout
+from mosaic_deploy.source.migrations.layouts.graphile import GRAPHILE
+from mosaic_deploy.source.migrations.layouts.layout import DRAFT_FILE
+from mosaic_deploy.source.migrations.listing import read_sql_file
+from mosaic_deploy.source.migrations.new import next_files
 from mosaic_deploy.sql.pg_parser.trivia import leading_trivia_length
 
 
 def find_draft(folder: Path) -> Path | None:
     """The path of the draft, in any letter case; None if there is none."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.name.lower() == DRAFT_FILE)
+        found = sorted(path for path in folder.iterdir() if is_draft(path.name))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SourceUnreadable(f"the migrations folder can't be read: {error}") from error
-    return found[0] if found else None
+    drafts = [path for path in found if path.name.lower() == DRAFT_FILE]
+    if not drafts and found and detected_layout(folder) is GRAPHILE:
+        return found[0]
+    return drafts[0] if drafts else None
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file of the migrations folder may be the draft."""
+    return name.lower() in (DRAFT_FILE, GRAPHILE.draft)
 
 
 def read_draft(root: Path, folder: str) -> MigrationFile | None:
@@ -69,17 +78,17 @@ def draft_note(root: Path, folder: str) -> Note | None:
     )
 
 
-def commit_draft(root: Path, folder: str, title: str, now: datetime) -> Path:
-    """Renames the draft to the next migration and returns the new path. Never overwrites a file.
+def commit_draft(root: Path, folder: str, title: str, now: datetime, layout: str | None = None) -> Path:
+    """Renames the draft to the next migration in the folder's layout and returns the new path. Never overwrites a file.
 
     Raises DraftMissing, FileExists, WriteFailed, MigrationInvalid if the draft isn't valid SQL, UsageInvalid for a title
-    without letters and digits, and the errors of `read_migrations`.
+    without letters and digits, and the errors of `next_files`.
     """
     draft = _require_draft(root, folder)
-    existing = [file.migration.file for file in read_migrations(root, folder)]
-    target = draft.with_name(f"{next_version(existing, now)}_{slugify(title)}.sql")
+    target = draft.parent / next_files(root, folder, title, now, layout)[0].file
     relative_path = target.relative_to(root).as_posix()
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         _rename_without_overwriting(draft, target)
     except FileExistsError:
         raise FileExists(f"{relative_path} already exists", location=Location(relative_path)) from None

@@ -1,27 +1,17 @@
-"""Reads migration files: names, order, sections, and their statements."""
+"""Parses migration files: their sections, statements and steps."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from itertools import pairwise
-from pathlib import Path
+from functools import cached_property
 
-from mosaic_deploy.errors import Location, MigrationInvalid, Problem, SourceRefused
+from mosaic_deploy.errors import Location, MigrationInvalid, Problem
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.model.snapshot import Migration
 from mosaic_deploy.source.migrations.begun import steps_as_begun
-from mosaic_deploy.source.migrations.listing import (
-    is_sql_inside,
-    link_problem,
-    name_problem,
-    sql_files,
-    version_of,
-)
-from mosaic_deploy.source.migrations.script_text import read_script_text
-from mosaic_deploy.source.problems import ErrorCollector
+from mosaic_deploy.source.migrations.layouts.flyway import placeholder_at
 from mosaic_deploy.sql.call_stack import body_syntax_error
 from mosaic_deploy.sql.dump import read_script
 from mosaic_deploy.sql.execution.cut_rows import cut_rows
@@ -37,6 +27,10 @@ from mosaic_deploy.sql.scripts.scan import scan
 from mosaic_deploy.sql.scripts.sections import up_section
 from mosaic_deploy.sql.uncarried import refuse_uncarried
 
+SEED_VERSION = "seed:"
+"""What the version of a seed begins with, and that of no migration."""
+REPEATABLE_VERSION = f"{SEED_VERSION}repeatable-"
+"""What the version of a repeatable file begins with, which runs like a seed."""
 _DIRECTIVE = re.compile(r"^[ \t]*(--)[ \t]*mosaic:[ \t]*(.*)", re.MULTILINE)
 _LEDGER_WRITE = (
     f"changes schema {LEDGER_SCHEMA}, which holds mosaic-deploy's tracking tables; only deploys and "
@@ -103,47 +97,6 @@ class ParsedFile:
         return without_rows(self.file.text, statements) or self.file.whole_text()
 
 
-def read_migrations(
-    root: Path, folder: str, errors: ErrorCollector | None = None
-) -> tuple[MigrationFile, ...]:
-    """The folder's migrations in numeric order, not yet parsed.
-
-    Errors are added to `errors` if given, and the files left out; else all are raised at once: MigrationInvalid with
-    every misnamed or duplicate file, SourceUnreadable, SourceRefused for links out of the project folder or to other files.
-    """
-    paths = {path: path.relative_to(root).as_posix() for path in sql_files(root / folder)}
-    collector = ErrorCollector(folder) if errors is None else errors
-    if problems := [
-        link_problem(path, name) for path, name in paths.items() if not is_sql_inside(path, root)
-    ]:
-        collector.add(SourceRefused("some migrations can't be read", problems=problems))
-    if problems := [name_problem(name) for path, name in paths.items() if not version_of(path.name)]:
-        collector.add(
-            MigrationInvalid("migration files need a version number in their names", problems=problems)
-        )
-    valid = {
-        path: name for path, name in paths.items() if version_of(path.name) and is_sql_inside(path, root)
-    }
-    read = (collector.collect(partial(_read, path, name)) for path, name in valid.items())
-    files = sorted((file for file in read if file), key=lambda f: f.migration.order)
-    if problems := list(_duplicates(files)):
-        collector.add(MigrationInvalid("two migrations have the same version", problems=problems))
-    if errors is None:
-        collector.raise_collected()
-    return tuple(files)
-
-
-def read_sql_file(root: Path, path: Path) -> MigrationFile:
-    """An SQL file that needn't be a migration; its version is empty if the name has none.
-
-    Raises the same errors as `read_migrations`.
-    """
-    relative_path = path.relative_to(root).as_posix()
-    if not is_sql_inside(path, root):
-        raise SourceRefused(f"{relative_path} can't be read", problems=[link_problem(path, relative_path)])
-    return _read(path, relative_path)
-
-
 def parse_migrations(
     files: Sequence[MigrationFile], rows: Iterable[Migration] = ()
 ) -> tuple[ParsedFile, ...]:
@@ -169,7 +122,9 @@ def parse_migrations(
 def _error_summary(
     files: Sequence[MigrationFile], problems: Sequence[Problem], unparsed: Sequence[str]
 ) -> str:
-    noun = "seed" if files[0].migration.version.startswith("seed") else "migration"
+    version = files[0].migration.version
+    nouns = {REPEATABLE_VERSION: "repeatable file", SEED_VERSION: "seed"}
+    noun = next((noun for start, noun in nouns.items() if version.startswith(start)), "migration")
     others = len({problem.location.file for problem in problems}) - len(unparsed)
     syntax = [f"SQL syntax error in {count_text(len(unparsed), noun)}"] if unparsed else []
     rest = [f"{count_text(others, noun)} can't be applied as written"] if others else []
@@ -179,20 +134,6 @@ def _error_summary(
 def statement_location(file: MigrationFile, statement: Statement, offset: int = 0) -> Location:
     """The location of a character in `file`; `offset` counts from the start of the statement's text."""
     return offset_location(file, statement.file_offset(offset))
-
-
-def _read(path: Path, relative_path: str) -> MigrationFile:
-    script = read_script_text(path, relative_path)
-    migration = Migration(version_of(path.name) or "", path.name, script.checksum, semantic="")
-    return MigrationFile(migration, relative_path, script.text, script.outside)
-
-
-def _duplicates(files: Sequence[MigrationFile]) -> Iterator[Problem]:
-    for before, after in pairwise(files):
-        if before.migration.version == after.migration.version:
-            message = f"has the same version as {before.migration.file}"
-            hint = "renumber the one that isn't applied yet"
-            yield Problem(message, Location(after.relative_path), hint=hint)
 
 
 def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
@@ -267,6 +208,10 @@ def _problem(file: MigrationFile, error: SqlSyntaxError | TransactionControlErro
 
     if mistake := find_psql_variable(file.text, error.offset):
         return _mistake_problem(file, mistake)
+    if found := placeholder_at(file.text, error.offset):
+        message = f"the placeholder {found} isn't replaced"
+        hint = "write its value here: only Flyway itself knows it"
+        return Problem(message, offset_location(file, error.offset), hint=hint)
     place = offset_location(file, error.offset)
     return Problem(error.message, place, hint=dialect_hint(file.text, error.offset))
 

@@ -1,59 +1,70 @@
-"""Creates the next migration file, with the next version number and a template."""
+"""Creates the next migration in the layout of the folder, from a template or from the draft."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.errors import FileExists, Location, UsageInvalid, WriteFailed
+from mosaic_deploy.source.migrations.layouts.detect import LAYOUTS, read_folder
+from mosaic_deploy.source.migrations.layouts.layout import (
+    FolderContent,
+    Layout,
+    NewFile,
+    NewMigration,
+)
+from mosaic_deploy.source.migrations.layouts.numbered import NUMBERED
 
-_TIMESTAMP = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])[0-5]\d[0-5]\d")
-_NUMBER = re.compile(r"[0-9]+")
-_FIRST = "0001"
 _LONGEST_NAME = 100
-_TEMPLATE = """-- {title}
--- Runs once, in a transaction. After it is applied, put further changes in a new file.
-
-"""
 
 
 def write_new_migration(
-    folder: Path, folder_name: str, existing: Sequence[str], title: str, now: datetime
-) -> Path:
-    """Creates the migration after `existing` (file names in order), and its folder if needed. Returns its path.
+    root: Path, folder: str, title: str, now: datetime, layout: str | None = None
+) -> tuple[Path, ...]:
+    """Creates the next migration, and its folders if needed. Returns the paths of its files, the one that runs first.
 
-    Raises UsageInvalid for a title without letters and digits, FileExists, WriteFailed.
+    Raises UsageInvalid for a title without letters and digits and for a layout whose tool has to make the files, FileExists,
+    WriteFailed, and as `read_folder`.
     """
-    name = f"{next_version(existing, now)}_{slugify(title)}.sql"
-    path = folder / name
+    files = next_files(root, folder, title, now, layout)
+    for file in files:
+        _write(root, PurePosixPath(folder) / file.file, file.text.format(title=" ".join(title.split())))
+    return tuple(root / folder / file.file for file in files)
+
+
+def next_files(
+    root: Path, folder: str, title: str, now: datetime, layout: str | None = None
+) -> Sequence[NewFile]:
+    """The files of the next migration, for a folder that may not exist yet. Raises as `write_new_migration`."""
+    slug = slugify(title)
+    if not (root / folder).exists():
+        found: Layout = LAYOUTS[layout] if layout else NUMBERED
+        wanted = NewMigration(FolderContent(root / folder, ()), (), slug, now)
+    else:
+        read = read_folder(root / folder, folder, layout)
+        found = read.layout
+        wanted = NewMigration(read.content, [each.file for each in read.files], slug, now)
+    if found.new is None:
+        raise UsageInvalid(
+            f"{folder} is of the layout {found.name}, whose tool has to create the file",
+            hint=found.new_hint.format(slug=slug),
+        )
+    return found.new(wanted)
+
+
+def _write(root: Path, name: PurePosixPath, text: str) -> None:
+    path = root / name
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(_TEMPLATE.format(title=" ".join(title.split())))
+            file.write(text)
     except FileExistsError:
-        raise FileExists(
-            f"{folder_name}/{name} already exists", location=Location(f"{folder_name}/{name}")
-        ) from None
+        raise FileExists(f"{name} already exists", location=Location(str(name))) from None
     except OSError as error:
-        raise WriteFailed(f"{folder_name}/{name} can't be written: {error.strerror}") from None
-    return path
-
-
-def next_version(existing: Sequence[str], now: datetime) -> str:
-    """The version after the last of `existing`, in the same format.
-
-    After a timestamp comes the current time in UTC, or the timestamp plus 1 if that is later.
-    """
-    if not existing:
-        return _FIRST
-    found = _NUMBER.match(existing[-1])
-    newest = found.group() if found else "0"
-    if _TIMESTAMP.fullmatch(newest):
-        return str(max(int(f"{now.astimezone(UTC):%Y%m%d%H%M%S}"), int(newest) + 1))
-    return str(int(newest) + 1).zfill(len(newest))
+        raise WriteFailed(f"{name} can't be written: {error.strerror}") from None
 
 
 def slugify(title: str) -> str:

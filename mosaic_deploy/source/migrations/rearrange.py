@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from mosaic_deploy.errors import FileExists, Location, WriteFailed
-
-_UP_SUFFIX = re.compile(r"(?:\.up)?\.sql$", re.IGNORECASE)
+from mosaic_deploy.source.migrations.down import down_file_name
 
 
 @dataclass(frozen=True, slots=True)
 class Rearrangement:
-    """Changes to a folder. Names are file names without a folder.
+    """Changes to a folder. Names are paths in it.
 
     `moves` are old and new names. `aside` are files to keep under a name that isn't a migration's.
     """
@@ -38,7 +37,7 @@ class Rearranged:
 
 
 def rearrange(root: Path, folder: str, wanted: Rearrangement) -> Rearranged:
-    """Carries out `wanted`. A file's NAME.down.sql is renamed with it. Raises FileExists, WriteFailed."""
+    """Carries out `wanted`. A file's down migration is renamed with it. Raises FileExists, WriteFailed."""
     path = root / folder
     relative = (path.relative_to(root)).as_posix() if path != root else ""
 
@@ -56,9 +55,12 @@ def rearrange(root: Path, folder: str, wanted: Rearrangement) -> Rearranged:
             (path / old).rename(path / between)
         for old, new in moves.items():
             _refuse_existing(path, new, shown(new))
+            (path / new).parent.mkdir(parents=True, exist_ok=True)
             (path / passing[old]).rename(path / new)
+            _remove_empty(path, old)
         for name, text in wanted.writes.items():
             _refuse_existing(path, name, shown(name))
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
             with (path / name).open("x", encoding="utf-8", newline="") as file:
                 file.write(text)
     except OSError as error:
@@ -77,6 +79,13 @@ def _refuse_existing(folder: Path, name: str, shown: str) -> None:
         raise FileExists(f"{shown} already exists", location=Location(shown))
 
 
+def _remove_empty(folder: Path, name: str) -> None:
+    """Removes the subfolder that a file was moved from, unless it has other files."""
+    if "/" in name:
+        with suppress(OSError):
+            (folder / name).parent.rmdir()
+
+
 def _free_name(folder: Path, name: str) -> str:
     """`name`, or with a number if it exists."""
     number = 2
@@ -87,8 +96,11 @@ def _free_name(folder: Path, name: str) -> str:
 
 
 def _with_down_files(folder: Path, moves: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    there = {path.name.lower(): path.name for path in folder.iterdir()}
     for old, new in moves.items():
         yield old, new
-        if down := there.get(_UP_SUFFIX.sub(".down.sql", old).lower()):
-            yield down, _UP_SUFFIX.sub(".down.sql", new)
+        down = folder / down_file_name(old)
+        beside = next(
+            (path for path in down.parent.iterdir() if path.name.lower() == down.name.lower()), None
+        )
+        if beside:
+            yield beside.relative_to(folder).as_posix(), down_file_name(new)

@@ -11,19 +11,21 @@ from mosaic_deploy.errors import Location, ManifestInvalid, MigrationInvalid, Pr
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.migrations.files import (
+    REPEATABLE_VERSION,
+    SEED_VERSION,
     MigrationFile,
     ParsedFile,
     parse_migrations,
-    read_sql_file,
     statement_location,
 )
+from mosaic_deploy.source.migrations.listing import read_sql_file
 from mosaic_deploy.sql.execution.split import ExecutionMode
 
 
 def read_seeds(manifest: Manifest) -> tuple[MigrationFile, ...]:
     """The seed files in the order of `database.seeds`, by name within a folder; each once, not yet parsed.
 
-    Their `version` is seed1, seed2, …. Raises ManifestInvalid for a file that isn't .sql, SourceError, MigrationInvalid.
+    Their `version` is seed:1, seed:2, …. Raises ManifestInvalid for a file that isn't .sql, SourceError, MigrationInvalid.
     """
     root = manifest.root
     seeds = manifest.database.seeds if manifest.database else ()
@@ -31,7 +33,10 @@ def read_seeds(manifest: Manifest) -> tuple[MigrationFile, ...]:
     paths = dict.fromkeys(path for name in seeds for path in _seed_paths(root / name))
     files = [read_sql_file(root, path) for path in paths]
     return tuple(
-        replace(file, migration=replace(file.migration, version=f"seed{number}", file=file.relative_path))
+        replace(
+            file,
+            migration=replace(file.migration, version=f"{SEED_VERSION}{number}", file=file.relative_path),
+        )
         for number, file in enumerate(files, 1)
     )
 
@@ -71,7 +76,8 @@ def parse_seeds(files: Sequence[MigrationFile]) -> tuple[ParsedFile, ...]:
     parsed = parse_migrations(files)
     problems = [problem for each in parsed for problem in _problems(each)]
     if problems:
-        raise MigrationInvalid("a seed must run as one transaction", problems=problems)
+        what = "repeatable file" if files[0].migration.version.startswith(REPEATABLE_VERSION) else "seed"
+        raise MigrationInvalid(f"a {what} must run as one transaction", problems=problems)
     return parsed
 
 

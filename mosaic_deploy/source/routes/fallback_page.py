@@ -9,9 +9,8 @@ from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.manifest import Manifest, StaticSpec
+from mosaic_deploy.model.manifest import Manifest, StaticSpec, serving_names
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import serving_names
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
 from mosaic_deploy.source.routes.redirects_file import RedirectsFile
 

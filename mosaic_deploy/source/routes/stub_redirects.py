@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.snapshot import is_served, serving_names
+from mosaic_deploy.model.manifest import is_served, serving_names
 from mosaic_deploy.source.files.names import name_problem
 from mosaic_deploy.source.routes.redirects_file import Redirect, has_placeholder
 from mosaic_deploy.source.routes.stub_pages import is_page_path, stub_name

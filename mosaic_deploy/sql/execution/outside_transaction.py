@@ -66,7 +66,7 @@ def _begun_check(step: Step) -> str:
         return ""
     return (
         "IF NOT EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version OPERATOR(pg_catalog.=) "
-        f"{step.version} AND step_begun OPERATOR(pg_catalog.=) {step.number}) THEN {raise_sql(STEP_NOT_BEGUN, step)} END IF; "
+        f"{literal(step.version)} AND step_begun OPERATOR(pg_catalog.=) {step.number}) THEN {raise_sql(STEP_NOT_BEGUN, step)} END IF; "
     )
 
 
@@ -102,14 +102,14 @@ def compile_claim(step: Step, session: SqlSession) -> str:
     unknown. A record of this deploy doesn't count: it is this request, whose response was lost.
     """
     attempted = (
-        f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} "
+        f"  IF EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {literal(step.version)} "
         f"AND step_begun >= {step.number} AND deploy_id <> {literal(session.deploy_id)}) THEN {raise_sql(STEP_ATTEMPTED, step)} END IF;\n"
     )
     noted = f"  {upsert_migration_sql(step, session, steps_done=step.number - 1, step_begun=step.number)};\n"
     compared = _compared(step, session)
     # Once this deploy has claimed it, the statement may have run, so what it touches may be different.
     unclaimed = (
-        f"  IF NOT EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {step.version} AND pg_catalog.abs(step_begun) "
+        f"  IF NOT EXISTS (SELECT FROM mosaic_deploy.migrations WHERE version = {literal(step.version)} AND pg_catalog.abs(step_begun) "
         f">= {step.number} AND deploy_id = {literal(session.deploy_id)}) THEN\n{compared.before}  END IF;\n"
     )
     checked = unclaimed if compared.before else ""

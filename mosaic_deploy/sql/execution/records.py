@@ -56,7 +56,7 @@ def done_condition(step: Step) -> str:
             f"kind OPERATOR(pg_catalog.=) '{SEED}' AND path OPERATOR(pg_catalog.=) {literal(step.file)} "
             f"AND sha256 OPERATOR(pg_catalog.=) {literal(step.checksum)})"
         )
-    rows = f"SELECT FROM mosaic_deploy.migrations WHERE version = {step.version}"
+    rows = f"SELECT FROM mosaic_deploy.migrations WHERE version = {literal(step.version)}"
     if step.purpose is Purpose.ROLLBACK:
         return f"NOT EXISTS ({rows})"
     return f"EXISTS ({rows} AND steps_done >= {step.number})"
@@ -67,7 +67,7 @@ def record_sql(step: Step, session: SqlSession) -> str:
     if step.purpose is Purpose.SEED:
         return _upsert_seed_sql(step, session)
     if step.purpose is Purpose.ROLLBACK:
-        return f"DELETE FROM mosaic_deploy.migrations WHERE version = {step.version}"
+        return f"DELETE FROM mosaic_deploy.migrations WHERE version = {literal(step.version)}"
     return upsert_migration_sql(step, session, steps_done=step.number, step_begun=0)
 
 
@@ -76,7 +76,7 @@ def record_failure_sql(step: Step, session: SqlSession) -> str:
     it ends, so nobody takes it over while this waits for the row."""
     return (
         f"UPDATE mosaic_deploy.migrations SET step_begun = -{step.number} "
-        f"WHERE version = {step.version} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
+        f"WHERE version = {literal(step.version)} AND step_begun = {step.number} AND EXISTS (SELECT FROM "
         f"mosaic_deploy.lease WHERE token = {literal(session.token)} "
         "AND expires_at > pg_catalog.clock_timestamp() FOR SHARE)"
     )
@@ -91,7 +91,7 @@ def upsert_migration_sql(step: Step, session: SqlSession, *, steps_done: int, st
     updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns.split(", ") if name not in kept)
     return (
         f"INSERT INTO mosaic_deploy.migrations AS m ({columns}) VALUES ("
-        f"{step.version}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.steps}, "
+        f"{literal(step.version)}, {literal(step.file)}, {literal(step.checksum)}, {literal(semantic)}, {step.steps}, "
         f"{steps_done}, {step_begun}, pg_catalog.decode('{packed}', 'base64'), {literal(session.deploy_id)}, "
         f"current_user) ON CONFLICT (version) DO UPDATE SET {updated}, "
         "applied_at = pg_catalog.clock_timestamp() "
@@ -105,12 +105,14 @@ def packed_source(source: str) -> str:
 
 
 def _upsert_seed_sql(step: Step, session: SqlSession) -> str:
-    updated = ", ".join(
-        f"{name} = EXCLUDED.{name}" for name in ("sha256", "size", "state", "manifest", "deploy_id")
-    )
+    columns = ("sha256", "size", "state", "manifest", "deploy_id", "source")
+    updated = ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
+    source = "NULL"
+    if step.repeatable and step.source is not None:
+        source = f"pg_catalog.decode('{packed_source(step.source)}', 'base64')"
     return (
-        "INSERT INTO mosaic_deploy.objects (kind, path, sha256, size, state, manifest, deploy_id) VALUES ("
+        f"INSERT INTO mosaic_deploy.objects (kind, path, {', '.join(columns)}) VALUES ("
         f"'{SEED}', {literal(step.file)}, {literal(step.checksum)}, {step.size}, 'live', "
-        f"{literal(step.manifest)}, {literal(session.deploy_id)}) ON CONFLICT (kind, path) DO UPDATE SET {updated}, "
+        f"{literal(step.manifest)}, {literal(session.deploy_id)}, {source}) ON CONFLICT (kind, path) DO UPDATE SET {updated}, "
         "updated_at = pg_catalog.clock_timestamp()"
     )

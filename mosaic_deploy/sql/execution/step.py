@@ -9,6 +9,7 @@ from enum import StrEnum
 from mosaic_deploy.sql.execution.split import StepSql
 from mosaic_deploy.sql.guard.agreement import NOTHING_AGREED, Agreement, Existing
 from mosaic_deploy.sql.guard.rehearsed import NOTHING_READ, NOTHING_TOUCHED, SchemaReader, TouchedNames
+from mosaic_deploy.sql.quote import literal
 from mosaic_deploy.sql.session.state import SessionState
 
 
@@ -49,6 +50,8 @@ class Step:
     """Temporary objects of its statements that no later step can mean."""
     manifest: str = ""
     """The manifest whose seed it is."""
+    repeatable: bool = False
+    """Whether a seed is a repeatable file, whose text is recorded."""
     agreed: Agreement = NOTHING_AGREED
     """What it may do to what existed before the run."""
     touches: TouchedNames = NOTHING_TOUCHED
@@ -57,7 +60,7 @@ class Step:
     @property
     def facts_sql(self) -> str:
         """Arguments for json_build_object that say which step it is."""
-        return f"'version', '{self.version}', 'step', {self.number}"
+        return f"'version', {literal(self.version)}, 'step', {self.number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mosaic_deploy.sql.parse import line_and_column, parse
 from mosaic_deploy.sql.scripts.mistakes import Mistake, ScriptInvalid
@@ -22,6 +22,8 @@ from mosaic_deploy.sql.scripts.section_marks import (
 
 UP, DOWN = "up", "down"
 _COMMENT_LINE = re.compile(r"(?:^|(?<=\r))[ \t]*(--[^\r\n]*)", re.MULTILINE)
+_NO_TRANSACTION = re.compile(r"-- no-transaction|(?:(?:--! .*)?\n)*--! no-transaction\b")
+"""What sqlx and graphile-migrate read at the start of a file."""
 _MARKS_TWICE = "sql-migrate"
 """The tool that joins several sections of one direction."""
 
@@ -41,7 +43,8 @@ class Section:
 def up_section(text: str) -> Section:
     """Raises ScriptInvalid for markers that the tool wouldn't accept or that would skip a statement, SqlSyntaxError."""
     marks = _marks(text)
-    return _section(text, marks, UP) or Section(text)
+    found = _section(text, marks, UP) or Section(text)
+    return replace(found, no_transaction=True) if _NO_TRANSACTION.match(text) else found
 
 
 def down_section(text: str) -> Section | None:

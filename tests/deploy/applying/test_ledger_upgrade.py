@@ -8,8 +8,11 @@ from mosaic_deploy.errors import TrackingTablesNewer
 from mosaic_deploy.live.ledger.tables import LEDGER_VERSION, OLDEST_LEDGER_VERSION, install_sql
 from tests.deploy.recovery.test_crashes import small
 
-_COLUMNS = "select column_name as c from information_schema.columns where table_schema = 'mosaic_deploy' order by table_name, 1"
-_TO_VERSION_2 = "alter table mosaic_deploy.objects drop column manifest, drop column proof; update mosaic_deploy.ledger set version = 2"
+_COLUMNS = "select column_name as c, data_type as t from information_schema.columns where table_schema = 'mosaic_deploy' order by table_name, 1"
+_TO_VERSION_2 = """
+alter table mosaic_deploy.objects drop column manifest, drop column proof, drop column source;
+alter table mosaic_deploy.migrations alter column version type bigint using version::bigint;
+update mosaic_deploy.ledger set version = 2"""
 
 
 def _version(site) -> object:

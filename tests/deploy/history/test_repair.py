@@ -65,11 +65,13 @@ def test_accept_forget_and_rename_then_the_plan_is_empty(site):
     (site.root / "sql/3_c.sql").rename(site.root / "sql/3_see.sql")
     with pytest.raises(MigrationDiverged):
         site.plan()
-    before = sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = 1")
+    before = sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = '1'")
     repair(site, accept=("1_a.sql",), forget=("2",), rename=("3",))
     assert site.plan().plan.changes == site.plan().plan.notes == ()
     assert tables(site) == {"a", "b"}
-    assert sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = 1") == before
+    assert (
+        sql(site, "select applied_at::text as t from mosaic_deploy.migrations where version = '1'") == before
+    )
     assert set(states(site).values()) == {"applied"}
     last = sql(
         site, "select status, plan, report->'done' as done from mosaic_deploy.deploys order by serial desc"

@@ -14,7 +14,8 @@ from mosaic_deploy.errors import MigrationFailed, MigrationInvalid, RequestRefus
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.ledger import applied_sources
 from mosaic_deploy.model.event import ApplyDone
-from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
+from mosaic_deploy.source.migrations.files import parse_migrations
+from mosaic_deploy.source.migrations.listing import read_migrations
 from tests.deploy.conftest import OPTIONS
 from tests.deploy.histories import known
 

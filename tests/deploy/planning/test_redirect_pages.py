@@ -7,7 +7,7 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.live.api.transport import loopback_target
-from mosaic_deploy.model.snapshot import is_served
+from mosaic_deploy.model.manifest import is_served
 
 PAGES = (
     "index.html",

@@ -8,7 +8,7 @@ from mosaic_deploy.deploy.history.adopt import BASELINE, IMPORT, plan_baseline, 
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.projects import wait_until_running
 from mosaic_deploy.model.event import ApplyDone
-from mosaic_deploy.model.migration_history import TOOLS
+from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.model.snapshot import Project
 from tests.deploy.histories import history, known, write
 from tests.deploy.rehearsal.conftest import Rehearser

@@ -13,6 +13,7 @@ from mosaic_deploy.live.ledger import read as ledger
 from mosaic_deploy.live.ledger import rows as ledger_rows
 from mosaic_deploy.live.ledger import tables as ledger_tables
 from mosaic_deploy.live.ledger.lease_sql import LeaseRequest
+from mosaic_deploy.live.ledger.tables import LEDGER_VERSION
 from mosaic_deploy.model.snapshot import Ledger, Migration, Object, ObjectState, Project, Snapshot
 from mosaic_deploy.sql.parse import Statement, parse
 
@@ -197,8 +198,11 @@ def test_rows_replace_what_is_desired() -> None:
 
 
 def test_newer_tracking_tables_are_refused() -> None:
-    with pytest.raises(TrackingTablesNewer, match="format 7; this mosaic-deploy supports format 6"):
-        ledger.parse_ledger(facts(version=7), DESIRED)
+    with pytest.raises(
+        TrackingTablesNewer,
+        match=f"format {LEDGER_VERSION + 1}; this mosaic-deploy supports format {LEDGER_VERSION}",
+    ):
+        ledger.parse_ledger(facts(version=LEDGER_VERSION + 1), DESIRED)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"version": 1}', None])

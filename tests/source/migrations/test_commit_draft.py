@@ -12,7 +12,8 @@ import pytest
 from mosaic_deploy.errors import DraftMissing, FileExists
 from mosaic_deploy.source.migrations import draft
 from mosaic_deploy.source.migrations.draft import commit_draft
-from mosaic_deploy.source.migrations.files import read_migrations
+from mosaic_deploy.source.migrations.layouts.layout import NewFile
+from mosaic_deploy.source.migrations.listing import read_migrations
 
 NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
 TEXT = "create table x (id int);"
@@ -47,9 +48,9 @@ def test_the_first_migration_from_an_upper_case_draft(root: Path) -> None:
 
 @pytest.mark.parametrize("links", [True, False], ids=["with hard links", "without"])
 def test_nothing_is_overwritten(root: Path, links: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The target is created after the folder was read: simulated by hiding it from read_migrations."""
+    """The target is created after the folder was read: simulated by a number that doesn't count it."""
     (root / "sql/0002_x.sql").write_text("other")
-    monkeypatch.setattr(draft, "read_migrations", lambda *_: read_migrations(root, "sql")[:1])
+    monkeypatch.setattr(draft, "next_files", lambda *_: [NewFile("0002_x.sql", "")])
     if not links:
         monkeypatch.setattr(os, "link", no_links)
     with pytest.raises(FileExists, match=r"sql/0002_x\.sql already exists"):

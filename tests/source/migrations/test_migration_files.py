@@ -10,13 +10,12 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid, MigrationInvalid, Problem, SourceRefused, SourceUnreadable
 from mosaic_deploy.model.manifest import DatabaseSpec, Manifest
-from mosaic_deploy.source.migrations.down import ignored_files
 from mosaic_deploy.source.migrations.files import (
     ParsedFile,
     parse_migrations,
-    read_migrations,
     statement_location,
 )
+from mosaic_deploy.source.migrations.listing import folder_notes, read_migrations
 from mosaic_deploy.source.migrations.seeds import parse_seeds, read_seeds
 from mosaic_deploy.sql.execution.split import ExecutionMode
 
@@ -103,7 +102,6 @@ def test_every_misnamed_file_is_reported(tmp_path: Path) -> None:
     ("name", "better"),
     [
         ("0004 space.sql", "0004_space.sql"),
-        ("1.sql", "1_name.sql"),
         ("1a.sql", "1_a.sql"),
         ("12.add email (again).SQL", "12_add_email_again.sql"),
     ],
@@ -164,12 +162,20 @@ def test_a_seed_must_be_a_sql_file(tmp_path: Path) -> None:
     assert str(problem) == "mosaic.yaml: database.seeds[0]: seed.csv isn't a .sql file"
 
 
-def test_every_duplicate_is_reported(tmp_path: Path) -> None:
-    write(tmp_path, **dict.fromkeys(["1_a.sql", "0001_b.sql", "01_c.sql", "2_d.sql"], ""))
-    assert problems_of(tmp_path) == [
-        "migrations/01_c.sql: has the same version as 0001_b.sql; renumber the one that isn't applied yet",
-        "migrations/1_a.sql: has the same version as 01_c.sql; renumber the one that isn't applied yet",
+def test_equal_numbers_are_ordered_by_name_and_told_apart(tmp_path: Path) -> None:
+    write(tmp_path, **dict.fromkeys(["1_a.sql", "0001_b.sql", "01_c.sql", "2.sql"], ""))
+    assert names(tmp_path) == [
+        ("1/0001_b", "0001_b.sql"),
+        ("1/01_c", "01_c.sql"),
+        ("1/1_a", "1_a.sql"),
+        ("2", "2.sql"),
     ]
+
+
+def test_files_that_no_version_tells_apart_are_reported(tmp_path: Path) -> None:
+    write(tmp_path, **dict.fromkeys(["1_a b.sql", "1_a_b.sql"], ""))
+    hint = "has the same version as 1_a b.sql; rename one of them"
+    assert problems_of(tmp_path) == [f"migrations/1_a_b.sql: {hint}"]
 
 
 def test_errors_of_several_files_are_reported_together(tmp_path: Path) -> None:
@@ -300,7 +306,7 @@ def test_files_that_look_like_migrations_and_are_ignored(tmp_path):
         path = tmp_path / "sql" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("select 1;")
-    found = {path for path, _ in ignored_files(tmp_path, "sql")}
+    found = {note.message.split()[0] for note in folder_notes(tmp_path, DatabaseSpec(migrations="sql"))}
     assert found == {"sql/3_gone.down.sql", "sql/old"}
 
 

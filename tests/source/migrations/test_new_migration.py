@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.errors import FileExists, UsageInvalid, WriteFailed
-from mosaic_deploy.source.migrations.files import read_migrations
-from mosaic_deploy.source.migrations.new import next_version, slugify, write_new_migration
+from mosaic_deploy.source.migrations.layouts.numbered import next_version
+from mosaic_deploy.source.migrations.listing import read_migrations
+from mosaic_deploy.source.migrations.new import slugify, write_new_migration
 
 NOW = datetime(2026, 11, 23, 20, 45, 1, tzinfo=UTC)
 
@@ -65,12 +66,14 @@ def test_a_title_without_letters_is_rejected(title):
 def test_a_new_migration_is_valid_and_never_overwritten(tmp_path: Path):
     folder = tmp_path / "sql"
     folder.mkdir()
-    path = write_new_migration(folder, "sql", [], "a\n; drop table x", NOW)
+    [path] = write_new_migration(tmp_path, "sql", "a\n; drop table x", NOW)
     assert path.name == "0001_a_drop_table_x.sql"
     assert [file.migration.version for file in read_migrations(tmp_path, "sql")] == ["1"]
     assert path.read_text().startswith("-- a ; drop table x\n-- ")
+    (folder / "0002_b.sql").mkdir()
     with pytest.raises(FileExists, match="already exists"):
-        write_new_migration(folder, "sql", [], "a drop table x", NOW)
-    assert write_new_migration(tmp_path / "new" / "sql", "new/sql", [], "a", NOW).is_file()
+        write_new_migration(tmp_path, "sql", "b", NOW)
+    [nested] = write_new_migration(tmp_path, "new/sql", "a", NOW)
+    assert nested.is_file()
     with pytest.raises(WriteFailed):
-        write_new_migration(path / "sql", "sql/0001_a_drop_table_x.sql/sql", [], "a", NOW)
+        write_new_migration(tmp_path, "new/sql/0001_a.sql/sql", "a", NOW)

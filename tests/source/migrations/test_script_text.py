@@ -8,7 +8,8 @@ import pytest
 
 from mosaic_deploy.errors import MigrationInvalid, SourceChanged
 from mosaic_deploy.source.migrations import script_text
-from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations, read_migrations
+from mosaic_deploy.source.migrations.files import ParsedFile, parse_migrations
+from mosaic_deploy.source.migrations.listing import read_migrations
 
 ROWS = "".join(f"{n}\t{'é' * (n % 9)}\n" for n in range(20_000))
 COPY = f"COPY t (a, b) FROM stdin;\n{ROWS}\\.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import PurePosixPath
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
@@ -164,23 +165,23 @@ def _group_by_heading(changes: tuple[Change, ...]) -> list[Change]:
 
 
 def _destructive_files(plan: Plan) -> frozenset[str]:
-    """The SQL files with a destructive hazard, as their changes name them."""
+    """The paths of the SQL files with a destructive hazard."""
     return frozenset(
-        hazard.location.file.rpartition("/")[2]
-        for hazard in plan.hazards
-        if hazard.severity is HazardSeverity.DESTRUCTIVE
+        hazard.location.file for hazard in plan.hazards if hazard.severity is HazardSeverity.DESTRUCTIVE
     )
 
 
-def _sign(change: Change, destructive_files: frozenset[str], rehearsal: Rehearsal) -> tuple[str, str]:
+def _sign(
+    change: Change, destructive_files: frozenset[str], rehearsal: Rehearsal, migrations: str
+) -> tuple[str, str]:
     """A file that drops objects is shown as destroying, and one that destroys rows or values as changing, in red."""
     if isinstance(change, RunsSql):
         done = rehearsal.of(change.address)
         dropped = {one.object for one in done.changes if one.counts_as == "drop"} if done else set()
         if change.destroys or not dropped.isdisjoint(rehearsal.destroyed):
             return _SIGNS[Action.DESTROY]
-        name = change.path if isinstance(change, RunSeed) else change.file
-        if name.rpartition("/")[2] in destructive_files:
+        path = change.path if isinstance(change, RunSeed) else str(PurePosixPath(migrations) / change.file)
+        if path in destructive_files:
             return ("~", "red")
     return _SIGNS[change.action]
 
@@ -196,7 +197,7 @@ def _change_lines(changes: list[Change], width: int | None, plan: Plan) -> Itera
         name_width = name_width - lacking if name_width - lacking >= _MIN_NAME_WIDTH else 0
         indent = indent - lacking if name_width else 8
     for change, name in zip(shown, names, strict=True):
-        sign, color = _sign(change, destructive_files, rehearsal)
+        sign, color = _sign(change, destructive_files, rehearsal, plan.migrations)
         size = f"{size_text(change.size) if isinstance(change, Put) else '':>9}  " if sized else ""
         padding = " " * (name_width - text_width(name))
         line = f"    {sign} {name}{padding}  {size}{_reason(change, rehearsal)}"

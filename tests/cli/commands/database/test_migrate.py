@@ -181,7 +181,8 @@ def test_an_ambiguous_repair_is_refused(run, folder):
     ended = run("migrate", "repair", "--forget", "1", "--local", "--yes")
     assert ended.returncode == 1
     assert "error[repair_refused]" in ended.stderr
-    for wrong in ("--forget=x", "--applied=1", "--not-applied=1:0"):
+    assert run("migrate", "repair", "--forget=x", "--local").returncode == 1
+    for wrong in ("--applied=1", "--not-applied=1:0"):
         assert run("migrate", "repair", wrong, "--local").returncode == 2
 
 

@@ -10,13 +10,12 @@ from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
-    parse_version,
     write_history,
     write_options,
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.model.migration_history import TOOLS
+from mosaic_deploy.model.other_tools.tools import TOOLS
 
 _allow_mismatch = click.option(
     "--allow-mismatch",
@@ -53,14 +52,13 @@ def baseline(
     Example:
       mosaic-deploy migrate baseline 0012
     """
-    wanted = parse_version(version)
     session = target_options.open()
     from mosaic_deploy.deploy.history.adopt import BASELINE, plan_baseline
     from mosaic_deploy.deploy.history.read import read_history_context
 
     def make_plan() -> PreparedPlan:
         known = read_history_context(session.api, session.manifest, session.target)
-        return plan_baseline(session.api, known, wanted, allow_mismatch=allow_mismatch)
+        return plan_baseline(session.api, known, version, allow_mismatch=allow_mismatch)
 
     with session:
         return write_history(
@@ -95,7 +93,8 @@ def import_history(
 
     Refuses files that differ from what the tool applied, or that create something that the database doesn't have.
 
-    TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic.
+    TOOL is dbmate, golang-migrate, flyway, supabase, prisma, drizzle, sqlx, goose, sql-migrate, node-pg-migrate,
+    graphile-migrate, sqitch, liquibase, diesel, tern, rails, alembic or django.
 
     \b
     Example:

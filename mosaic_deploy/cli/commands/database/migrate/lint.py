@@ -40,14 +40,19 @@ def lint(screen: Screen, path: str, environment: str | None, only: tuple[str, ..
       mosaic-deploy migrate lint --only 0007_drop_name.sql --severity advice
     """
     from mosaic_deploy.cli.target.settings import resolve_environment
-    from mosaic_deploy.source.manifest.folders import migrations_folder
-    from mosaic_deploy.source.migrations.files import parse_migrations, read_migrations
+    from mosaic_deploy.diff.history.identity import find_version
+    from mosaic_deploy.source.manifest.folders import migrations_folder, migrations_layout
+    from mosaic_deploy.source.migrations.files import parse_migrations
     from mosaic_deploy.source.migrations.lint import lint as lint_migrations
+    from mosaic_deploy.source.migrations.listing import read_migrations
 
     manifest = read_manifest(Path(path), environment=resolve_environment(path, environment))
-    parsed = parse_migrations(read_migrations(manifest.root, migrations_folder(manifest)))
-    names = [Path(file).name for file in only]
-    if unknown := sorted(set(names) - {migration.file.migration.file for migration in parsed}):
+    files = read_migrations(manifest.root, migrations_folder(manifest), layout=migrations_layout(manifest))
+    parsed = parse_migrations(files)
+    known = {file.migration.version: file.migration.file for file in files}
+    found_versions = {file: find_version(file, [each.migration for each in files]) for file in only}
+    names = [known[version] for version in found_versions.values() if version in known]
+    if unknown := sorted(file for file, version in found_versions.items() if version not in known):
         raise click.BadParameter(f"no such migration: {', '.join(unknown)}", param_hint="--only")
     found = lint_migrations(parsed, names, manifest.policy)
     screen.lint(found, len(names) or len(parsed))

@@ -22,24 +22,21 @@ from mosaic_deploy.source.manifest.read import read_manifest
 def new(screen: Screen, name: str, path: str, environment: str | None) -> None:
     """Create the next migration file. Prints its path; runs offline.
 
-    NAME describes the change in a few words. The folder is created if it is missing. The number continues the style of the newest file.
+    NAME describes the change in a few words. The folder is created if it is missing. The file is named in the layout of the folder.
 
     \b
     Example:
       mosaic-deploy migrate new add_orders
     """
-    from mosaic_deploy.source.manifest.folders import migrations_folder
-    from mosaic_deploy.source.migrations.files import read_migrations
+    from mosaic_deploy.source.manifest.folders import migrations_folder, migrations_layout
     from mosaic_deploy.source.migrations.new import write_new_migration
 
     environment = resolve_environment(path, environment)
     manifest = read_manifest(Path(path), environment=environment, missing_folders=True)
-    folder = migrations_folder(manifest)
-    place = manifest.root / folder
-    files = read_migrations(manifest.root, folder) if place.exists() else ()
-    existing = [file.migration.file for file in files]
-    made = write_new_migration(place, folder, existing, name, datetime.now(UTC))
-    screen.created(made)
+    made = write_new_migration(
+        manifest.root, migrations_folder(manifest), name, datetime.now(UTC), migrations_layout(manifest)
+    )
+    screen.created(made[0])
 
 
 @click.command()
@@ -58,14 +55,14 @@ def commit_draft(screen: Screen, name: str, path: str, environment: str | None, 
     Example:
       mosaic-deploy migrate commit add_orders
     """
-    from mosaic_deploy.source.manifest.folders import migrations_folder
+    from mosaic_deploy.source.manifest.folders import migrations_folder, migrations_layout
     from mosaic_deploy.source.migrations.draft import commit_draft as write_migration
 
     manifest = read_manifest(Path(path), environment=resolve_environment(path, environment))
     folder = migrations_folder(manifest)
     if not untested:
         _refuse_failed_draft(manifest.root, folder)
-    made = write_migration(manifest.root, folder, name, datetime.now(UTC))
+    made = write_migration(manifest.root, folder, name, datetime.now(UTC), migrations_layout(manifest))
     plan = ["mosaic-deploy", "plan", *(["--env", environment] if environment else [])]
     command = shlex.join([*plan, *([path] if path != "." else [])])
     screen.result({"type": "draft_committed", "path": str(made), "next": command}, [str(made)])

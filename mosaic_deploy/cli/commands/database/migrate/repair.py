@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -13,7 +12,6 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
     parse_step,
-    parse_version,
     write_history,
     write_options,
 )
@@ -91,10 +89,10 @@ def repair(
     from mosaic_deploy.diff.history.repairs import RepairRequest
 
     request = RepairRequest(
-        accept=[_file_or_version(each) for each in accept],
-        forget=[parse_version(each) for each in forget],
-        rename=[parse_version(each) for each in rename],
-        squash=[_file_or_version(each) for each in squash],
+        accept=accept,
+        forget=forget,
+        rename=rename,
+        squash=squash,
         applied=[parse_step(each) for each in applied],
         not_applied=[parse_step(each) for each in not_applied],
     )
@@ -118,9 +116,3 @@ def repair(
         return write_history(
             screen, session, make_plan, REPAIR, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock)
         )
-
-
-def _file_or_version(value: str) -> str:
-    """The file's name, or its number without leading zeros."""
-    name = PurePosixPath(value).name
-    return parse_version(name) if name.isdecimal() else name

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.commands.database.migrate.write_history import parse_version
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
 
@@ -25,14 +24,13 @@ if TYPE_CHECKING:
 def restore_file(screen: Screen, version: str, target_options: TargetOptions) -> None:
     """Write an applied migration back into the folder. Changes nothing in the database.
 
-    VERSION is a number in the migration history, or a file name that starts with it. Nothing is overwritten: an edited
+    VERSION is a version in the migration history, or the name of a file or folder. Nothing is overwritten: an edited
     file is kept as NAME.bak, and a file that has taken the number gets another one.
 
     \b
     Example:
       mosaic-deploy migrate restore-file 0003
     """
-    wanted = parse_version(version)
     session = target_options.open()
     from mosaic_deploy.deploy.history.read import read_history_context
     from mosaic_deploy.deploy.history.restore import plan_restore
@@ -41,7 +39,7 @@ def restore_file(screen: Screen, version: str, target_options: TargetOptions) ->
 
     with session:
         known = read_history_context(session.api, session.manifest, session.target)
-        changes = plan_restore(session.api, known, [wanted], datetime.now(UTC))
+        changes = plan_restore(session.api, known, [version], datetime.now(UTC))
     done = rearrange(session.manifest.root, migrations_folder(session.manifest), changes)
     document = {
         "type": "files_restored",

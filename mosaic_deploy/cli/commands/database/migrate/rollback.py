@@ -11,7 +11,6 @@ from mosaic_deploy.cli import allow_option, options
 from mosaic_deploy.cli.commands.database.migrate.write_history import (
     ConsentOptions,
     LeaseOptions,
-    parse_version,
     write_options,
     write_with_consent,
 )
@@ -55,7 +54,7 @@ def rollback(
 ) -> int:
     """Roll back migrations using their down migrations. The newest is rolled back first.
 
-    A down migration is a `-- migrate:down` section in the migration, or a file NAME.down.sql next to it. If one is
+    A down migration is a `-- migrate:down` section in the migration, or a file next to it, such as NAME.down.sql. If one is
     missing, nothing is rolled back. Destructive SQL needs confirmation, or --allow destructive.
 
     \b
@@ -65,7 +64,6 @@ def rollback(
     """
     if to is not None and steps is not None:
         raise click.UsageError("--to and --steps can't be combined")
-    after = None if to is None else parse_version(to)
     session = target_options.open()
     from mosaic_deploy.deploy.history.read import read_history_context
     from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
@@ -74,7 +72,7 @@ def rollback(
 
         def make_plan() -> PreparedPlan:
             known = read_history_context(session.api, session.manifest, session.target)
-            return plan_rollback(session.api, known, to=after, steps=steps or 1)
+            return plan_rollback(session.api, known, to=to, steps=steps or 1)
 
         def write(planned: PreparedPlan, wanted: ApplyOptions) -> Generator[Event, None, None]:
             return roll_back(session.api, planned, wanted)

@@ -162,16 +162,7 @@ def _plan_when_lease_free(
     return session.complete_texts(planned)
 
 
-_VERSION = re.compile(r"([0-9]{1,18})(?:[_-].*)?", re.DOTALL)
-_STEP = re.compile(r"([0-9]{1,18}):([1-9][0-9]{0,8})")
-
-
-def parse_version(value: str) -> str:
-    """The version as a number without leading zeros, from a version or a file name."""
-    found = _VERSION.fullmatch(value)
-    if not found:
-        raise click.BadParameter(f"{value!r} isn't a version; use the number at the start of the file name")
-    return str(int(found.group(1)))
+_STEP = re.compile(r"(.{1,300}):([1-9][0-9]{0,8})")
 
 
 def parse_step(value: str) -> tuple[str, int]:
@@ -179,4 +170,4 @@ def parse_step(value: str) -> tuple[str, int]:
     found = _STEP.fullmatch(value)
     if not found:
         raise click.BadParameter(f"{value!r} isn't VERSION:STEP, such as 12:1")
-    return str(int(found.group(1))), int(found.group(2))
+    return found.group(1), int(found.group(2))

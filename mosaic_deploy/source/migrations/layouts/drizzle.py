@@ -1,0 +1,75 @@
+"""Drizzle: files in the order of meta/_journal.json; a file that isn't in the journal doesn't run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from mosaic_deploy.errors import Location, Problem
+from mosaic_deploy.source.migrations.layouts.layout import (
+    DRAFT_FILE,
+    FolderContent,
+    Layout,
+    ListedFile,
+    Listing,
+    is_sql,
+    plain_number,
+)
+
+JOURNAL = "meta/_journal.json"
+_NUMBER = re.compile(r"[0-9]+")
+
+
+def _has_journal(content: FolderContent) -> bool:
+    return JOURNAL in content.names
+
+
+def _list(content: FolderContent) -> Listing:
+    place = Location(JOURNAL)
+    try:
+        journal: Any = json.loads(content.read_text(JOURNAL))
+        tags = [str(entry["tag"]) for entry in journal["entries"]]
+        dialect = str(journal.get("dialect", "postgresql"))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Listing((), problems=(Problem("isn't a journal of drizzle-kit", place),))
+    names = [f"{tag}.sql" for tag in tags]
+    there = [name for name in names if name in content.top]
+    return Listing(
+        tuple(ListedFile(name, _number(name), name.removesuffix(".sql")) for name in dict.fromkeys(there)),
+        ignored=tuple(_strays(content, names)),
+        problems=tuple(_problems(names, there, dialect)),
+    )
+
+
+def _problems(names: list[str], there: list[str], dialect: str) -> Iterator[Problem]:
+    if not dialect.startswith(("postgres", "pg")):
+        yield Problem(f"the migrations are for {dialect}, not for PostgreSQL", Location(JOURNAL))
+    for name in dict.fromkeys(names):
+        if name not in there:
+            yield Problem(f"is listed in {JOURNAL}, but doesn't exist", Location(name))
+        elif names.count(name) > 1:
+            yield Problem(f"is listed in {JOURNAL} twice", Location(name))
+
+
+def _strays(content: FolderContent, names: list[str]) -> Iterator[tuple[str, str]]:
+    for name in content.top:
+        if is_sql(name) and name not in names and name.lower() != DRAFT_FILE:
+            yield name, f"isn't listed in {JOURNAL}, so it doesn't run"
+
+
+def _number(name: str) -> str:
+    found = _NUMBER.match(name)
+    return plain_number(found.group()) if found else ""
+
+
+DRIZZLE = Layout(
+    "drizzle",
+    "Drizzle's journal",
+    lambda content: [JOURNAL] if _has_journal(content) else [],
+    _list,
+    None,
+    "drizzle-kit lists its files in meta/_journal.json: run `npx drizzle-kit generate --custom --name {slug}`",
+    explains=_has_journal,
+)
