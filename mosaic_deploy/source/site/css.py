@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tinycss2.ast import Node
 
 _NEWLINE = re.compile(r"\r\n|[\r\n\f]")
-_ESCAPE = r"\\(?:\r\n|[\s\S]|\Z)"
+_ESCAPE = r"\\(?:[0-9a-fA-F]{1,6}(?:\r\n|[ \t\r\n\f])?|\r\n|[\s\S]|\Z)"
 _STRING = re.compile(rf"""(?P<quote>["'])(?P<value>(?:(?!(?P=quote))[^\\]|{_ESCAPE})*)""")
 _URL = re.compile(rf"""[^(]*\([ \t\r\n\f]*(?P<value>(?:[^) \t\r\n\f\\]|{_ESCAPE})*)""")
 _SOURCE_MAP = re.compile(r"/\*\s*[#@]\s*sourceMappingURL=(?P<value>[^\s'\"]+?)\s*(?:\*/|\Z)")

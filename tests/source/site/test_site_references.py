@@ -78,6 +78,7 @@ CSS = [
     ("a{b:'unclosed\n} c{d:url(e)}", "a{b:'unclosed\n} c{d:url(<e>)}"),
     ("a\r\n\f{b:url(c)\r\n\r;d:url('e')}", "a\r\n\f{b:url(<c>)\r\n\r;d:url('<e>')}"),
     (r"a{b:\75 rl(c)}", r"a{b:\75 rl(<c>)}"),
+    (r"a{b:url(\63 .png)}", "a{b:url(<c.png>)}"),
     ("a{b:url(c d)} e{f:url(g)}", "a{b:url(c d)} e{f:url(<g>)}"),
     ("a{b:url(data:c,'d')} e{f:url(g)}", "a{b:url(data:c,'d')} e{f:url(<g>)}"),
     ("@import 'a.css", "@import '<a.css>"),
