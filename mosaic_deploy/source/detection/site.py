@@ -79,9 +79,10 @@ class Project:
 
 def without_covered(sites: Sequence[Site]) -> Iterator[Site]:
     """The sites without folders of files that belong to another one: its output, or a part of its sources."""
-    built = [site for site in sites if site.build or site.problem]
+    known = [site for site in sites if site.framework != PLAIN]
+    yield from known
     for site in sites:
-        if site.build or site.problem or not any(_covers(each, site.dir) for each in built):
+        if site.framework == PLAIN and not any(_covers(each, site.dir) for each in known):
             yield site
 
 

@@ -99,7 +99,7 @@ def _action(name: str, folder: Path, **inputs: str) -> subprocess.CompletedProce
     program.chmod(0o755)
     environ = {
         "PATH": os.environ["PATH"], "PROGRAM": str(program), "COMMAND": "auto", "TARGET": ".", "LABEL": "",
-        "ALLOW": "", "ALLOW_EVENT": "", "GITHUB_EVENT_NAME": name.partition(" ")[0], **inputs,
+        "ALLOW": "", "ALLOW_EVENT": "", "BUILD": "auto", "GITHUB_EVENT_NAME": name.partition(" ")[0], **inputs,
     }  # fmt: skip
     return subprocess.run(
         ["bash", "-eo", "pipefail", "-c", STEP],
@@ -126,3 +126,9 @@ def test_auto_in_the_action(name: str, tmp_path: Path) -> None:
 def test_an_allowed_event_in_the_action(tmp_path: Path) -> None:
     ended = _action("merge_group", tmp_path, COMMAND="apply", ALLOW_EVENT="merge_group")
     assert ended.stdout == "ci apply --allow-event merge_group .\n"
+
+
+def test_builds_in_the_action(tmp_path: Path) -> None:
+    assert _action("push", tmp_path, BUILD="never").stdout == "ci apply --no-build .\n"
+    assert _action("pull_request", tmp_path, BUILD="always").stdout == "ci plan --label  --build .\n"
+    assert _action("push", tmp_path, BUILD="yes").returncode == 2

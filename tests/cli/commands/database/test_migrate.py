@@ -52,13 +52,25 @@ def test_new_continues_the_numbering_style(run, folder):
     assert "no letter or digit" in refused.stderr
 
 
-def test_new_needs_a_migrations_folder(run, folder):
-    text = (folder / "mosaic.yaml").read_text()
-    (folder / "mosaic.yaml").write_text(text.partition("database:")[0])
+def test_new_adds_a_migrations_folder_to_the_manifest(run, folder):
+    text = (folder / "mosaic.yaml").read_text().partition("database:")[0]
+    (folder / "mosaic.yaml").write_text(text)
+    ended = run("migrate", "new", "a")
+    assert (ended.returncode, ended.stdout) == (0, "migrations/0001_a.sql\n")
+    assert ended.stderr == "added to mosaic.yaml: database.migrations: migrations\n"
+    assert (folder / "mosaic.yaml").read_text() == f"{text}\ndatabase:\n  migrations: migrations\n"
+
+
+@pytest.mark.parametrize("end", ["database:\n  extensions: [vector]\n", "...\n"])
+def test_new_needs_a_migrations_folder(run, folder, end):
+    text = (folder / "mosaic.yaml").read_text().partition("database:")[0] + end
+    (folder / "mosaic.yaml").write_text(text)
     ended = run("migrate", "new", "a")
     assert ended.returncode == 1
     assert "error[migrations_not_configured]: mosaic.yaml has no migrations folder" in ended.stderr
     assert "database: {migrations: migrations}" in ended.stderr
+    assert (folder / "mosaic.yaml").read_text() == text
+    assert not (folder / "migrations").exists()
 
 
 def test_status_then_edit_then_repair(run, folder):

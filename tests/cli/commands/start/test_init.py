@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from mosaic_deploy.source.detect import detect_folders
 
+from mosaic_deploy.cli.commands.start.starters import TEMPLATES
 from mosaic_deploy.cli.commands.start.templates import with_agents_section
 from mosaic_deploy.source.manifest.read import read_manifest
+from tests.cli.pseudo_terminal import Terminal
 
 
 def _put(folder: Path, *names: str) -> None:
@@ -30,10 +31,14 @@ def test_an_empty_folder_becomes_a_deployable_project(run, tmp_path: Path) -> No
 
 def test_existing_folders_are_detected(run, tmp_path: Path) -> None:
     _put(tmp_path, "db/migrations/001_a.sql", "seeds/01_b.sql", "dist/index.html", "public/index.html")
+    (tmp_path / ".env").write_text("DATABASE_URL=postgres://x")
     _put(tmp_path, "assets/film.mp4", "node_modules/x/migrations/1_x.sql", ".git/1_x.sql")
     ended = run("init", "-o", "json")
     assert json.loads(ended.stdout)["notes"] == [
-        "database.migrations is db/migrations; these folders also look like migrations: seeds"
+        "the site is dist; others that aren't deployed: public",
+        "database.migrations is db/migrations; these folders also look like migrations: seeds",
+        ".env has DATABASE_URL; `mosaic-deploy credentials --reveal` prints that of the project's database, "
+        "with --local that of the one on this machine",
     ]
     manifest = read_manifest(tmp_path)
     assert manifest.database and manifest.database.migrations == "db/migrations"
@@ -42,10 +47,156 @@ def test_existing_folders_are_detected(run, tmp_path: Path) -> None:
     assert not (tmp_path / "public/style.css").exists()
 
 
-def test_a_site_that_is_not_built_yet(run, tmp_path: Path) -> None:
-    _put(tmp_path, "package.json")
-    assert "note: no built site found: run your build" in run("init").stdout
+def _package(folder: Path, **fields: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text(json.dumps(fields))
+
+
+def test_a_build_that_is_not_known_is_a_decision(run, tmp_path: Path) -> None:
+    """Nothing is made up: no page, and no folder."""
+    _package(tmp_path, scripts={"build": "node build.js"})
+    ended = run("init")
+    lines = (tmp_path / "mosaic.yaml").read_text().splitlines()
+    (line,) = [number for number, text in enumerate(lines, 1) if text == "#   output: FOLDER"]
+    assert f"decide: mosaic.yaml:{line} which folder `npm run build` fills\n" in ended.stdout
     assert read_manifest(tmp_path).static is None
+    assert not (tmp_path / "public").exists()
+    assert run("validate").returncode == 0
+    # The lines are right once they are uncommented.
+    changed = [
+        text.removeprefix("# ") if line - 2 <= number <= line + 2 else text
+        for number, text in enumerate(lines, 1)
+    ]
+    (tmp_path / "mosaic.yaml").write_text("\n".join(changed).replace("FOLDER", "dist"))
+    manifest = read_manifest(tmp_path)
+    assert manifest.build
+    assert (manifest.build.command, manifest.build.output) == ("npm run build", "dist")
+
+
+def test_several_sites_and_migrations_are_a_decision(run, tmp_path: Path) -> None:
+    for app in ("shop", "admin"):
+        _package(tmp_path / f"apps/{app}", devDependencies={"vite": "7"})
+        _put(tmp_path, f"apps/{app}/index.html", f"apps/{app}/migrations/1_a.sql")
+    document = json.loads(run("init", "-o", "json").stdout)
+    lines = (tmp_path / "mosaic.yaml").read_text().splitlines()
+    assert [each["message"] for each in document["decisions"]] == [
+        "which migrations to deploy: apps/admin/migrations, apps/shop/migrations",
+        "which site to deploy: apps/admin (Vite), apps/shop (Vite)",
+    ]
+    assert [lines[each["line"] - 1] for each in document["decisions"]] == [
+        "# database:",
+        "# apps/admin (Vite):",
+    ]
+    manifest = read_manifest(tmp_path)
+    assert (manifest.static, manifest.database) == (None, None)
+    assert run("validate").returncode == 0
+
+
+def test_a_person_is_asked_which_of_several_to_deploy(environment, tmp_path: Path) -> None:
+    _put(tmp_path, "a/migrations/1_a.sql", "b/migrations/1_a.sql")
+    terminal = Terminal(environment, tmp_path, "init")
+    try:
+        terminal.until("Which folder of migrations? 0 for none now [1]: ")
+        terminal.type("2\n")
+        assert terminal.end() == 0
+    finally:
+        terminal.close()
+    manifest = read_manifest(tmp_path)
+    assert manifest.database
+    assert manifest.database.migrations == "b/migrations"
+
+
+def test_a_build_whose_packages_are_not_installed(run, tmp_path: Path) -> None:
+    _package(tmp_path, scripts={"build": "vite build"}, devDependencies={"vite": "7"})
+    _put(tmp_path, "index.html")
+    assert (
+        "the packages of the build aren't installed here: run `npm install`, or the build fails"
+        in run("init").stdout
+    )
+    manifest = read_manifest(tmp_path)
+    assert manifest.build
+    assert (manifest.build.command, manifest.build.output) == ("npm run build", "dist")
+    (tmp_path / "mosaic.yaml").unlink()
+    _put(tmp_path, "dist/index.html")
+    assert "so dist is deployed as it is; then uncomment `build`" in run("init").stdout
+    manifest = read_manifest(tmp_path)
+    assert manifest.static
+    assert (manifest.build, manifest.static.dir) == (None, "dist")
+    (tmp_path / "mosaic.yaml").unlink()
+    (tmp_path / "node_modules").mkdir()
+    assert "note:" not in run("init").stdout
+    assert read_manifest(tmp_path).build
+
+
+def test_a_build_is_deployed_as_it_is_detected(run, environment, tmp_path: Path) -> None:
+    """From `init` to a live site with migrations and fonts, without an edit."""
+    npm, app = tmp_path / "bin/npm", tmp_path / "app"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\nmkdir -p dist && cp index.html dist && printf x > dist/a.woff2")
+    npm.chmod(0o755)
+    path = {"PATH": f"{npm.parent}:{environment['PATH']}"}
+    _package(
+        app, scripts={"build": "vite build"}, devDependencies={"vite": "7"}, dependencies={"wouter": "3"}
+    )
+    (app / "node_modules").mkdir()
+    _put(app, "prisma/migrations/20240101000000_a/migration.sql", "public/CNAME")
+    (app / "index.html").write_text('<link rel="preload" as="font" href="/a.woff2">')
+    said = run("init", "app", env=path).stdout
+    assert "note: static.exclude has CNAME" in said
+    assert "decide:" not in said
+    assert run("validate", "app").returncode == 0
+    applied = run("apply", "--local", "--yes", "app", env=path)
+    assert applied.returncode == 0, applied.stderr
+    assert "No changes." in run("apply", "--local", "--yes", "app", env=path).stdout
+    static = read_manifest(app).static
+    assert static
+    assert (static.fallback, static.unsupported) == ("index.html", "storage")
+
+
+def test_what_validate_refuses_is_noted(run, tmp_path: Path) -> None:
+    _put(tmp_path, "public/index.html")
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations/1_a.sql").write_text("create tabel t ();")
+    said = run("init").stdout
+    assert "note: `mosaic-deploy validate` reports: " in said
+    assert "migrations/1_a.sql:1" in said
+
+
+def test_migrations_elsewhere_in_the_repository_are_noted(run, tmp_path: Path) -> None:
+    _git(tmp_path, "init", "-q")
+    _put(tmp_path, "api/migrations/1_a.sql", "web/public/index.html")
+    assert "which database.migrations may name: ../api/migrations" in run("init", "web").stdout
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_templates_deploy_as_they_are(run, tmp_path: Path, template: str) -> None:
+    name = f"my {template}"
+    assert run("init", "--template", template, name).returncode == 0
+    assert (tmp_path / name / "README.md").is_file()
+    assert read_manifest(tmp_path / name).project.name == name
+    applied = run("apply", "--local", "--yes", name)
+    assert applied.returncode == 0, applied.stderr
+    assert "No changes." in run("apply", "--local", "--yes", name).stdout
+    refused = run("init", "--template", template, name)
+    assert "error[file_exists]" in refused.stderr
+
+
+def test_a_template_overwrites_nothing(run, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    refused = run("init", "--template", "spa")
+    assert "error[file_exists]: README.md already exists" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+
+
+def test_the_first_migration_after_init(run, tmp_path: Path) -> None:
+    run("init")
+    made = run("migrate", "new", "add orders")
+    assert made.stdout == "migrations/0001_add_orders.sql\n"
+    assert made.stderr == "added to mosaic.yaml: database.migrations: migrations\n"
+    assert run("migrate", "new", "more").stderr == ""
+    text = (tmp_path / "mosaic.yaml").read_text()
+    assert "\ndatabase:\n  migrations: migrations\n\n" in text
+    assert run("validate").stdout.startswith("mosaic.yaml is valid: 2 migrations")
 
 
 def test_created_files_are_listed(run, tmp_path: Path) -> None:
@@ -57,7 +208,8 @@ def test_created_files_are_listed(run, tmp_path: Path) -> None:
     assert all((tmp_path / "new/sub" / name).is_file() for name in document["written"])
     said = run("init", "it's new").stdout.splitlines()
     assert said[:2] == ["created folder it's new", "created it's new/public/index.html"]
-    assert said[-1].endswith(shlex.join(["mosaic-deploy", "apply", "--local", "it's new"]))
+    assert said[-2].endswith(shlex.join(["mosaic-deploy", "apply", "--local", "it's new"]))
+    assert said[-1].endswith(shlex.join(["mosaic-deploy", "dev", "it's new"]))
     assert json.loads(run("init", "-o", "json").stdout)["made"] == []
 
 
@@ -187,9 +339,3 @@ def test_a_folder_that_cannot_be_created_is_an_error(run, tmp_path: Path) -> Non
     refused = run("init", "file/new")
     assert refused.returncode == 1
     assert "error[write_failed]: can't create file/new/public: Not a directory" in refused.stderr
-
-
-def test_detecting_folders(tmp_path: Path) -> None:
-    _put(tmp_path, "a/b/c/1_deep.sql", "a/b/1_sql.sql", "migrations/1_x.sql")
-    found = detect_folders(tmp_path)
-    assert (found.migrations, found.other_migrations) == ("migrations", ("a/b", "a/b/c"))
