@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 
 from mosaic_deploy.diff.objects import ObjectDiff, is_foreign
+from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX
 from mosaic_deploy.model.manifest_identity import manifest_texts
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, ObjectState, Snapshot, UnprovenRows
@@ -98,12 +99,18 @@ def _time_text(seconds: float) -> str:
 
 
 def removed_section_notes(
-    desired: Snapshot, live: Snapshot, unproven: Mapping[str, UnprovenRows], generated: Collection[str] = ()
+    desired: Snapshot,
+    live: Snapshot,
+    unproven: Mapping[str, UnprovenRows],
+    generated: Collection[str] = (),
+    *,
+    has_storage: bool,
 ) -> Iterator[Note]:
     """What earlier deploys of this manifest left in sections that it doesn't have any longer.
 
     `unproven` are rows by kind; those with a proof of another API key are named. `generated` are static files that were
-    made from another section.
+    made from another section. `has_storage` is whether the manifest has a storage section: without one, desired storage
+    files are the site's.
     """
     if desired.static is None:
         found = _left_live(live.static or {}, desired.manifest)
@@ -112,9 +119,12 @@ def removed_section_notes(
         yield from _removed_note("static", tuple(o for o in found if o not in made), remedy)
         if made:
             yield _note("static_left_out", _generated_text(made), made)
-    if desired.storage is None:
+    if not has_storage:
         remedy = "`mosaic-deploy storage rm --left` deletes {them}; so does an apply with `storage: {{prune: true}}`"
-        yield from _removed_note("storage", _left_live(live.storage or {}, desired.manifest), remedy)
+        left = _left_live(live.storage or {}, desired.manifest)
+        if desired.storage is not None:
+            left = tuple(o for o in left if not o.path.startswith(SITE_STORAGE_PREFIX))
+        yield from _removed_note("storage", left, remedy)
     for kind in ("static", "storage"):
         rows = unproven[kind].other_key if kind in unproven else ()
         if getattr(desired, kind) is None and rows:

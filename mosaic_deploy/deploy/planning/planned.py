@@ -183,7 +183,10 @@ class PreparedPlan:
     def removed_section_notes(self) -> Iterator[Note]:
         """What earlier deploys of this manifest left in sections that it doesn't have any longer."""
         wanted, live = self.desired.snapshot, self.live.snapshot
-        yield from removed_section_notes(wanted, live, self.live.unproven, (AUTH_FILE,))
+        has_storage = self.desired.manifest.storage is not None
+        yield from removed_section_notes(
+            wanted, live, self.live.unproven, (AUTH_FILE,), has_storage=has_storage
+        )
         owner = parse_owner(self.live.ledger_facts.get("owner"))
         if wanted.migrations is None and owner and owner.is_of(wanted.manifest):
             yield from removed_migrations_notes(live.migrations or ())

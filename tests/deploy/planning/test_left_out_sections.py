@@ -103,6 +103,22 @@ def test_removed_sections_are_reported_with_the_way_to_delete(site):
     assert list(notes(site.plan())) == ["database_section_removed"]
 
 
+def test_a_removed_storage_section_is_reported_although_the_site_uses_storage(site):
+    site.write("www/index.html", "i")
+    site.write("www/a.woff2", "font")
+    site.write("assets/a.txt", "a")
+    static = {"dir": "www", "unsupported": "storage"}
+    site.manifest(static=static, storage={"dir": "assets"})
+    site.apply()
+    site.manifest(static=static)
+    message = notes(site.plan())["storage_section_removed"]
+    assert "1 storage file of earlier deploys stays live (a.txt); " in message
+    site.apply()
+    assert notes(site.plan())["storage_section_removed"] == message
+    delete_storage_file(site.api, site.project_id, "a.txt")
+    assert "storage_section_removed" not in notes(site.plan())
+
+
 @pytest.mark.parametrize("change", ["manifest = 'other/mosaic.yaml'", "proof = ''"])
 def test_what_others_deployed_or_wrote_is_not_left(site, change):
     """Of another manifest, and a row that somebody else wrote, which must name no file to delete."""
