@@ -50,7 +50,8 @@ def rehearse_plan(
     if chosen is False:
         by = f"{VARIABLE} is 0" if wanted is None else "--no-rehearse was given"
         return rehearsal.not_rehearsed(planned, by)
-    is_first = not any(row.steps_done for row in planned.live.snapshot.migrations or ())
+    live = planned.live.snapshot
+    is_first = not live.seeds and not any(row.steps_done for row in live.migrations or ())
     if chosen is None and is_first and not (always or required) and _is_embedded(session):
         return planned
     if missing_packages():

@@ -71,6 +71,8 @@ def run_file_steps(run: Run, file_steps: Sequence[FileStep]) -> Iterator[Event]:
 def _outcome(file_step: FileStep, failure: StepFailed) -> str:
     if failure.too_large:
         return "nothing of it ran"
+    if file_step.step.repeatable:
+        return "this file was rolled back"
     name = "seed" if file_step.step.purpose is Purpose.SEED else "down migration"
     return f"this {name} was rolled back"
 

@@ -45,14 +45,14 @@ MAX_SECONDS = 5 * 60.0
 
 
 def has_anything_to_rehearse(planned: PreparedPlan) -> bool:
-    """Whether the plan has migrations, or if the policy requires a rehearsal, seeds that may change the schema.
+    """Whether the plan has migrations or repeatable files, or if the policy requires a rehearsal, seeds that may change the schema.
 
     Seeds that follow others aren't rehearsed: they may need rows of those.
     """
-    required = planned.plan.rehearsal_rule is not None
-    kind = RunRepeatable if planned.has_live_seeds else RunSeed
+    with_seeds = planned.plan.rehearsal_rule is not None and not planned.has_live_seeds
     return any(
-        isinstance(change, ApplyMigration) or (required and isinstance(change, kind) and change.alters)
+        isinstance(change, ApplyMigration | RunRepeatable)
+        or (with_seeds and isinstance(change, RunSeed) and change.alters)
         for change in planned.plan.changes
     )
 

@@ -162,6 +162,8 @@ def test_repeatable_files_run_again_when_their_meaning_changes(site):
     site.sql("insert into t values (2), (4)")
     assert site.sql("select f() as f") == [{"f": 4}]
     assert not site.plan().has_work
+    write(site, **{"R__evens.sql": "create or replace view evens as select 'a' as n;"})
+    assert site.run()[-1].error.message.endswith("(this file was rolled back)")
 
 
 def test_what_a_repeatable_file_drops_with_cascade_is_made_again(site):

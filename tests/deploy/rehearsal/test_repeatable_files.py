@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mosaic_deploy.deploy.rehearsal import has_anything_to_rehearse
+
 VIEW = "CREATE OR REPLACE VIEW totals AS SELECT sum(n) FROM evens;"
 
 
@@ -30,3 +32,20 @@ def test_a_plan_after_repeatable_files_is_rehearsed_with_them(rehearser):
     site.apply()
     site.write("sql/V3__drop.sql", "DROP TABLE t;")
     assert "cannot drop table t because other objects depend on it" in rehearser.fails().message
+
+
+def test_a_plan_of_repeatable_files_alone_is_rehearsed(rehearser):
+    site = rehearser.site
+    site.write("sql/V1__t.sql", "CREATE TABLE t (n int, kind text);")
+    site.write("sql/R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT n FROM t;")
+    site.write("seed.sql", "INSERT INTO t VALUES (1);")
+    site.manifest(database={"migrations": "sql", "seeds": ["seed.sql"]})
+    site.apply()
+    assert not has_anything_to_rehearse(site.plan())
+    site.write("seed.sql", "INSERT INTO t VALUES (2);")
+    assert not has_anything_to_rehearse(site.plan())
+    site.write("sql/R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT kind FROM t;")
+    assert has_anything_to_rehearse(site.plan())
+    assert 'cannot change name of view column "n" to "kind"' in rehearser.fails().message
+    site.write("sql/R__v.sql", "CREATE OR REPLACE VIEW v AS SELECT n, kind FROM t;")
+    assert [each.addresses for each in rehearser.rehearsal().done] == [("repeatable:sql/R__v.sql",)]

@@ -130,6 +130,18 @@ def test_a_first_deploy_to_the_embedded_platform_is_not_rehearsed(run, tmp_path)
     assert "+ table customers (id integer NOT NULL, fax text, PRIMARY KEY (id))" in shown.stdout
 
 
+def test_a_view_of_a_project_without_migrations_is_rehearsed_after_the_first_deploy(run, tmp_path):
+    (tmp_path / "mosaic.yaml").write_text(
+        f"version: 1\nproject: {{name: views of {tmp_path.name}}}\ndatabase: {{repeatable: v.sql}}\n"
+    )
+    (tmp_path / "v.sql").write_text("CREATE OR REPLACE VIEW v AS SELECT 1 AS a, 2 AS b;\n")
+    assert "rehearsed" not in run("apply", "--local", "--yes", env=ON).stdout
+    (tmp_path / "v.sql").write_text("CREATE OR REPLACE VIEW v AS SELECT 1 AS a;\n")
+    failed = run("plan", "--local", env=ON)
+    assert failed.returncode == 1
+    assert "error[rehearsal_failed]: v.sql:1:1: cannot drop columns from view" in failed.stderr
+
+
 def test_drift_is_why_a_plan_is_not_rehearsed(run, shop):
     assert run("sql", "--local", "ALTER TABLE orders ADD sneaky int").returncode == 0
     shown = run("plan", "--local", env=ON)
