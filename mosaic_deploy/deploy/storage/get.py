@@ -22,6 +22,7 @@ from mosaic_deploy.errors import (
     MosaicError,
     Problem,
     ResponseInvalid,
+    StorageFileMissing,
     TransfersFailed,
     WriteFailed,
 )
@@ -67,7 +68,15 @@ def plan_download(api: Api, stored: Stored, arguments: Sequence[str], to: str) -
     A local file of the same size is compared with the live one. Writes nothing. Raises StorageFileMissing, WriteFailed for
     names that would lead out of the folder, ResponseInvalid for files without a URL, ApiError.
     """
-    chosen = chosen_names(arguments, frozenset(stored.sizes))
+    try:
+        chosen = chosen_names(arguments, frozenset(stored.sizes))
+    except StorageFileMissing as error:
+        # As with `cp a.txt target`: the last argument is taken for a name in storage.
+        *others, last = arguments
+        missing = [each.location.file for each in error.problems if each.location]
+        if others and not to and missing == [last]:
+            error.hint = f"if {last} is meant as the local path, write --to {last}; {error.hint}"
+        raise
     targets = _targets(chosen, arguments, to)
     if unlisted := [name for name in targets if not stored.urls.of(name)]:
         raise ResponseInvalid(f"storage lists no URL for {unlisted[0]}, so it can't be downloaded")

@@ -91,7 +91,11 @@ def read_sources(
     if problems:
         raise SourceRefused("these files can't be uploaded", problems=problems)
     if unreadable:
-        raise SourceUnreadable("these files can't be read", problems=unreadable)
+        # As with `cp a.txt target`: the last argument is taken for a file.
+        is_target = bool(found) and not to and len(unreadable) == 1 and not os.path.lexists(chosen[-1])
+        name = chosen[-1] if len(chosen) == 2 else chosen[-1].rstrip("/") + "/"
+        hint = f"if {chosen[-1]} is meant as the name in storage, write --to {name}" if is_target else None
+        raise SourceUnreadable("these files can't be read", problems=unreadable, hint=hint)
     if secrets:
         raise SecretFound(
             "some files appear to contain secrets; nothing was sent",

@@ -20,7 +20,9 @@ from mosaic_deploy.errors import (
     PolicyDenied,
     SecretFound,
     SourceRefused,
+    SourceUnreadable,
     StorageFileManaged,
+    StorageFileMissing,
     TransfersFailed,
     WriteFailed,
 )
@@ -84,6 +86,15 @@ def test_names_arrive_and_come_back_unchanged(site, stored) -> None:
     assert not list(Path("back").rglob(".mosaic-*"))
     assert not stat.S_IMODE(Path("back/a b.txt").stat().st_mode) & 0o100
     assert EtagCache(stored().project.url).entries.keys() >= set(plan.storage_urls.values())
+    for arguments, to, hinted in (
+        (["up/", "x"], "", True),
+        (["x", "up/"], "", False),
+        (["up/", "x"], "back", False),
+    ):
+        with pytest.raises(StorageFileMissing) as raised:
+            plan_download(site.api, stored(), arguments, to)
+        hint = "if x is meant as the local path, write --to x; "
+        assert str(raised.value.hint).startswith(hint) == hinted
     again = plan_download(site.api, stored(), ["up/"], "back")
     assert (again.downloads, len(again.unchanged)) == ((), len(NAMES))
 
@@ -189,6 +200,27 @@ def test_what_cannot_be_uploaded(tmp_path, monkeypatch, paths, chosen, kind, pro
     with pytest.raises(kind) as raised:
         sources(*paths, **chosen)
     assert problem in str(next(iter(raised.value.problems), raised.value.message))
+
+
+@pytest.mark.parametrize(
+    ("paths", "hint"),
+    [
+        (["x.txt", "docs/"], "if docs/ is meant as the name in storage, write --to docs/"),
+        (["x.txt", "y.txt"], "if y.txt is meant as the name in storage, write --to y.txt"),
+        (["x.txt", "d/z.txt", "docs"], "if docs is meant as the name in storage, write --to docs/"),
+        (["x.txt", "none", "docs"], None),
+        (["none", "x.txt"], None),
+        (["none"], None),
+    ],
+)
+def test_a_target_without_its_option_is_recognized(tmp_path, monkeypatch, paths, hint) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.txt", "d/z.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("1")
+    with pytest.raises(SourceUnreadable) as raised:
+        sources(*paths)
+    assert raised.value.hint == hint
 
 
 def test_patterns_that_the_shell_has_left(tmp_path, monkeypatch) -> None:
