@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from mosaic_deploy.model.catalog import Catalog, SchemaChange, SchemaObject
 from mosaic_deploy.model.effects import name_parts
-from mosaic_deploy.model.migration_history import HISTORY_TABLES
+from mosaic_deploy.model.other_tools.tools import HISTORY_TABLES
 
 _KIND_ORDER = (
     "schema",

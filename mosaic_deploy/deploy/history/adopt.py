@@ -17,15 +17,18 @@ from mosaic_deploy.deploy.history.read import (
 )
 from mosaic_deploy.deploy.planning.planned import PreparedPlan
 from mosaic_deploy.diff.history.identity import find_version
-from mosaic_deploy.diff.history.other_tools import applied_files, file_checksums, gap_notes, repeatable_notes
+from mosaic_deploy.diff.other_tools.applied import applied_files
 from mosaic_deploy.errors import HistoryImportRefused, Location, NextAction, Problem
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.touched_objects import read_facts
-from mosaic_deploy.live.ledger.other_tools import read_other_tool_history
+from mosaic_deploy.live.ledger.other_tools import OtherTables, read_history_tables, read_other_tool_history
 from mosaic_deploy.model.change import Action, RecordMigration
-from mosaic_deploy.model.migration_history import HistoryEntry, MigrationTool
+from mosaic_deploy.model.migration_history import HistoryEntry
+from mosaic_deploy.model.other_tools.tool import MigrationTool
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.source.manifest.folders import migrations_folder
 from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.source.migrations.tool_files import read_tool_files
 
 BASELINE, IMPORT = "baseline", "import"
 """Recorded kinds of runs that write rows without running migrations."""
@@ -75,10 +78,12 @@ def plan_import(
     what the tool applied or the database lacks what the files create; and as `read_own_history`.
     """
     own = read_own_history(api, context)
-    rows = read_other_tool_history(api, context.project.id, tool, table)
-    folder = [file.migration for file in context.files]
-    checksums = {file.migration.file: file_checksums(tool, file.whole_text()) for file in context.files}
-    found = applied_files(tool, rows, folder, checksums)
+    tables = read_history_tables(api, context.project.id)
+    rows = read_other_tool_history(api, context.project.id, tool, table, tables)
+    manifest = context.manifest
+    found = applied_files(
+        tool, rows, read_tool_files(manifest.root, migrations_folder(manifest), context.files)
+    )
     files = [file for file in context.files if file.migration.version in found.versions]
     differences = [
         Problem(
@@ -89,11 +94,18 @@ def plan_import(
     differences += _missing_objects(api, context, files)
     _refuse_differences(differences, allow_mismatch=allow_mismatch)
     notes = (
-        *gap_notes(tool, found.versions, folder),
-        *repeatable_notes(tool, rows),
+        *found.notes,
+        *_table_notes(tables, tool, table),
         *_difference_notes(differences),
     )
     return _plan_recording(own, files, f"applied by {tool.name}", notes)
+
+
+def _table_notes(tables: OtherTables, tool: MigrationTool, table: str | None) -> Iterator[Note]:
+    """A note on each other history table, which this import doesn't read."""
+    for name, tools in tables.beside(tool, table).items():
+        message = f"this database also has {name}, a history table of {' or '.join(tools)}; it isn't read"
+        yield Note("import_other_table", message, Severity.WARNING)
 
 
 def _missing_objects(api: Api, context: HistoryContext, files: Sequence[MigrationFile]) -> list[Problem]:

@@ -14,10 +14,11 @@ from mosaic_deploy.sql.quote import identifier
 from mosaic_deploy.sql.session.temporary import is_temporary
 
 _MAX_NAMES = 5
+_ANY_IMPORT = "`mosaic-deploy migrate import dbmate` (or flyway, prisma, …)"
 
 
 def existing_table_notes(api: Api, live: Snapshot, pending: Sequence[ParsedFile]) -> Iterator[Note]:
-    """A note if no migration was ever applied, and tables of the `pending` files exist. Sends at most one request."""
+    """A note if no migration was ever applied, and tables of the `pending` files exist. Sends at most two requests."""
     if (
         not live.project.id
         or live.project.status != "running"
@@ -35,18 +36,25 @@ def existing_table_notes(api: Api, live: Snapshot, pending: Sequence[ParsedFile]
     references = [ObjectRef(ObjectKind.RELATION, name) for name in wanted]
     found = {reference.name for reference in read_facts(api, live.project.id, references)}
     if found:
-        yield _note(created, found, pending)
+        from mosaic_deploy.live.ledger.other_tools import read_history_tables
+
+        commands = [command for _, _, command in read_history_tables(api, live.project.id).imports]
+        yield _note(created, found, pending, commands)
 
 
-def _note(created: Mapping[str, list[str]], found: set[str], pending: Sequence[ParsedFile]) -> Note:
+def _note(
+    created: Mapping[str, list[str]], found: set[str], pending: Sequence[ParsedFile], imports: Sequence[str]
+) -> Note:
+    """The note; `imports` are the commands for the history tables of other tools that the database has."""
     names = [_shown(name) for names in created.values() for name in names if name in found]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
     files = [file for file, tables in created.items() if found.intersection(tables)]
     exist = "table that exists" if len(names) == 1 else "tables that exist"
     create = "creates" if len(files) == 1 else "create"
+    commands = " or ".join(f"`{command}`" for command in imports)
     message = (
         f"{', '.join(files[:_MAX_NAMES])} {create} {exist} already: {', '.join(names[:_MAX_NAMES])}{more}; if another "
-        "tool applied the migrations, import its history with `mosaic-deploy migrate import dbmate` (or flyway, prisma, …)"
+        f"tool applied the migrations, import its history with {commands or _ANY_IMPORT}"
     )
     if version := _baseline_version(created, found, pending):
         message += f", or record them as applied with `mosaic-deploy migrate baseline {version}`"

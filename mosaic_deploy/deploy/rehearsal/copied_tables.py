@@ -11,7 +11,7 @@ from mosaic_deploy.errors import SqlFailed
 from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.model.effects import schema_part
-from mosaic_deploy.model.migration_history import HISTORY_TABLES
+from mosaic_deploy.model.other_tools.tools import HISTORY_TABLES
 from mosaic_deploy.sql.quote import dollar_quote
 
 OTHER_SCHEMAS = frozenset(table.partition(".")[0] for table in HISTORY_TABLES if "." in table)

@@ -17,7 +17,7 @@ from mosaic_deploy.live.database.clones import RehearsalDatabase
 from mosaic_deploy.live.database.failed_step import StepFailed, step_key
 from mosaic_deploy.model.catalog import Catalog, SchemaObject
 from mosaic_deploy.model.effects import name_parts, schema_part
-from mosaic_deploy.model.migration_history import HISTORY_TABLES
+from mosaic_deploy.model.other_tools.tools import HISTORY_TABLES
 from mosaic_deploy.sql.quote import identifier
 
 

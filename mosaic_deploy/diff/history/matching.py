@@ -11,7 +11,7 @@ from functools import cached_property
 from mosaic_deploy.diff.history.identity import MIGRATION_SQL
 from mosaic_deploy.model.snapshot import BEFORE_ALL, Migration, Order
 
-_NUMBER = re.compile(r"(?:[VU](?=[0-9._]+__))?[0-9]+(?:[._][0-9]+)*(?:__|[_-])?|R__", re.IGNORECASE)
+_NUMBER = re.compile(r"^(?:[VU][0-9]+(?:[._][0-9]+)*__|[0-9]+(?:\.[0-9]+)*(?:__|[_-])?|R__)", re.IGNORECASE)
 _SUFFIX = re.compile(r"(?:\.up)?\.sql$", re.IGNORECASE)
 
 

@@ -79,11 +79,13 @@ CROSS JOIN LATERAL {_unusual("e.defaclacl", "o.acl")}
 WHERE n.nspname IS NULL OR ({USER_SCHEMAS})"""
 """Per owner, schema, kind of object and grantee."""
 
+_IDENTIFIER = '(?:"(?:[^"]|"")+"|[^" .]+)'
+_SQL_NAME = f"{_IDENTIFIER}(?:\\.{_IDENTIFIER})?"
 _UNQUALIFIED = "pg_catalog.regexp_replace(i.identity, '^public\\.| on public\\.', CASE WHEN i.identity ~ '^public\\.' THEN '' ELSE ' on ' END)"
 COMMENTS = f"""SELECT 'comment', pg_catalog.regexp_replace(i.type, '^.* (column|constraint)$', '\\1') || ' ' || {_UNQUALIFIED}, COALESCE(
   CASE WHEN d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN (SELECT {QUALIFIED_RELATION} FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = d.objoid)
-  ELSE pg_catalog.regexp_replace(pg_catalog.substring(i.identity, ' on (.*)$'), '^public\\.', '') END, ''), 0,
+  ELSE pg_catalog.regexp_replace(pg_catalog.substring(i.identity, ' on ({_SQL_NAME})$'), '^public\\.', '') END, ''), 0,
   pg_catalog.quote_literal(d.description)
 FROM (SELECT * FROM pg_catalog.pg_description d WHERE d.objoid >= {FIRST_USER_OID} OR (
   d.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.description <> 'standard public schema'

@@ -19,10 +19,12 @@ from mosaic_deploy.sql.guard.objects import OBJECTS_NOW
 from mosaic_deploy.sql.quote import json_literal, literal
 
 _USED_AS_TYPE = (
-    "EXISTS (SELECT FROM pg_catalog.pg_attribute u JOIN pg_catalog.pg_type y ON y.oid = u.atttypid "
-    "LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typelem LEFT JOIN pg_catalog.pg_type b "
-    "ON b.oid IN (y.typbasetype, e.typbasetype) WHERE t.oid IN (y.typrelid, e.typrelid, b.typrelid) AND NOT u.attisdropped)"
+    "t.oid IN (SELECT r.oid FROM pg_catalog.pg_type y LEFT JOIN pg_catalog.pg_type e ON e.oid = y.typelem "
+    "LEFT JOIN pg_catalog.pg_type b ON b.oid IN (y.typbasetype, e.typbasetype) "
+    "CROSS JOIN LATERAL (VALUES (y.typrelid), (e.typrelid), (b.typrelid)) r(oid) WHERE r.oid <> 0 AND EXISTS "
+    "(SELECT FROM pg_catalog.pg_attribute u WHERE u.atttypid = y.oid AND NOT u.attisdropped))"
 )
+"""The types don't depend on `t`, so PostgreSQL looks for them once, and not for each table."""
 _HOLD_VALUES = (
     f"(t.relkind IN ('r', 'f') OR t.relkind = 'c' AND {_USED_AS_TYPE}) AND t.relpersistence <> 't' "
     "AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname NOT IN ('information_schema', 'mosaic_deploy')"

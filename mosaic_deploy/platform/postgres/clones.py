@@ -21,6 +21,7 @@ from psycopg import sql
 
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.databases import database_name, revoke_public_access
+from mosaic_deploy.platform.postgres.removal import unmark_template
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
 # PostgreSQL waits five seconds for a database's connections to end before it refuses to clone it.
@@ -150,9 +151,9 @@ async def drop_copy(connection: Connection, name: str) -> None:
     `connection` has a lock timeout.
     """
     try:
-        # Its owner may have made it a template, which PostgreSQL doesn't drop.
-        for statement in ("ALTER DATABASE {} IS_TEMPLATE false", "DROP DATABASE IF EXISTS {} WITH (FORCE)"):
-            await connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        await unmark_template(connection, name)
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+        await connection.execute(statement.format(sql.Identifier(name)))
     except _NOT_DROPPED as error:
         log.info("can't drop the database %s yet: %s", name, " ".join(str(error).split()))
 

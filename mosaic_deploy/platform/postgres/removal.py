@@ -98,7 +98,7 @@ async def shut_out(connection: Connection, role: str, databases: Sequence[str] =
 
 async def _drop_database(server: Server, connection: Connection, database: str) -> None:
     name = sql.Identifier(database)
-    await connection.execute(sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false").format(name))
+    await unmark_template(connection, database)
     found = await connection.execute(
         "SELECT gid, owner FROM pg_prepared_xacts WHERE database = %s", [database]
     )
@@ -109,6 +109,17 @@ async def _drop_database(server: Server, connection: Connection, database: str) 
                 await inside.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(owner)))
                 await inside.execute(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
     await connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
+async def unmark_template(connection: Connection, database: str) -> None:
+    """Its owner may have made the database a template, which PostgreSQL doesn't drop.
+
+    One whose DROP was interrupted is none, and PostgreSQL refuses to alter it.
+    """
+    query = "SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate"
+    if await (await connection.execute(query, [database])).fetchone():
+        statement = sql.SQL("ALTER DATABASE {} WITH IS_TEMPLATE false")
+        await connection.execute(statement.format(sql.Identifier(database)))
 
 
 async def _open_to_platform(connection: Connection, database: sql.Identifier) -> None:

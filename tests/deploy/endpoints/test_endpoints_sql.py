@@ -141,7 +141,7 @@ def test_settings_of_a_procedure_that_fails_do_not_stay(there, variant):
     there.apply()
     there.write("sql/2_call.sql", "set search_path = a, public;\ncall p();")
     assert str(there.fails().error.location) == "sql/2_call.sql:2:1"
-    there.sql("delete from mosaic_deploy.migrations where version = 2")
+    there.sql("delete from mosaic_deploy.migrations where version = '2'")
     there.write("sql/2_call.sql", "create table made (id int);")
     there.apply()
     assert there.sql("select to_regclass('public.made') is not null as there") == [{"there": True}]

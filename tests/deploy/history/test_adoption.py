@@ -15,7 +15,7 @@ from mosaic_deploy.errors import HistoryImportRefused, ProjectNotFound
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.projects import wait_until_running
 from mosaic_deploy.model.event import ApplyDone
-from mosaic_deploy.model.migration_history import TOOLS
+from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.model.snapshot import Project
 from tests.deploy.faults import Dying, is_write
 from tests.deploy.histories import expire, history, known, pending, sql, states, tables, write

@@ -19,7 +19,7 @@ from mosaic_deploy.deploy.history.rollback import plan_rollback, roll_back
 from mosaic_deploy.diff.history.repairs import RepairRequest
 from mosaic_deploy.errors import HistoryImportRefused, MigrationDiverged, RollbackRefused
 from mosaic_deploy.model.event import ApplyDone
-from mosaic_deploy.model.migration_history import TOOLS
+from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.source.migrations.rearrange import rearrange
 from tests.deploy.conftest import OPTIONS, Site

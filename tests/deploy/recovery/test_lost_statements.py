@@ -165,7 +165,7 @@ def step(text: str) -> Step:
 
 
 def recorded(table, project: str) -> list[dict[str, object]]:
-    return table.api.sql(project, "select steps_done from mosaic_deploy.migrations where version = 77")
+    return table.api.sql(project, "select steps_done from mosaic_deploy.migrations where version = '77'")
 
 
 def take_lease(table, token: str, minutes: int = 1) -> None:

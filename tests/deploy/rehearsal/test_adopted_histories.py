@@ -8,7 +8,7 @@ from mosaic_deploy.deploy.history.adopt import BASELINE, IMPORT, plan_baseline, 
 from mosaic_deploy.live.api import endpoints
 from mosaic_deploy.live.api.projects import wait_until_running
 from mosaic_deploy.model.event import ApplyDone
-from mosaic_deploy.model.migration_history import TOOLS
+from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.model.snapshot import Project
 from tests.deploy.histories import history, known, write
 from tests.deploy.rehearsal.conftest import Rehearser
@@ -84,6 +84,10 @@ HISTORY_TABLES = {
     "knex": """CREATE TABLE knex_migrations (id serial PRIMARY KEY, name varchar(255)); CREATE UNIQUE INDEX k ON
         knex_migrations (name); COMMENT ON TABLE knex_migrations IS 'x'; GRANT SELECT ON knex_migrations TO public;
         ALTER TABLE knex_migrations ENABLE ROW LEVEL SECURITY""",
+    "sqitch": """CREATE SCHEMA sqitch; COMMENT ON SCHEMA sqitch IS 'x'; CREATE TABLE sqitch.changes (change_id text PRIMARY KEY);
+        CREATE TABLE sqitch.events (change_id text NOT NULL)""",
+    "graphile-migrate": """CREATE SCHEMA graphile_migrate; CREATE TABLE graphile_migrate.migrations (hash text PRIMARY KEY);
+        CREATE TABLE graphile_migrate.current (filename text PRIMARY KEY)""",
     "sequelize": 'CREATE TABLE "SequelizeMeta" (name varchar(255) NOT NULL PRIMARY KEY)',
 }
 

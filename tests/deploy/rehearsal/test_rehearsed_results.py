@@ -17,7 +17,8 @@ CREATE VIEW seen AS SELECT m.id, o.n FROM made m JOIN t o ON o.id = m.t; CREATE 
 CREATE FUNCTION f(x int DEFAULT 2) RETURNS int LANGUAGE sql AS 'SELECT x'; ALTER TABLE t RENAME n TO amount;
 CREATE SCHEMA app; CREATE TABLE app."Odd.Name" (id serial); ALTER TABLE t ADD CHECK (amount > 0); DROP TABLE old;
 CREATE TRIGGER cut BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
+CREATE EXTENSION IF NOT EXISTS pg_trgm; COMMENT ON TRIGGER cut ON t IS 'cuts';
+CREATE FUNCTION "f on (g)"(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; COMMENT ON FUNCTION "f on (g)" IS 'not on a table';
 """
 BASE = """CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE old (id int);
 CREATE VIEW olds AS SELECT n FROM t;"""

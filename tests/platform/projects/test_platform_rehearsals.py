@@ -11,6 +11,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 from behind_the_api import with_control_pool
+from started_platform import control_database as control_database_of
 from started_platform import run_platform
 
 from mosaic_deploy.platform.machine.ports import free_port
@@ -128,6 +129,20 @@ def test_a_database_that_its_role_made_a_template_is_dropped(rehearsals, databas
     name, found = rehearsals.open()
     database = f"{found['owner']}_rehearsal_{name}"
     rehearsals.sql(found["project_id"], name, f"ALTER DATABASE {database} IS_TEMPLATE true")
+    rehearsals.step("drop", name)
+    deadline = time.monotonic() + 100
+    while name in databases("rehearsal") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert name not in databases("rehearsal")
+
+
+def test_a_database_whose_drop_was_interrupted_is_dropped(rehearsals, databases):
+    name, found = rehearsals.open()
+    with control_database_of(rehearsals.home) as connection:
+        connection.execute(
+            "UPDATE pg_database SET datconnlimit = -2 WHERE datname = %s",
+            [f"{found['owner']}_rehearsal_{name}"],
+        )
     rehearsals.step("drop", name)
     deadline = time.monotonic() + 100
     while name in databases("rehearsal") and time.monotonic() < deadline:

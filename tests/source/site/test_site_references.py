@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
+import justhtml
 import pytest
 
 from mosaic_deploy.source.site.analysis import edits_of
 from mosaic_deploy.source.site.found import Found, apply_edits
-from mosaic_deploy.source.site.html import base_address
+from mosaic_deploy.source.site.html import base_address, parse_tags
 
 HTML = [
     ('<img src="a.png">', '<img src="<a.png>">'),
@@ -40,6 +43,18 @@ HTML = [
     ("a < b <img src='c'", "a < b <img src='<c>'"),
     ("</img src=a><? src=b ><!doctype c>", "</img src=a><? src=b ><!doctype c>"),
     ('<img src="a" src="b">', '<img src="<a>" src="b">'),
+    (
+        "<svg><title/><style/><script/><image href='a'/></svg>",
+        "<svg><title/><style/><script/><image href='<a>'/></svg>",
+    ),
+    (
+        "<svg><desc><![CDATA[>< a href=b>]]></desc><a href='c'>",
+        "<svg><desc><![CDATA[>< a href=b>]]></desc><a href='<c>'>",
+    ),
+    (
+        "<svg></svg><title><a href=b></title><a href='c'>",
+        "<svg></svg><title><a href=b></title><a href='<c>'>",
+    ),
 ]
 SVG = [
     ('<image xlink:href="a.png"/>', '<image xlink:href="<a.png>"/>'),
@@ -61,6 +76,14 @@ CSS = [
     (r"a{b:url('\41 .png')}", "a{b:url('<A.png>')}"),
     ("/*# sourceMappingURL=a.css.map */", "/*# sourceMappingURL=<a.css.map> */"),
     ("a{b:'unclosed\n} c{d:url(e)}", "a{b:'unclosed\n} c{d:url(<e>)}"),
+    ("a\r\n\f{b:url(c)\r\n\r;d:url('e')}", "a\r\n\f{b:url(<c>)\r\n\r;d:url('<e>')}"),
+    (r"a{b:\75 rl(c)}", r"a{b:\75 rl(<c>)}"),
+    (r"a{b:url(\63 .png)}", "a{b:url(<c.png>)}"),
+    ("a{b:url(c d)} e{f:url(g)}", "a{b:url(c d)} e{f:url(<g>)}"),
+    ("a{b:url(data:c,'d')} e{f:url(g)}", "a{b:url(data:c,'d')} e{f:url(<g>)}"),
+    ("@import 'a.css", "@import '<a.css>"),
+    ("@import 'a.css' supports(b: 'c');", "@import '<a.css>' supports(b: 'c');"),
+    ("a{b:src('c' type('d'))}", "a{b:src('<c>' type('d'))}"),
 ]
 JS = [
     ('import a from "./b.mjs"', 'import a from "<./b.mjs>"'),
@@ -122,3 +145,51 @@ def test_what_is_known_about_a_reference(suffix: str, text: str, role: str) -> N
 def test_the_first_base_address_counts() -> None:
     assert base_address("<!-- <base href=x> --><base target=_top><BASE HREF='/a/'><base href='/b/'>") == "/a/"
     assert base_address("<p>") == ""
+
+
+PIECES = [
+    *(
+        "<img src=a>",
+        '<img src="b>c">',
+        "<img/src=d>",
+        "<a ",
+        "<b",
+        "src=",
+        "x",
+        "/",
+        " ",
+        "\n",
+        ">",
+        '"',
+        "'",
+        "&amp;",
+    ),
+    *("<!--", "-->", "--!>", "<!-->", "<?x ", "<!d>", "</ >", "</>", "<![CDATA[", "]]>"),
+    *(
+        "<title>",
+        "</title>",
+        "<title/>",
+        "<style>",
+        "</style>",
+        "<style/>",
+        "<script>",
+        "</script>",
+        "<script/>",
+    ),
+    *("<textarea>", "</textarea >", "<xmp>", "</XMP\n>", "<iframe>", "</iframe>", "<template>", "<p>"),
+    *("<svg><title/><style/><script/><image href=e /><![CDATA[> <a>]]></svg>", "<math><title/></math>"),
+]
+
+
+def test_malformed_pages_have_the_tags_that_the_standard_says() -> None:
+    source = random.Random(1)
+    for _ in range(3000):
+        # Ends every tag: the standard drops one that the file's end cuts off.
+        page = "".join(source.choices(PIECES, k=source.randint(1, 10))) + "x'\">'><p>"
+        expected = [data for kind, data in justhtml.stream(page) if kind == "start"]
+        tags = [
+            (tag.name, {name: tag.value(name) for name in tag.attributes}) for tag, _, _ in parse_tags(page)
+        ]
+        # Ours have no attributes without a value.
+        with_value = [(name, {key: value for key, value in all_.items() if value}) for name, all_ in expected]
+        assert [(name, {k: v for k, v in all_.items() if v}) for name, all_ in tags] == with_value, page

@@ -18,18 +18,18 @@ from mosaic_deploy.source.migrations.layouts.layout import (
     plain_number,
 )
 
-_JOURNAL = "meta/_journal.json"
+JOURNAL = "meta/_journal.json"
 _NUMBER = re.compile(r"[0-9]+")
 
 
 def _has_journal(content: FolderContent) -> bool:
-    return _JOURNAL in content.names
+    return JOURNAL in content.names
 
 
 def _list(content: FolderContent) -> Listing:
-    place = Location(_JOURNAL)
+    place = Location(JOURNAL)
     try:
-        journal: Any = json.loads(content.read_text(_JOURNAL))
+        journal: Any = json.loads(content.read_text(JOURNAL))
         tags = [str(entry["tag"]) for entry in journal["entries"]]
         dialect = str(journal.get("dialect", "postgresql"))
     except (ValueError, TypeError, KeyError, AttributeError):
@@ -45,18 +45,18 @@ def _list(content: FolderContent) -> Listing:
 
 def _problems(names: list[str], there: list[str], dialect: str) -> Iterator[Problem]:
     if not dialect.startswith(("postgres", "pg")):
-        yield Problem(f"the migrations are for {dialect}, not for PostgreSQL", Location(_JOURNAL))
+        yield Problem(f"the migrations are for {dialect}, not for PostgreSQL", Location(JOURNAL))
     for name in dict.fromkeys(names):
         if name not in there:
-            yield Problem(f"is listed in {_JOURNAL}, but doesn't exist", Location(name))
+            yield Problem(f"is listed in {JOURNAL}, but doesn't exist", Location(name))
         elif names.count(name) > 1:
-            yield Problem(f"is listed in {_JOURNAL} twice", Location(name))
+            yield Problem(f"is listed in {JOURNAL} twice", Location(name))
 
 
 def _strays(content: FolderContent, names: list[str]) -> Iterator[tuple[str, str]]:
     for name in content.top:
         if is_sql(name) and name not in names and name.lower() != DRAFT_FILE:
-            yield name, f"isn't listed in {_JOURNAL}, so it doesn't run"
+            yield name, f"isn't listed in {JOURNAL}, so it doesn't run"
 
 
 def _number(name: str) -> str:
@@ -67,7 +67,7 @@ def _number(name: str) -> str:
 DRIZZLE = Layout(
     "drizzle",
     "Drizzle's journal",
-    lambda content: [_JOURNAL] if _has_journal(content) else [],
+    lambda content: [JOURNAL] if _has_journal(content) else [],
     _list,
     None,
     "drizzle-kit lists its files in meta/_journal.json: run `npx drizzle-kit generate --custom --name {slug}`",

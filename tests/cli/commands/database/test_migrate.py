@@ -319,7 +319,7 @@ def test_import_from_another_tool(run, folder, sql):
     ended = run("migrate", "import", "dbmate", "--local", "--yes", "-o", "json")
     assert json.loads(ended.stdout)["done"] == ["history:1_t.sql"]
     assert run("plan", "--local", "--detailed-exitcode").returncode == 0
-    assert run("migrate", "import", "liquibase", "--local").returncode == 2
+    assert run("migrate", "import", "knex", "--local").returncode == 2
 
 
 def test_an_existing_schema_suggests_baseline_and_import(run, folder: Path) -> None:

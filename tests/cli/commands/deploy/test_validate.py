@@ -101,7 +101,7 @@ def test_unsupported_file_types_are_found_with_hints(run, folder):
     ended = run("validate")
     assert ended.returncode == 1
     assert "public/font.woff2: static hosting doesn't serve .woff2 files" in ended.stderr
-    assert "static.exclude" in ended.stderr
+    assert "exclude: [" in ended.stderr
     assert "storage" in ended.stderr
 
 
@@ -184,7 +184,7 @@ def test_errors_of_all_kinds_are_reported_together(run, folder):
     assert len(told) == len(FILES) + 2
     text = run("validate").stderr
     assert "public/paper.pdf: static hosting doesn't serve .pdf files (source_refused)" in text
-    assert "static.exclude" in text
+    assert "exclude: [" in text
     assert "static.allow_secrets" in text
     planned = json.loads(run("plan", "--local", "-o", "json").stdout)["error"]
     assert _told(planned) == FILES

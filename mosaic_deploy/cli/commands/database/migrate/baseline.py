@@ -15,7 +15,7 @@ from mosaic_deploy.cli.commands.database.migrate.write_history import (
 )
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.model.migration_history import TOOLS
+from mosaic_deploy.model.other_tools.tools import TOOLS
 
 _allow_mismatch = click.option(
     "--allow-mismatch",
@@ -93,7 +93,8 @@ def import_history(
 
     Refuses files that differ from what the tool applied, or that create something that the database doesn't have.
 
-    TOOL is dbmate, golang-migrate, flyway, supabase, prisma or alembic.
+    TOOL is dbmate, golang-migrate, flyway, supabase, prisma, drizzle, sqlx, goose, sql-migrate, node-pg-migrate,
+    graphile-migrate, sqitch, liquibase, diesel, tern, rails, alembic or django.
 
     \b
     Example:
