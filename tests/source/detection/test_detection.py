@@ -87,7 +87,7 @@ def test_names_with_line_breaks_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "dist\nstorage:").mkdir()
     (tmp_path / "dist\nstorage:/index.html").touch()
     angular = {"projects": {"a; rm x\n": {"architect": {"build": {"builder": "x:application"}}}}}
-    assert detect(tmp_path, {"package.json": {}, "angular.json": angular}).sites == ()
+    assert detect(tmp_path, {"package.json": {"name": "x"}, "angular.json": angular}).sites == ()
 
 
 def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
