@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mosaic_deploy.cli.commands.start.git_files import PLACEHOLDER, workflow_text
+from mosaic_deploy.cli.commands.start.workflow import (
+    PLACEHOLDER,
+    Workflow,
+    build_steps,
+    workflow_targets,
+    workflow_text,
+)
+from mosaic_deploy.source.manifest.read import read_manifest_text
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -34,7 +41,9 @@ def _check(file: Path) -> None:
 @pytest.mark.parametrize("path", [".", "apps/my site", "it's", 'a "b"', "${{ x }}", "no", "é 🎉"])
 def test_the_workflow_written_by_init(path: str, source: str | None, tmp_path: Path) -> None:
     file = tmp_path / "mosaic.yml"
-    file.write_text(workflow_text(path, source))
+    text = workflow_text(Workflow(path, source))
+    file.write_text(text)
+    assert (PLACEHOLDER in text) == (f"# Replace {PLACEHOLDER}" in text) == (source is None)
     _check(file)
     workflow = yaml.safe_load(file.read_text())
     assert workflow["concurrency"]["cancel-in-progress"] is False
@@ -44,6 +53,71 @@ def test_the_workflow_written_by_init(path: str, source: str | None, tmp_path: P
     assert step["with"]["path"].replace("${{ '${{' }}", "${{") == path
     inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
     assert step["with"].keys() <= inputs.keys()
+
+
+def _steps(command: str, folder: Path = Path(), **sections: object) -> tuple[list[str], str]:
+    build = {"command": command, "output": "dist"}
+    text = yaml.safe_dump({"version": 1, "build": build, "static": {}, **sections})
+    return build_steps(read_manifest_text(text, folder))
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "runs", "missing"),
+    [
+        ("npm run build", ["package-lock.json"], ["npm ci"], ""),
+        ("npm run build", [], ["npm install"], ""),
+        ("npx vite build", ["pnpm-lock.yaml"], ["npm install --global pnpm", "pnpm install --frozen-lockfile"], ""),
+        ("yarn run build", ["yarn.lock", ".yarnrc.yml"], ["npm install --global corepack && corepack enable", "yarn install --immutable"], ""),
+        ("yarn run build", ["yarn.lock"], ["npm install --global corepack && corepack enable", "yarn install --frozen-lockfile"], ""),
+        ("bun run build", ["bun.lock", ".nvmrc"], ["npm install --global bun", "bun install --frozen-lockfile"], ""),
+        ("mkdocs build", ["docs/requirements.txt"], ["-r docs/requirements.txt"], ""),
+        ("sphinx-build -b html . dist", [], ["install --quiet sphinx"], ""),
+        ("hugo --baseURL /", [], [], "hugo"),
+        ("./build.sh", [], [], ""),
+    ],
+)  # fmt: skip
+def test_the_workflow_installs_what_the_build_needs(
+    command: str, files: list[str], runs: list[str], missing: str, tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    steps, needed = _steps(command, tmp_path)
+    assert needed == missing
+    file = tmp_path / "mosaic.yml"
+    file.write_text(workflow_text(Workflow(".", SOURCE, build_steps=steps)))
+    _run("actionlint", str(file))
+    found = yaml.safe_load(file.read_text())["jobs"]["mosaic"]["steps"][1:-1]
+    assert any("setup-node" in step.get("uses", "") for step in found) == (
+        command[:3] in ("npm", "npx", "yar", "bun")
+    )
+    ran = [step["run"] for step in found if "run" in step]
+    assert len(ran) == len(runs)
+    assert all(part in whole for part, whole in zip(runs, ran, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sections", "targets"),
+    [
+        ({"project": {"name": "a"}}, [""]),
+        ({"project": {"name": "a"}, "environments": {"staging": {}}}, ["staging", ""]),
+        ({"environments": {"production": {}, "staging": {}}}, ["staging", "production"]),
+        ({"project": {"name": "a"}, "environments": {"live": {}, "my-test": {}}}, ["my-test", "live"]),
+    ],
+)
+def test_the_workflow_has_a_job_per_environment(
+    sections: dict[str, object], targets: list[str], tmp_path: Path
+) -> None:
+    found = workflow_targets(read_manifest_text(yaml.safe_dump({"version": 1, **sections}), tmp_path))
+    assert found == targets
+    file = tmp_path / "mosaic.yml"
+    file.write_text(workflow_text(Workflow(".", SOURCE, found)))
+    _run("actionlint", str(file))
+    jobs = list(yaml.safe_load(file.read_text())["jobs"].values())
+    assert [job["steps"][-1]["with"].get("env", "") for job in jobs] == targets
+    labels = [job["steps"][-1]["with"].get("label", "") for job in jobs]
+    assert len(set(labels)) == len(jobs)
+    assert [job.get("needs") is not None for job in jobs] == [False, *([True] * (len(jobs) - 1))]
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
@@ -75,7 +149,10 @@ def test_the_action_is_valid(tmp_path: Path) -> None:
 
 def test_actions_are_pinned() -> None:
     files = (ROOT / "action.yml", *WORKFLOWS)
-    for text in (workflow_text(".", SOURCE), *(file.read_text() for file in files)):
+    for text in (
+        workflow_text(Workflow(".", SOURCE, build_steps=_steps("npm run build")[0])),
+        *(file.read_text() for file in files),
+    ):
         for action in re.findall(r"uses: ([^.\s]\S+)", text):
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), action
 

@@ -14,6 +14,8 @@ from mosaic_deploy.source.detection.site import Project, Rank, Site, with_fallba
 from mosaic_deploy.source.detection.tree import join
 
 _SETTINGS = "angular.json"
+_NAME = re.compile(r"[\w@./-]+")
+"""Of applications: it is a word of the build's command."""
 
 
 def angular_sites(project: Project) -> Iterator[Site]:
@@ -27,6 +29,7 @@ def angular_sites(project: Project) -> Iterator[Site]:
             name: each
             for name, value in table(found.get("projects")).items()
             if (each := table(value)).get("projectType", "application") == "application"
+            and _NAME.fullmatch(name)
         }
         for name, each in applications.items():
             if site := _site(project, package, folder, name, each, alone=len(applications) == 1):

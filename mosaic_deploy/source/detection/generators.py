@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -125,5 +126,5 @@ def _sphinx(project: Project, folder: str) -> Site | None:
     stated = line_setting(tree.read(join(place, "Makefile")), r"BUILDDIR\s*\??")
     output = join(place, f"{stated or ('build' if separate else '_build')}/html")
     # The folder of doctrees is in the output then, so the build doesn't change its inputs.
-    command = f"sphinx-build -b html {relative(folder, place)} {relative(output, place)}"
+    command = shlex.join(["sphinx-build", "-b", "html", relative(folder, place), relative(output, place)])
     return Site(folder, "Sphinx", output, Build(command, place), project.rank(folder, Rank.DOCS))

@@ -38,11 +38,17 @@ class Package:
         """The command that builds: the script with words that match, else the script `build`, else `otherwise` with npx."""
         matching = [name for name, text in self.scripts.items() if built_by.search(text)]
         builds = [name for name in matching if not _NOT_BUILDS.search(name)]
-        name = "build" if "build" in builds or not builds else builds[0]
+        whole = self.scripts.get("build", "")
+        starts_one = any(re.search(rf"(?<![\w:-]){re.escape(name)}(?![\w:-])", whole) for name in builds)
+        name = "build" if "build" in builds or not builds or starts_one else builds[0]
         if name in self.scripts and (builds or otherwise is None or not self._makes_packages()):
             return f"{self.manager} run {name}"
         runner = {"pnpm": "pnpm exec", "yarn": "yarn run", "bun": "bunx"}.get(self.manager, "npx")
         return f"{runner} {otherwise}" if otherwise else None
+
+    def script_of(self, command: str) -> str:
+        """The text of the script that a command of `command` runs; the command itself if it runs none."""
+        return self.scripts.get(command.rpartition(" ")[2], command)
 
     def _makes_packages(self) -> bool:
         """Whether the script `build` makes a library."""

@@ -43,10 +43,15 @@ def unknown_builds(project: Project) -> Iterator[Package]:
             yield package
 
 
+def is_output(place: str) -> bool:
+    """Whether the folder is named like one that builds fill, or in one."""
+    return not set(_OUTPUTS).isdisjoint(PurePosixPath(place).parts)
+
+
 def _rank(place: str) -> Rank:
-    name = PurePosixPath(place).name
-    usual = name in (*_OUTPUTS, *_SITES) or any(part in _OUTPUTS for part in PurePosixPath(place).parts)
-    return Rank.APP if usual and not _REPORTS & set(PurePosixPath(place).parts) else Rank.DOCS
+    parts = PurePosixPath(place).parts
+    usual = parts[-1] in _SITES or is_output(place)
+    return Rank.APP if usual and _REPORTS.isdisjoint(parts) else Rank.DOCS
 
 
 def _likelihood(place: str) -> tuple[int, int, str]:

@@ -15,9 +15,9 @@ from mosaic_deploy.source.detection.migrations import (
     find_migrations,
 )
 from mosaic_deploy.source.detection.packages import Package, read_packages
-from mosaic_deploy.source.detection.plain_sites import plain_sites, unknown_builds
+from mosaic_deploy.source.detection.plain_sites import is_output, plain_sites, unknown_builds
 from mosaic_deploy.source.detection.script_frameworks import script_sites
-from mosaic_deploy.source.detection.site import Project, Rank, Site, without_covered
+from mosaic_deploy.source.detection.site import PLAIN, Project, Rank, Site, without_covered
 from mosaic_deploy.source.detection.tree import Tree, is_below, join, read_tree
 from mosaic_deploy.source.files.folder import is_served_type
 
@@ -70,10 +70,12 @@ class Detected:
         if best is Rank.SAMPLE:
             return ()
         likely = [site for site in usable if site.rank is best]
+        if any(site.framework != PLAIN for site in likely):
+            likely = [site for site in likely if site.framework != PLAIN or not is_output(site.dir)]
         own = [site for site in likely if site.folder == "." and site.build]
         nearest = [site for site in likely if site.build is None and "/" not in site.dir]
         if own:
-            return (own[0],)
+            return tuple(own)
         # Of folders that are only files, one directly in the project is preferred to those further down.
         return tuple(nearest[:1] if nearest and all(site.build is None for site in likely) else likely)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from mosaic_deploy.source.detection.site import (
     base_note,
     with_fallback,
 )
-from mosaic_deploy.source.detection.tree import join
+from mosaic_deploy.source.detection.tree import join, relative
 
 Refine = Callable[[Project, Package, Site, str], Site | None]
 """(project, package, site as its row has it, text of its settings) → the site as it is; None if it is none."""
@@ -85,7 +86,8 @@ def _vite(project: Project, package: Package, site: Site, text: str) -> Site | N
     pages = [name for name in project.tree.files(root) if name.endswith(".html")]
     if "index.html" not in pages or re.search(r"\blib\s*:\s*\{", without_comments(text)):
         return None
-    flag = re.search(r"--outDir[ =](\S+)", " ".join(package.scripts.values()))
+    assert site.build is not None
+    flag = re.search(r"--outDir[ =](\S+)", package.script_of(site.build.command))
     output = (flag and flag[1]) or script_setting(text, "outDir") or "dist"
     public = script_setting(text, "publicDir") or "public"
     found = replace(site, dir=join(root, output), public=join(root, public))
@@ -162,7 +164,7 @@ def _documentation(project: Project, package: Package, site: Site, _text: str) -
         folder = join(place if tool == "vitepress" else package.folder, output)
     else:
         folder = join(place, f"{hidden}/dist")
-    argument = "" if place == package.folder else f" {place.removeprefix(f'{package.folder}/')}"
+    argument = "" if place == package.folder else f" {shlex.quote(relative(place, package.folder))}"
     command = package.command(re.compile(rf"\b{tool} build\b"), f"{tool} build{argument}")
     notes = base_note(text, "base", file) if file else ()
     assert site.build is not None

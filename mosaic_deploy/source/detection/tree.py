@@ -41,7 +41,7 @@ _EMPTY = Folder()
 class Tree:
     """The folders below `root` by their relative POSIX path (`.` for the root itself), the upper ones first.
 
-    Without hidden folders, installed packages, links, and folders with a manifest of their own.
+    Without hidden folders, installed packages, links, names with control characters, and folders with a manifest of their own.
     """
 
     root: Path
@@ -109,6 +109,8 @@ def _read_folder(root: Path, place: str) -> Folder:
     try:
         with os.scandir(root / place) as entries:
             for entry in entries:
+                if not entry.name.isprintable():
+                    continue  # it would be in comments and messages
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in _SKIPPED and (entry.name[0] != "." or entry.name in _HIDDEN):
                         folders.append(entry.name)

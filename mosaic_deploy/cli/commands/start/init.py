@@ -51,7 +51,7 @@ class _Result:
 @click.option(
     "--template",
     type=click.Choice(TEMPLATES),
-    help="Start with a small working project: todo, guestbook, spa or semantic-search.",
+    help="Start with a small working project.",
 )
 @click.option(
     "--github", is_flag=True, help="Also create a GitHub workflow: plan on pull requests, apply on push."
