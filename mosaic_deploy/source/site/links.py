@@ -188,7 +188,8 @@ _PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
 
 
 def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
-    by_last = {posixpath.basename(name): name for name in site.moved}
+    # Of equal names the first one, in every run: `moved` is a set.
+    by_last = {posixpath.basename(name): name for name in sorted(site.moved, reverse=True)}
     named: set[str] = set()
     left: dict[str, list[BrokenLink]] = {}
     for name, references in site.references_to_moved():
@@ -218,8 +219,8 @@ def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache
     unnamed = sorted(n for n in site.moved - named - left.keys() if suffix_of(n) != ".map")
     if unnamed:
         message = (
-            f"in storage, and named by no page, stylesheet or script: {_names_text(unnamed)}; a visitor or a script that asks for "
-            "the old address doesn't find them"
+            f"in storage, and no page, stylesheet or script has a reference to them that can be rewritten: {_names_text(unnamed)}; "
+            "a visitor or a script that asks for the old address doesn't find them"
         )
         yield Note("stored_file_unnamed", message, Severity.INFO)
 

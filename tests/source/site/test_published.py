@@ -156,12 +156,15 @@ def test_what_cannot_be_rewritten_is_reported(tmp_path: Path) -> None:
         "b/f.woff2": "g",
         "c.pdf": "c",
         "p.htm": "",
-        "x.js": '\n  load(dir + "f.woff2")',
+        "in_text.ttf": "t",
+        "x.js": '\n  load(dir + "f.woff2"); css("@font-face{src:url(/in_text.ttf)}")',
         "i.html": "<a href=p.htm>",
     }
     notes = {note.code: note.message for note in read(tmp_path, files).notes()}
-    assert notes["reference_not_rewritten"].startswith("public/x.js:2:15: f.woff2 may mean ")
-    assert "c.pdf" in notes["stored_file_unnamed"]
+    assert notes["reference_not_rewritten"].startswith("public/x.js:2:15: f.woff2 may mean a/f.woff2, ")
+    assert notes["stored_file_unnamed"].startswith(
+        "in storage, and no page, stylesheet or script has a reference to them that can be rewritten: b/f.woff2, c.pdf, in_text.ttf; "
+    )
     assert "p.htm" in notes["page_in_storage"]
 
 
