@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from living import is_alive
 
 from mosaic_deploy.cli.builds.process import Ended, run_command
 
@@ -52,14 +53,6 @@ def test_a_program_that_cant_be_started(tmp_path: Path) -> None:
 def test_only_the_end_of_a_long_output_is_kept(tmp_path: Path) -> None:
     ended, shown = run("i=0; while [ $i -lt 10050 ]; do echo $i; i=$((i+1)); done", tmp_path)
     assert (len(shown), len(ended.lines), ended.lines[-1]) == (10_050, 10_000, "10049")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
 
 
 STUBBORN = "sh -c 'trap \"\" TERM; echo $$ >child; while :; do sleep 0.05; done' & echo $$ >parent; wait"
