@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import quote, unquote
 
-from mosaic_deploy.live.api.endpoints import EMBEDDED_STORAGE_PATH
+from mosaic_deploy.model.manifest import STORAGE_PATH
 
 Listing = Mapping[str, tuple[int | None, str]]
 """Filename → (size or None, URL), as the platform lists it."""
@@ -42,7 +42,7 @@ def storage_url(base: str, name: str) -> str:
 
 def storage_paths(names: Iterable[str]) -> dict[str, str]:
     """By name, the files' paths on a site of the embedded platform."""
-    return {name: storage_url(EMBEDDED_STORAGE_PATH, name) for name in names}
+    return {name: storage_url(STORAGE_PATH, name) for name in names}
 
 
 def find_storage_urls(listed: Listing | None, site: str, *, embedded: bool) -> StorageUrls:
@@ -50,7 +50,7 @@ def find_storage_urls(listed: Listing | None, site: str, *, embedded: bool) -> S
     urls = {name: url for name, (_, url) in (listed or {}).items() if url}
     base = _common_base(urls)
     if not base and embedded:
-        base = f"{site}{EMBEDDED_STORAGE_PATH}"
+        base = f"{site}{STORAGE_PATH}"
     return StorageUrls(urls, base)
 
 

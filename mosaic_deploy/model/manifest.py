@@ -78,6 +78,10 @@ class RedirectSpec:
     status: int = 301
 
 
+STORAGE_PATH = "/storage/"
+"""Where a site of the embedded platform has the project's storage files."""
+
+
 def is_served(path: str, pages: Collection[str]) -> bool:
     """Whether hosting serves `path`: as the file itself, as `path.html`, or as `path/index.html`.
 

@@ -132,8 +132,7 @@ SUBMIT_TICKET = Operation(
 
 EMBEDDED_INBOX_PATH = "/inbox.json"
 EMBEDDED_VERIFY_PATH = "/.mosaic/auth/verify"
-EMBEDDED_STORAGE_PATH = "/storage/"
-"""Of the embedded platform: its inbox, the path of a site that verifies a magic link's token, and that of its storage files."""
+"""Of the embedded platform: its inbox, and the path of a site that verifies a magic link's token."""
 
 OPERATIONS = (
     DISCOVER,

@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.manifest import is_served, serving_names
+from mosaic_deploy.model.manifest import STORAGE_PATH, is_served, serving_names
 from mosaic_deploy.source.files.names import name_problem
 from mosaic_deploy.source.routes.redirects_file import Redirect, has_placeholder
 from mosaic_deploy.source.routes.stub_pages import is_page_path, stub_name
 
-_STORAGE = "/storage/"
 """Where the embedded platform serves storage files, which aren't known here."""
 
 
@@ -104,7 +103,7 @@ def _loop_problem(redirects: Mapping[str, Redirect], path: str) -> Problem:
 
 def _is_missing(target: str, files: Collection[str]) -> bool:
     path = _local_path(target)
-    return path is not None and not path.startswith(_STORAGE) and not is_served(path, files)
+    return path is not None and not path.startswith(STORAGE_PATH) and not is_served(path, files)
 
 
 def _local_path(target: str) -> str | None:

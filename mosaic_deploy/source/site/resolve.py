@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-from mosaic_deploy.model.manifest import serving_names
+from mosaic_deploy.model.manifest import STORAGE_PATH, serving_names
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\|/\\|\\/")
 _TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\[\[")
@@ -81,7 +81,7 @@ class StorageAddresses:
     is an assumption, because no storage file exists yet.
     """
 
-    root: str = "/storage/"
+    root: str = STORAGE_PATH
     site: str = ""
     known: bool = False
     listed: tuple[tuple[str, str], ...] = ()

@@ -55,7 +55,7 @@ def test_no_copy_is_made_in_advance_under_ci(monkeypatch: pytest.MonkeyPatch, ci
     monkeypatch.setenv("CI", ci)
     monkeypatch.setattr(rehearsal, "has_anything_to_rehearse", lambda _: True)
     monkeypatch.setattr(rehearsal, "rehearse", lambda *_, **options: options)
-    snapshot = SimpleNamespace(migrations=())
+    snapshot = SimpleNamespace(migrations=(), seeds=None)
     planned = SimpleNamespace(
         plan=SimpleNamespace(rehearsal_rule=None), live=SimpleNamespace(snapshot=snapshot)
     )

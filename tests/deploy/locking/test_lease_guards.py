@@ -293,4 +293,4 @@ def test_a_connection_keeps_its_own_search_path(bench: Bench, timeout: str | Non
         text = compile_plain([step], session).text if timeout else compile_batch([step], session)
         connection.execute(text)
         assert connection.execute("show search_path").fetchone() == ("public, pg_temp",)
-    assert bench.sql("select version from mosaic_deploy.migrations") == [{"version": 1}]
+    assert bench.sql("select version from mosaic_deploy.migrations") == [{"version": "1"}]
