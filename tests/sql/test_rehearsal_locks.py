@@ -15,7 +15,7 @@ from mosaic_deploy.sql.guard.locks import HeldLock, LocksHeld, parse_locks, unwa
 from mosaic_deploy.sql.parse import parse
 
 STEP = Step(
-    "1", "1.sql", "c", "s", "", "", 1, 1, split_steps(parse("ALTER TABLE t ADD x int"), transaction=True)[0]
+    "1", "1.sql", "c", "s", "", "", 1, 1, split_steps(parse("ALTER TABLE t ADD x int"))[0]
 )
 APPLY = SqlSession("token", "deploy")
 
