@@ -28,9 +28,9 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.quantities import count_text
 
 DESTRUCTIVE, PRUNE, OVERWRITE, POLICY = "destructive", "prune", "overwrite", "policy"
+"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 PROOF = "proof"
 """Of an agent's plan that isn't proven. No value of `--allow` approves it."""
-"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 _FILE_KINDS: tuple[tuple[type[Put], type[Delete], str], ...] = (
     (PutStatic, DeleteStatic, "static file"),
     (PutStorageFile, DeleteStorageFile, "storage file"),
@@ -125,7 +125,12 @@ def _overwriting(changes: Sequence[Change]) -> Iterator[Approval]:
 def _pruning(changes: Sequence[Change], live_counts: Mapping[str, int]) -> Iterator[Approval]:
     deletes = unapproved_deletions(changes)
     if reasons := list(_prune_reasons(changes, deletes, live_counts)):
-        effect = f"deletes {count_text(len(deletes), 'file')}: {'; '.join(reasons)}"
+        files = count_text(len(deletes), "file")
+        others = sum(change.unmanaged for change in deletes)
+        if len(reasons) == 1 and others == len(deletes):
+            effect = f"deletes {files} that this manifest didn't deploy, or that changed since"
+        else:
+            effect = f"deletes {files}: {'; '.join(reasons)}"
         yield Approval(PRUNE, f"{PRUNE}={len(deletes)}", effect)
 
 
@@ -139,11 +144,12 @@ def _prune_reasons(
         if not paths:
             continue
         if len(paths) >= total:
-            yield f"all {noun}s that were live"
+            yield f"all {noun}s that were live" if len(paths) > 1 else f"the only live {noun}"
         elif 2 * (len(paths) - _replaced_count(paths, added)) > total:
             yield f"{len(paths)} of the {total} live {noun}s"
     if unmanaged := sum(change.unmanaged for change in deletes):
-        yield f"{unmanaged} not deployed by this manifest, or changed since"
+        were = "was" if unmanaged == 1 else "were"
+        yield f"{unmanaged} of them {were} not deployed by this manifest, or changed since"
 
 
 def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migrations: str) -> Iterator[Approval]:
