@@ -81,9 +81,7 @@ _OUTLIVES_ROLLBACK = (
 _COMMITTED = "its first part was applied before the file was edited"
 
 
-def split_steps(
-    statements: list[Statement], *, each_alone: str = "", committed: int = 0
-) -> list[StepSql]:
+def split_steps(statements: list[Statement], *, each_alone: str = "", committed: int = 0) -> list[StepSql]:
     """The steps of a file, in order. `each_alone`, what the file says so with, makes every statement outside BEGIN …
     COMMIT its own step, and is the reason of these.
     A step ends after the first `committed` statements, unless that is between BEGIN and COMMIT.
@@ -217,7 +215,9 @@ class _Splitter:
             step = _transactional_step(tuple(self.open_statements))
             mode = ExecutionMode.PLAIN if self.plain_reason else step.execution_mode
             # Each statement alone is so for that reason, even if it is also one that EXECUTE doesn't accept.
-            why = reason if reason and reason == self.each_alone else step.reason or self.plain_reason or reason
+            why = (
+                reason if reason and reason == self.each_alone else step.reason or self.plain_reason or reason
+            )
             explicit = self.open_begin is not None
             self._append(replace(step, execution_mode=mode, reason=why, explicit=explicit))
         self._forget_open_step()
