@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.layout import output_width, table, text_width
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.schema_documents import Document
 
 
 @click.command(cls=folder_option.FolderCommand)
@@ -43,13 +47,15 @@ def ls(
         found, usage = read_storage_files(session.api, project.id)
         base = storage_urls(session.api, project, found).base
     files = [(name, *found[name]) for name in listed_names(prefix, found)]
-    document = {
-        "type": "storage",
-        "files": [{"filename": name, "size": size, "url": url} for name, size, url in files],
-        "usage": usage,
-    }
+    document = list_document(files, usage)
     listed = _file_lines(files, base) if files else [no_match_line(prefix, found)]
     screen.result(document, (*listed, *([_usage_line(usage)] if usage else [])))
+
+
+def list_document(files: Sequence[tuple[str, int | None, str]], usage: dict[str, object]) -> Document:
+    """The result for these names, sizes and URLs."""
+    listed = [{"filename": name, "size": size, "url": url} for name, size, url in files]
+    return {"type": "storage", "files": listed, "usage": usage}
 
 
 def _file_lines(files: Sequence[tuple[str, int | None, str]], base: str) -> Iterator[str]:
