@@ -16,7 +16,9 @@ def notes(text: str, live: Snapshot = LIVE) -> list[str]:
     return [note.code for note in empty_file_notes(parse_migrations([file]), live)]
 
 
-@pytest.mark.parametrize("text", ["", "-- more\n", "/* later */;\n", "-- migrate:up\n\n-- migrate:down\nDROP TABLE t;\n"])
+@pytest.mark.parametrize(
+    "text", ["", "-- more\n", "/* later */;\n", "-- migrate:up\n\n-- migrate:down\nDROP TABLE t;\n"]
+)
 def test_a_file_without_statements(text):
     assert notes(text) == ["migration_empty"]
 

@@ -7,7 +7,9 @@ import pytest
 from mosaic_deploy.deploy.rehearsal.pending import may_need_rows
 
 
-@pytest.mark.parametrize("sqlstate", [None, "23502", "22P02", "P0001", "55000", "42P01", "42703", "42704", "42P07"])
+@pytest.mark.parametrize(
+    "sqlstate", [None, "23502", "22P02", "P0001", "55000", "42P01", "42703", "42704", "42P07"]
+)
 def test_rows_could_make_a_difference(sqlstate):
     assert may_need_rows(sqlstate)
 

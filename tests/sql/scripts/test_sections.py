@@ -47,7 +47,10 @@ def test_both_sections_keep_their_offsets(text: str) -> None:
 NO_TRANSACTION = {
     "-- migrate:up transaction:false\n{up}\n-- migrate:down\n{down}": ("transaction:false", ""),
     "-- migrate:up\n{up}\n-- migrate:down transaction: false\n{down}": ("", "transaction: false"),
-    "-- +goose NO TRANSACTION\n-- +goose Up\n{up}\n-- +goose Down\n{down}": ("NO TRANSACTION", "NO TRANSACTION"),
+    "-- +goose NO TRANSACTION\n-- +goose Up\n{up}\n-- +goose Down\n{down}": (
+        "NO TRANSACTION",
+        "NO TRANSACTION",
+    ),
     "-- +migrate Up notransaction\n{up}\n-- +migrate Down\n{down}": ("notransaction", ""),
     "-- +migrate Up\n{up}\n-- +migrate Down notransaction\n{down}": ("", "notransaction"),
     "---- tern: disable-tx ----\n{up}\n---- create above / drop below ----\n{down}": ("disable-tx", ""),
