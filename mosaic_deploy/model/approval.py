@@ -154,11 +154,7 @@ def _prune_reasons(
 
 def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migrations: str) -> Iterator[Approval]:
     files = {
-        change.address: change.path
-        if isinstance(change, RunSeed)
-        else str(PurePosixPath(migrations) / change.file)
-        for change in changes
-        if isinstance(change, RunsSql)
+        change.address: sql_path(change, migrations) for change in changes if isinstance(change, RunsSql)
     }
     found = {
         table: files[change.address]
@@ -170,6 +166,11 @@ def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migration
     if found:
         problems = tuple(Problem(f"updates rows of {table}", Location(file)) for table, file in found.items())
         yield Approval(DESTRUCTIVE, DESTRUCTIVE, f"updates rows of {', '.join(found)}", problems)
+
+
+def sql_path(change: RunsSql, migrations: str) -> str:
+    """The path of its file in the project folder. `migrations` is that of the migrations folder."""
+    return change.path if isinstance(change, RunSeed) else str(PurePosixPath(migrations) / change.file)
 
 
 def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:
