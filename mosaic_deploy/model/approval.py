@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.change import (
     Action,
+    ApplyMigration,
     Change,
     Delete,
     DeleteStatic,
@@ -171,6 +172,13 @@ def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migration
 def sql_path(change: RunsSql, migrations: str) -> str:
     """The path of its file in the project folder. `migrations` is that of the migrations folder."""
     return change.path if isinstance(change, RunSeed) else str(PurePosixPath(migrations) / change.file)
+
+
+def destroys_rows(change: Change, migrations: str, destroying: Collection[str]) -> bool:
+    """Whether it runs one of the files `destroying`, which drops no object as far as its text says."""
+    if not isinstance(change, ApplyMigration | RunSeed) or change.destroys:
+        return False
+    return sql_path(change, migrations) in destroying
 
 
 def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:

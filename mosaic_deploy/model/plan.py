@@ -11,7 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals, sql_path
+from mosaic_deploy.model.approval import (
+    Approval,
+    destroys_rows,
+    overwrite_count,
+    prune_count,
+    required_approvals,
+)
 from mosaic_deploy.model.catalog import Rehearsal, SchemaDrift
 from mosaic_deploy.model.change import (
     Action,
@@ -188,23 +194,17 @@ class Plan:
         """
         seen = self.rehearsal or Rehearsal()
         destroying = destroying_files(self.hazards)
-
-        def changes_rows(change: Change) -> bool:
-            runs = isinstance(change, ApplyMigration | RunSeed) and not change.destroys
-            return runs and sql_path(change, self.migrations) in destroying
-
         as_objects = {address for each in seen.done if each.changes for address in each.addresses}
         tally = Counter(
-            Action.CHANGE if changes_rows(change) else change.action
+            Action.CHANGE if destroys_rows(change, self.migrations, destroying) else change.action
             for change in self.changes
             if change.address not in as_objects
             and not (isinstance(change, RollBackMigration) and change.destroys)
         )
-        destroyed = len(seen.destroyed) + len(self.destroyed_objects)
         return Counts(
             tally[Action.ADD] + seen.added,
             tally[Action.CHANGE] + seen.changed,
-            tally[Action.DESTROY] + destroyed,
+            tally[Action.DESTROY] + len(seen.destroyed) + len(self.destroyed_objects),
         )
 
     @property

@@ -176,7 +176,7 @@ class PreparedPlan:
             notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
         if any(note.code in NOT_BUILT_UPON for note in notes):
             replaced = replaced_work_note(self.plan.changes, self.live.ledger_facts.get("last") or {})
-            notes += [replaced] if replaced else []
+            notes = [*notes, *([replaced] if replaced else [])]
         left = (*self.removed_section_notes(), *self._owner_notes(), *self._leftover_notes())
         paths = (change.path for change in self.plan.changes if isinstance(change, PutStorageFile))
         urls = self.live.storage_urls.known(paths)
