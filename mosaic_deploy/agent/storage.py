@@ -140,4 +140,4 @@ def _send(
         error.hint = error.hint and error.hint.removeprefix(BUILD_FAILED_HINT)
         raise error
     if plan.changes:
-        deque(session.complete_events(send(session.api, plan, files, DEFAULT_PARALLELISM)), maxlen=0)
+        deque(send(session.api, plan, files, DEFAULT_PARALLELISM), maxlen=0)

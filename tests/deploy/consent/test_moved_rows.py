@@ -293,4 +293,4 @@ def test_moved_rows_are_not_said_to_be_deleted(site, plainly):
     events = site.run(site.plan())
     assert isinstance(last := events[-1], ApplyDone), last
     texts = [table.text for event in events for step in getattr(event, "steps", ()) for table in step.tables]
-    assert texts == ["p1: moves 3 rows to another partition"]
+    assert texts == ["p1: moves 3 rows to another partition", "p2: inserts 3 rows"]
