@@ -62,7 +62,7 @@ def error_response(error: MosaicError) -> Document:
 
 def tool_result(document: Document) -> CallToolResult:
     plain = json.loads(json.dumps(document, default=str))
-    text = json.dumps(plain, indent=2, ensure_ascii=False)
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
     return CallToolResult(
         content=[TextContent(type="text", text=text)],
         structured_content=plain,
