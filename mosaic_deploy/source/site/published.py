@@ -84,6 +84,8 @@ class _Digests:
         self._hexadecimal = any("-" not in digest for digest in mentioned)
         self._named: dict[str, list[str]] = {}
         """Digest of a rewritten file's content on disk, if a file names it → names of files with it."""
+        self._changed: dict[str, Mapping[str, str]] = {}
+        """Rewritten file → digests of its content on disk and, for each, the one of the rewritten content."""
 
     def resolved(self) -> Mapping[str, TextRewrite]:
         by_digest: dict[str, list[str]] = {}
@@ -125,9 +127,13 @@ class _Digests:
 
     def _new_digest(self, digest: str, done: dict[str, TextRewrite]) -> str:
         """The digest of the same kind of the rewritten file; empty if files with one content become different ones."""
-        found = set()
-        for name in self._named[digest]:
+        found = {self._changed_digests(name, done)[digest] for name in self._named[digest]}
+        return found.pop() if len(found) == 1 else ""
+
+    def _changed_digests(self, name: str, done: dict[str, TextRewrite]) -> Mapping[str, str]:
+        # Every page may name the digest of one stylesheet, which is rewritten once.
+        if name not in self._changed:
             old = read_unchanged(self._site.files[name])
             new = self._resolve(name, done).apply(old)
-            found.add(digests_of(new)[digests_of(old).index(digest)])
-        return found.pop() if len(found) == 1 else ""
+            self._changed[name] = dict(zip(digests_of(old), digests_of(new), strict=True))
+        return self._changed[name]

@@ -150,6 +150,23 @@ def test_digests_of_rewritten_files_are_rewritten(tmp_path: Path) -> None:
     assert content(static, "b.html") == other
 
 
+def test_a_file_that_many_name_by_its_digest_is_rewritten_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    css = "a{src:url(f.woff2)}"
+    page = f'integrity="sha256-{b64encode(hashlib.sha256(css.encode()).digest()).decode()}"'
+    reads: list[str] = []
+
+    def reading(file: LocalFile) -> bytes:
+        reads.append(file.relative_path)
+        return read_unchanged(file)
+
+    monkeypatch.setattr("mosaic_deploy.source.site.published.read_unchanged", reading)
+    pages = {f"{n}.html": f"<link href=s.css {page}>{n}" for n in range(20)}
+    read(tmp_path, {"f.woff2": "f", "s.css": css, **pages})
+    assert reads.count("public/s.css") == 3  # for its digests, for the new ones, and for its own
+
+
 def test_what_cannot_be_rewritten_is_reported(tmp_path: Path) -> None:
     files = {
         "a/f.woff2": "f",
