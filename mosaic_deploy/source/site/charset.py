@@ -5,30 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 
-_LABELS = {
-    "iso-8859-1": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso_8859-1": "cp1252",
-    "latin1": "cp1252",
-    "us-ascii": "cp1252",
-    "ascii": "cp1252",
-    "iso-8859-9": "cp1254",
-    "tis-620": "cp874",
-    "iso-8859-11": "cp874",
-    "shift_jis": "cp932",
-    "sjis": "cp932",
-    "x-sjis": "cp932",
-    "windows-31j": "cp932",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "euc-kr": "cp949",
-    "ks_c_5601-1987": "cp949",
-    "big5": "big5hkscs",
-    "utf-16": "utf-8",
-    "utf-16le": "utf-8",
-    "utf-16be": "utf-8",
-}
-"""What browsers read under a name, if Python's codec of that name is another one."""
+_CODECS = {"shift_jis": "cp932", "gbk": "gb18030", "euc-kr": "cp949", "big5": "big5hkscs"}
+"""The codec of what browsers read under a name, if Python's codec of that name reads less."""
+_IN_ASCII = "iso2022_jp"
+"""Is written in ASCII characters, so all of it is valid UTF-8."""
 _HEAD = 1024
 """Bytes in which browsers look for a declaration."""
 _META = re.compile(r"""(<meta\b[^>]*?\bcharset\s*=\s*["']?\s*)([^\s"'/>;]+)""", re.IGNORECASE)
@@ -42,22 +22,28 @@ UTF8 = ""
 def foreign_charset(suffix: str, content: bytes) -> str | None:
     """The Python codec in which the text is written; UTF8 if that is UTF-8, None if nothing says it.
 
-    What is valid UTF-8 counts as UTF-8, whatever it declares.
+    What is valid UTF-8 counts as UTF-8, whatever it declares; except ISO-2022-JP, which is written in ASCII characters.
     """
     for mark, codec in _BOMS:
         if content.startswith(mark):
             return codec if _decodes(content, codec) else None
-    if _decodes(content, "utf-8"):
+    is_utf8 = _decodes(content, "utf-8")
+    if is_utf8 and b"\x1b" not in content:
         return UTF8
+    codec = _declared_codec(suffix, content)
+    if is_utf8:
+        return codec if codec == _IN_ASCII and _decodes(content, codec) else UTF8
+    return codec if codec and _decodes(content, codec) else None
+
+
+def _declared_codec(suffix: str, content: bytes) -> str | None:
+    """The codec of the encoding that the text declares; None if it declares none, or one that browsers don't know."""
+    from webencodings import lookup
+
     declaration = _DECLARATIONS.get(suffix)
     found = declaration.search(content[:_HEAD].decode("latin-1")) if declaration else None
-    if found is None:
-        return None
-    try:
-        codec = codecs.lookup(_LABELS.get(found[2].lower(), found[2])).name
-    except LookupError:
-        return None
-    return codec if codec != "utf-8" and _decodes(content, codec) else None
+    encoding = lookup(found[2]) if found else None
+    return str(_CODECS.get(encoding.name, encoding.codec_info.name)) if encoding else None
 
 
 def _decodes(content: bytes, codec: str) -> bool:

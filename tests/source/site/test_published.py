@@ -13,6 +13,7 @@ from mosaic_deploy.model.manifest import StaticSpec
 from mosaic_deploy.source.files.folder import read_files
 from mosaic_deploy.source.files.gitignore import FileSelection
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
+from mosaic_deploy.source.site.charset import foreign_charset
 from mosaic_deploy.source.site.resolve import StorageAddresses
 from mosaic_deploy.source.site.site_files import SiteFiles, read_site_files
 
@@ -264,6 +265,11 @@ CHARSETS = [
     ("a.css", b'@charset "latin1";/*' + UMLAUT + b"*/", '@charset "utf-8";/*ü*/'),
     ("a.svg", b"<?xml version='1.0' encoding='iso-8859-15'?>\xa4", "<?xml version='1.0' encoding='utf-8'?>€"),
     ("a.html", "<meta charset=iso-8859-1>ü".encode(), "<meta charset=iso-8859-1>ü"),
+    ("a.html", b"<meta charset=x-cp1251>\xff", "<meta charset=utf-8>я"),
+    ("a.html", b"<meta charset=iso-8859-8-i>\xe0", "<meta charset=utf-8>א"),
+    ("a.html", "<meta charset=gb2312>镕".encode("gbk"), "<meta charset=utf-8>镕"),
+    ("a.html", "<meta charset=ISO-2022-JP>日本".encode("iso2022_jp"), "<meta charset=utf-8>日本"),
+    ("a.html", "<meta charset=utf-8>\x1b日".encode(), "<meta charset=utf-8>\x1b日"),
 ]  # fmt: skip
 
 
@@ -279,3 +285,10 @@ def test_a_text_in_an_unknown_charset_stays_as_it_is(tmp_path: Path) -> None:
     assert read_unchanged(site.published.static["a.html"]) == b"<link href=storage/_static/f.woff2>" + UMLAUT
     [note] = [note for note in site.notes() if note.code == "charset_unknown"]
     assert "a.html, b.js" in note.message
+
+
+@pytest.mark.parametrize(
+    "label", [b"no-such", b"a\0b", b"unicode_escape", b"rot13", UMLAUT, b"replacement", b"x-user-defined"]
+)
+def test_only_what_browsers_know_is_a_charset(label: bytes) -> None:
+    assert foreign_charset(".html", b"<meta charset=" + label + b">\\ud800" + UMLAUT) is None
