@@ -30,10 +30,10 @@ def foreign_charset(suffix: str, content: bytes) -> str | None:
     is_utf8 = _decodes(content, "utf-8")
     if is_utf8 and b"\x1b" not in content:
         return UTF8
-    codec = _declared_codec(suffix, content)
+    declared = _declared_codec(suffix, content)
     if is_utf8:
-        return codec if codec == _IN_ASCII and _decodes(content, codec) else UTF8
-    return codec if codec and _decodes(content, codec) else None
+        return declared if declared == _IN_ASCII and _decodes(content, declared) else UTF8
+    return declared if declared and _decodes(content, declared) else None
 
 
 def _declared_codec(suffix: str, content: bytes) -> str | None:

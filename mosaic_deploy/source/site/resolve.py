@@ -6,14 +6,15 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from mosaic_deploy.model.manifest import STORAGE_PATH, serving_names
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\|/\\|\\/")
-_TEMPLATE = re.compile(r"\{\{|\{%|<%|\$\{|\[\[")
+_UNKNOWN = re.compile(r"\{\{|\{%|<%|\$\{|\[\[|[\ud800-\udfff]")
+"""Templates, and bytes of an unknown encoding, which browsers decode as they guess."""
 _UNQUOTED = "/-._~!$&'()*+,;=:@"
 
 
@@ -29,12 +30,12 @@ class Target(NamedTuple):
 def resolve(folder: str, base: str, url: str) -> Target | None:
     """What `url` means in a file of `folder` (empty, or with a slash at its end) that has the base address `base`.
 
-    None for another site, for a place within the file itself, and for templates.
+    None for another site, for a place within the file itself, for templates, and for bytes of an unknown encoding.
     """
     address = url.strip(" \t\n\f\r")
     if "\n" in address or "\t" in address:
         address = re.sub(r"[\t\n\r]", "", address)
-    if _SCHEME.match(address) or _TEMPLATE.search(address):
+    if _SCHEME.match(address) or _UNKNOWN.search(address):
         return None
     path, rest = _split(address)
     if not path:
@@ -84,15 +85,15 @@ class StorageAddresses:
     root: str = STORAGE_PATH
     site: str = ""
     known: bool = False
-    listed: tuple[tuple[str, str], ...] = ()
-    """Names whose address isn't `root` and the name."""
+    listed: Mapping[str, str] = field(default_factory=dict)
+    """The address of each name whose address isn't `root` and the name."""
 
     @property
     def same_origin(self) -> bool:
         return self.root.startswith("/")
 
     def address(self, name: str) -> str:
-        return dict(self.listed).get(name) or self.root + quote(name, safe=_UNQUOTED)
+        return self.listed.get(name) or self.root + quote(name, safe=_UNQUOTED)
 
     def site_address(self, path: str) -> str:
         """The address of a static file or page from a file in storage."""
@@ -125,7 +126,7 @@ def storage_addresses(listed: Mapping[str, str], site: str) -> StorageAddresses 
     if not roots:
         return None
     [(chosen, _)] = roots.most_common(1)
-    others = tuple(sorted((n, a) for n, a in local.items() if _root(n, a) != chosen))
+    others = {name: address for name, address in local.items() if _root(name, address) != chosen}
     return StorageAddresses(chosen, site, known=True, listed=others)
 
 

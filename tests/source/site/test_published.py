@@ -250,6 +250,19 @@ def test_broken_links_are_reported_with_their_place(tmp_path: Path, unsupported:
     assert broken(reread(tmp_path, "warn", unsupported)) == expected
 
 
+@pytest.mark.parametrize("unsupported", ["storage", "error"])
+def test_links_in_an_unknown_encoding_are_not_followed(tmp_path: Path, unsupported: str) -> None:
+    link = '"/caf\u00e9.html"'
+    files = {
+        "a.html": f"<a href={link}>".encode("latin-1"),
+        "m.webmanifest": f'{{"src": {link}}}'.encode("latin-1"),
+    }
+    site = read(
+        tmp_path, files if unsupported == "storage" else {"a.html": files["a.html"]}, "error", unsupported
+    )
+    assert broken(site.at(OTHER)) == []
+
+
 def test_broken_links_can_be_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused, match="links to files that don't exist") as caught:
         read(tmp_path, LINKS, "error")
