@@ -68,7 +68,7 @@ def parse_redirects(text: str, file: str) -> RedirectsFile:
 
 def _words(line: str) -> list[str]:
     """The words before a comment."""
-    words = line.split() if len(line) <= _MAX_LENGTH else [line[:_MAX_LENGTH].split(maxsplit=1)[0]]
+    words = line.split() if len(line) <= _MAX_LENGTH else line[:_MAX_LENGTH].split(maxsplit=1)[:1]
     comment = next((n for n, word in enumerate(words) if word.startswith("#")), len(words))
     return words[:comment]
 

@@ -8,7 +8,7 @@ import pytest
 
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.source.manifest.read import read_manifest
-from mosaic_deploy.source.routes.redirects_file import parse_redirects
+from mosaic_deploy.source.routes.redirects_file import RedirectsFile, parse_redirects
 from mosaic_deploy.source.snapshot import Desired, read_desired
 
 PAGES = ("index.html", "about.html", "docs/index.html")
@@ -164,3 +164,4 @@ def test_mistakes_in_the_manifest_are_errors(tmp_path: Path, redirects: str, pro
 def test_a_long_file_is_read_quickly_and_a_long_line_is_no_rule() -> None:
     found = parse_redirects("".join(f"/{n} /{n + 1}\n" for n in range(10_000)) + "/x " + "y" * 10_000, "f")
     assert (len(found.redirects), len(found.problems)) == (10_000, 1)
+    assert parse_redirects(" " * 10_000 + "/x", "f") == RedirectsFile()
