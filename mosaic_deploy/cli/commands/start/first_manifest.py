@@ -194,7 +194,6 @@ def _choices(names: Sequence[str]) -> str:
 
 def yaml_string(value: str) -> str:
     """A YAML string: plain if that is safe, else quoted as in JSON."""
-    plain = re.sub(r"[_./ -]", "", value.lstrip("."))
-    safe = plain.isascii() and plain.isalnum() and plain[:1].isalpha() and value.strip() == value
-    words = {"yes", "no", "on", "off", "true", "false", "null", "y", "n"}
+    safe = re.fullmatch(r"[./]*[A-Za-z](?:[\w./ -]*[\w./-])?", value, re.ASCII)
+    words = {"yes", "no", "on", "off", "true", "false", "null", "y", "n", ".inf", ".nan"}
     return value if safe and value.lower() not in words else json.dumps(value, ensure_ascii=False)

@@ -327,7 +327,9 @@ def test_agents_md_keeps_its_other_text(run, tmp_path: Path) -> None:
     assert (tmp_path / ".mosaicignore").read_text() == "ours"
 
 
-@pytest.mark.parametrize("name", ["no", "1e3", "a: b", "quote \" and '", "Zoë 🎉", "# x", "~", " led", "-"])
+@pytest.mark.parametrize(
+    "name", ["no", "1e3", "a: b", "quote \" and '", "Zoë 🎉", "# x", "~", " led", "-", "- x", ".inf"]
+)
 def test_any_project_name_is_accepted(run, tmp_path: Path, name: str) -> None:
     ended = run("init", "--name", name)
     assert ended.returncode == 0, ended.stderr
