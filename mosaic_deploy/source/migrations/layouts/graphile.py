@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mosaic_deploy.model.snapshot import natural_order
 from mosaic_deploy.source.migrations.layouts.layout import (
     FolderContent,
     Layout,
@@ -30,7 +31,7 @@ def _list(content: FolderContent) -> Listing:
         for name in names
         if (number := number_of(name))
     ]
-    files.sort(key=lambda each: (int(each.number), each.name))
+    files.sort(key=lambda each: (natural_order(each.number), each.name))
     ignored = [
         *((f"{_COMMITTED}/{name}", "has no number") for name in names if not number_of(name)),
         *((name, "isn't committed") for name in content.top if is_sql(name) and name not in _OWN),
