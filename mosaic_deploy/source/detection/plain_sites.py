@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from mosaic_deploy.source.detection.packages import Package
 from mosaic_deploy.source.detection.script_frameworks import package_build
 from mosaic_deploy.source.detection.site import PLAIN, Build, Project, Rank, Site
-from mosaic_deploy.source.detection.tree import is_below
+from mosaic_deploy.source.detection.tree import upwards
 
 _PAGE = "index.html"
 _OUTPUTS = ("dist", "build", "out", "_site", ".output", ".vitepress", ".vuepress")
@@ -25,11 +25,11 @@ def plain_sites(project: Project) -> Iterator[Site]:
     The project's own folder isn't one, nor is that of a package: its page is a source.
     """
     tree = project.tree
-    found: list[str] = []
+    found: set[str] = set()
     for place, content in tree.folders.items():
         is_site = _PAGE in content.files and place != "." and place not in project.packages
-        if is_site and not any(is_below(place, each) for each in found):
-            found.append(place)
+        if is_site and found.isdisjoint(upwards(place)):
+            found.add(place)
     for place in sorted(found, key=_likelihood):
         build = _build_of(project, place)
         yield Site(build.dir if build else place, PLAIN, place, build, project.rank(place, _rank(place)))

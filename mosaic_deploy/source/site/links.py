@@ -88,11 +88,11 @@ def broken_links_text(broken: Broken) -> str:
 
 def parse_broken_links(text: str) -> Broken:
     """The broken links of a text of `broken_links_text`."""
-    found: dict[str, tuple[BrokenLink, ...]] = {}
+    found: dict[str, list[BrokenLink]] = {}
     for fields in json.loads(text):
         link = BrokenLink(*fields)
-        found[link.name] = (*found.get(link.name, ()), link)
-    return found
+        found.setdefault(link.name, []).append(link)
+    return {name: tuple(links) for name, links in found.items()}
 
 
 def _missing_path(name: str, base: str, reference: str, names: Container[str], *, fallback: bool) -> str:

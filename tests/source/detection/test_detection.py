@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from mosaic_deploy.errors import SourceUnreadable
+from mosaic_deploy.source.detection.plain_sites import plain_sites
 from mosaic_deploy.source.detection.project import Detected, detect_project
-from mosaic_deploy.source.detection.tree import read_tree
+from mosaic_deploy.source.detection.site import Project
+from mosaic_deploy.source.detection.tree import Folder, Tree, read_tree
+from mosaic_deploy.source.migrations.layouts.layout import FolderContent
 
 FOLDER = Path(__file__).parents[2] / "cases/detection"
 SITES: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "sites.yaml").read_text())
@@ -73,6 +76,15 @@ def test_the_number_of_names_is_limited(tmp_path: Path) -> None:
     assert set(read_tree(tmp_path, limit=8).folders) == {".", "a"}
     assert not read_tree(tmp_path, limit=8).complete
     assert read_tree(tmp_path, limit=12).complete
+
+
+def test_many_folders_of_pages_and_of_files(tmp_path: Path) -> None:
+    """Takes minutes if each folder is compared with all others, or each file with those before it."""
+    pages = {".": Folder(tuple(f"d{n}" for n in range(50_000))), "d": Folder(files=("index.html",))}
+    pages |= {f"d{n}": Folder(files=("index.html",)) for n in range(50_000)}
+    assert len(list(plain_sites(Project(Tree(tmp_path, pages))))) == 50_001
+    names = tuple(f"a/{n:06}.sql" for n in range(150_000))
+    assert len(FolderContent(tmp_path, names).subfolders["a"]) == 150_000
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from mosaic_deploy.errors import Location, Problem
@@ -35,27 +36,28 @@ def _list(content: FolderContent) -> Listing:
     except (ValueError, TypeError, KeyError, AttributeError):
         return Listing((), problems=(Problem("isn't a journal of drizzle-kit", place),))
     names = [f"{tag}.sql" for tag in tags]
-    there = [name for name in names if name in content.top]
+    listed, top = Counter(names), frozenset(content.top)
+    there = [name for name in listed if name in top]
     return Listing(
-        tuple(ListedFile(name, _number(name), name.removesuffix(".sql")) for name in dict.fromkeys(there)),
-        ignored=tuple(_strays(content, names)),
-        problems=tuple(_problems(names, there, dialect)),
+        tuple(ListedFile(name, _number(name), name.removesuffix(".sql")) for name in there),
+        ignored=tuple(_strays(content, listed)),
+        problems=tuple(_problems(listed, top, dialect)),
     )
 
 
-def _problems(names: list[str], there: list[str], dialect: str) -> Iterator[Problem]:
+def _problems(listed: Mapping[str, int], top: Collection[str], dialect: str) -> Iterator[Problem]:
     if not dialect.startswith(("postgres", "pg")):
         yield Problem(f"the migrations are for {dialect}, not for PostgreSQL", Location(JOURNAL))
-    for name in dict.fromkeys(names):
-        if name not in there:
+    for name, times in listed.items():
+        if name not in top:
             yield Problem(f"is listed in {JOURNAL}, but doesn't exist", Location(name))
-        elif names.count(name) > 1:
+        elif times > 1:
             yield Problem(f"is listed in {JOURNAL} twice", Location(name))
 
 
-def _strays(content: FolderContent, names: list[str]) -> Iterator[tuple[str, str]]:
+def _strays(content: FolderContent, listed: Collection[str]) -> Iterator[tuple[str, str]]:
     for name in content.top:
-        if is_sql(name) and name not in names and name.lower() != DRAFT_FILE:
+        if is_sql(name) and name not in listed and name.lower() != DRAFT_FILE:
             yield name, f"isn't listed in {JOURNAL}, so it doesn't run"
 
 

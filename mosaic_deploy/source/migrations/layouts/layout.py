@@ -31,12 +31,12 @@ class FolderContent:
     @cached_property
     def subfolders(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the files directly in each subfolder."""
-        found: dict[str, tuple[str, ...]] = {}
+        found: dict[str, list[str]] = {}
         for name in self.names:
             folder, _, file = name.partition("/")
             if file and "/" not in file:
-                found[folder] = (*found.get(folder, ()), file)
-        return found
+                found.setdefault(folder, []).append(file)
+        return {folder: tuple(files) for folder, files in found.items()}
 
     def read_text(self, name: str) -> str:
         """Raises SourceUnreadable."""
