@@ -149,15 +149,21 @@ class RepeatableFile:
 def in_order(files: Sequence[ParsedFile]) -> list[RepeatableFile]:
     """The files by name, but each after those that make what it uses. Files that need each other stay by name."""
     waiting = sorted((RepeatableFile(file) for file in files), key=lambda each: each.path)
+    makers: dict[str, list[RepeatableFile]] = {}
     for each in waiting:
-        each.needs = tuple(other for other in waiting if other is not each and each.uses(other))
-    ordered: list[RepeatableFile] = []
+        for name in {name for _, name in each.made}:
+            makers.setdefault(name, []).append(each)
+    for each in waiting:
+        names = {name for _, name in each.mentioned} | each.bodies
+        others = {other for name in names & makers.keys() for other in makers[name] if other is not each}
+        each.needs = tuple(other for other in sorted(others, key=lambda one: one.path) if each.uses(other))
+    ordered: dict[RepeatableFile, None] = {}
     while waiting:
-        ready = (each for each in waiting if not any(other in waiting for other in each.needs))
+        ready = (each for each in waiting if all(other in ordered for other in each.needs))
         chosen = next(ready, waiting[0])
         waiting.remove(chosen)
-        ordered.append(chosen)
-    return ordered
+        ordered[chosen] = None
+    return list(ordered)
 
 
 def _made(statement: Statement) -> Iterator[_Name]:
@@ -187,9 +193,9 @@ def _mentioned(tree: Any) -> Iterator[_Name]:
 
 
 def _words(statement: Statement) -> Iterator[str]:
-    """Names in the body of a function or of a DO block."""
+    """Names in the body of a function or of a DO block: as written, which counts if it is in quotes, and in lower case."""
     if statement.kind in ("CreateFunctionStmt", "DoStmt"):
-        yield from re.findall(r"\w+", statement.text.lower())
+        yield from re.findall(r"\w+", f"{statement.text}\n{statement.text.lower()}")
 
 
 def _relation(node: Any) -> _Name:
