@@ -154,8 +154,9 @@ def fetch(api: Api, plan: DownloadPlan, parallelism: int, on_progress: OnProgres
     cache = EtagCache(plan.site)
     progress = _Progress(sum(each.size or 0 for each in plan.downloads), on_progress)
     failed: list[tuple[Download, MosaicError]] = []
+    mode = _new_file_mode()
     with ThreadPoolExecutor(min(parallelism, len(plan.downloads)), thread_name_prefix="download") as pool:
-        running = {pool.submit(_fetch_one, api, each, progress, cache): each for each in plan.downloads}
+        running = {pool.submit(_fetch_one, api, each, mode, progress, cache): each for each in plan.downloads}
         try:
             for future in as_completed(running):
                 try:
@@ -184,11 +185,11 @@ def _failure(failed: Sequence[tuple[Download, MosaicError]]) -> MosaicError:
     return error
 
 
-def _fetch_one(api: Api, wanted: Download, progress: _Progress, cache: EtagCache) -> None:
+def _fetch_one(api: Api, wanted: Download, mode: int, progress: _Progress, cache: EtagCache) -> None:
     if api.rate_limiter.cancelled:
         raise Interrupted(f"{wanted.name} was not downloaded")
     try:
-        with _complete_file(wanted) as file:
+        with _complete_file(wanted, mode) as file:
             found = download(
                 api, wanted.name, wanted.url, wanted.size, file, lambda done: progress.add(wanted.name, done)
             )
@@ -198,8 +199,11 @@ def _fetch_one(api: Api, wanted: Download, progress: _Progress, cache: EtagCache
 
 
 @contextmanager
-def _complete_file(wanted: Download) -> Iterator[BinaryIO]:
-    """A temporary file beside the target, which becomes the target at the end of the block; removed if it fails."""
+def _complete_file(wanted: Download, mode: int) -> Iterator[BinaryIO]:
+    """A temporary file beside the target, which becomes the target at the end of the block; removed if it fails.
+
+    It has the permissions of the file that it replaces; a new one has `mode`, because mkstemp's are for the owner only.
+    """
     folder = wanted.target.parent
     folder.mkdir(parents=True, exist_ok=True)
     number, path = tempfile.mkstemp(prefix=".mosaic-", suffix=".part", dir=folder)
@@ -207,7 +211,8 @@ def _complete_file(wanted: Download) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(number, "w+b") as file:
             yield cast("BinaryIO", file)
-        temporary.chmod(_mode(wanted))
+        replaces = wanted.overwrites and wanted.target.is_file()
+        temporary.chmod(wanted.target.stat().st_mode & 0o777 if replaces else mode)
         if wanted.overwrites:
             temporary.replace(wanted.target)
         else:
@@ -228,16 +233,10 @@ def _move_to_new(temporary: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-_umask_lock = threading.Lock()
-
-
-def _mode(wanted: Download) -> int:
-    """The permissions of the file that is replaced, or of a new one: mkstemp's are for the owner only."""
-    if wanted.overwrites and wanted.target.is_file():
-        return wanted.target.stat().st_mode & 0o777
-    with _umask_lock:
-        mask = os.umask(0)
-        os.umask(mask)
+def _new_file_mode() -> int:
+    """The usual permissions. Not for several threads: what another one creates meanwhile may be closed to others."""
+    mask = os.umask(0o077)
+    os.umask(mask)
     return 0o666 & ~mask
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -273,6 +274,26 @@ def test_a_file_that_was_made_meanwhile_is_kept(site, stored) -> None:
     with pytest.raises(WriteFailed):
         fetch(site.api, plan, 4, ignore_progress)
     assert (site.root / "mine.txt").read_text() == "mine"
+
+
+def test_the_umask_is_read_before_other_threads_create_files(site, stored, monkeypatch) -> None:
+    readers = []
+    umask = os.umask
+
+    def reading(mask: int) -> int:
+        readers.append(threading.current_thread().name)
+        return umask(mask)
+
+    before = umask(0o027)
+    try:
+        monkeypatch.setattr(os, "umask", reading)
+        found = _listed(stored(), "b/1", "b/2")
+        fetch(site.api, plan_download(site.api, found, ["b/"], "to"), 4, ignore_progress)
+    finally:
+        umask(before)
+    assert set(readers) == {"MainThread"}
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (site.root / "to", *(site.root / "to").iterdir())]
+    assert modes == [0o750, 0o640, 0o640]
 
 
 def test_failed_downloads_stop_no_other(site, stored) -> None:
