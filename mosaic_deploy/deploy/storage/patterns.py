@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from mosaic_deploy.errors import Location, Problem, StorageFileMissing
 
 _GLOB = re.compile(r"[*?\[]")
-_MAX_SUGGESTED = 1
+_MAX_SUGGESTED = 5
+"""Problems with a similar name, which takes long to find among many."""
 
 
 def is_glob(text: str) -> bool:
@@ -32,7 +33,7 @@ def chosen_names(arguments: Sequence[str], names: Collection[str]) -> dict[str, 
         for name in found:
             chosen.setdefault(name, name[len(folder) :])
         if not found:
-            problems.append(_missing(argument, known))
+            problems.append(_missing(argument, known, suggest=len(problems) < _MAX_SUGGESTED))
     if problems:
         raise StorageFileMissing(
             "not all of these are in storage" if len(arguments) > len(problems) else "not in storage",
@@ -92,10 +93,10 @@ def _regex(glob: str) -> str:
     return "".join([*parts, re.escape(glob[end:])])
 
 
-def _missing(argument: str, names: Collection[str]) -> Problem:
+def _missing(argument: str, names: Collection[str], *, suggest: bool) -> Problem:
     if is_glob(argument) or argument.endswith("/"):
         return Problem("matches nothing", Location(argument))
     if any(name.startswith(f"{argument}/") for name in names):
         return Problem("is a folder", Location(argument), hint=f"write {argument}/ for all files below it")
-    close = get_close_matches(argument, names, _MAX_SUGGESTED)
+    close = get_close_matches(argument, names, 1) if suggest else []
     return Problem("no such file", Location(argument), hint=f"did you mean {close[0]}?" if close else None)

@@ -65,6 +65,12 @@ def test_what_chooses_nothing(arguments: list[str], message: str, problems: list
     assert (raised.value.message, [str(problem) for problem in raised.value.problems]) == (message, problems)
 
 
+def test_only_the_first_missing_names_get_a_suggestion() -> None:
+    with pytest.raises(StorageFileMissing) as raised:
+        chosen_names([f"a.png{n}" for n in range(8)], NAMES)
+    assert [problem.hint is not None for problem in raised.value.problems] == [True] * 5 + [False] * 3
+
+
 @pytest.mark.parametrize(
     ("argument", "listed"),
     [
