@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +43,16 @@ class Package:
         starts_one = any(re.search(rf"(?<![\w:-]){re.escape(name)}(?![\w:-])", whole) for name in builds)
         name = "build" if "build" in builds or not builds or starts_one else builds[0]
         if name in self.scripts and (builds or otherwise is None or not self._makes_packages()):
-            return f"{self.manager} run {name}"
+            return self._run(name)
         runner = {"pnpm": "pnpm exec", "yarn": "yarn run", "bun": "bunx"}.get(self.manager, "npx")
         return f"{runner} {otherwise}" if otherwise else None
 
     def script_of(self, command: str) -> str:
         """The text of the script that a command of `command` runs; the command itself if it runs none."""
-        return self.scripts.get(command.rpartition(" ")[2], command)
+        return next((text for name, text in self.scripts.items() if command == self._run(name)), command)
+
+    def _run(self, name: str) -> str:
+        return f"{self.manager} run {shlex.quote(name)}"
 
     def _makes_packages(self) -> bool:
         """Whether the script `build` makes a library."""

@@ -87,8 +87,8 @@ def _vite(project: Project, package: Package, site: Site, text: str) -> Site | N
     if "index.html" not in pages or re.search(r"\blib\s*:\s*\{", without_comments(text)):
         return None
     assert site.build is not None
-    flag = re.search(r"--outDir[ =](\S+)", package.script_of(site.build.command))
-    output = (flag and flag[1]) or script_setting(text, "outDir") or "dist"
+    flag = re.search(r"""--outDir[ =](["']?)([^\s"';&|]+)\1""", package.script_of(site.build.command))
+    output = (flag and flag[2]) or script_setting(text, "outDir") or "dist"
     public = script_setting(text, "publicDir") or "public"
     found = replace(site, dir=join(root, output), public=join(root, public))
     return with_fallback(project, found, package) if len(pages) == 1 else found

@@ -6,7 +6,12 @@ import json
 import re
 from typing import Any
 
-_COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\w])//[^\n]*", re.DOTALL)
+_COMMENT = re.compile(
+    r"""(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|/\*.*?\*/|(?<![:`\w])//[^\n]*""", re.DOTALL
+)
+"""A comment; or a string, in which `/*` and `//` begin none."""
+_COMPUTED = re.compile(r"[()\[\]{}$!&*|]")
+"""In a value without quotes: it is an expression, or a YAML tag."""
 _TEXT = r"[\"'`]([^\"'`$\n]*)[\"'`]"
 _JOINED = (
     r"(?:path\s*\.\s*)?(?:resolve|join)\(\s*(?:__dirname|import\.meta\.dirname|process\.cwd\(\))\s*,\s*"
@@ -17,7 +22,7 @@ _JOINED = (
 
 def without_comments(text: str) -> str:
     """A program without its comments."""
-    return _COMMENT.sub("", text)
+    return _COMMENT.sub(lambda found: found["text"] or "", text)
 
 
 def script_setting(text: str, name: str) -> str | None:
@@ -33,13 +38,15 @@ def computes_setting(text: str, name: str) -> bool:
 
 
 def line_setting(text: str, name: str) -> str | None:
-    """The text of `name` in TOML, YAML, an ini file or a Python program, on a line of its own."""
+    """The text of `name` in TOML, YAML, an ini file, a Makefile or a Python program, on a line of its own; None if it is computed."""
     found = re.search(
-        rf"^\s*[\"']?{name}[\"']?\s*[:=]\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s#\"'][^\n#]*))",
+        rf"^\s*[\"']?{name}[\"']?\s*(?::=|[:=])\s*(?:\"([^\"\n]*)\"|'([^'\n]*)'|([^\s#\"'][^\n#]*))",
         text,
         re.MULTILINE | re.IGNORECASE,
     )
-    value = next((each for each in found.groups() if each is not None), None) if found else None
+    if found is None or _COMPUTED.search(found[3] or ""):
+        return None
+    value = next((each for each in found.groups() if each is not None), None)
     return value.strip().rstrip(",").strip("\"'") if value else None
 
 
