@@ -91,7 +91,6 @@ async def _ensure_control_database(server: Server, installation: Installation | 
             await asyncio.sleep(_RACE_SECONDS)
         if installation is None:
             await _warn_of_open_databases(connection)
-            await _warn_of_prepared_transactions(connection)
 
 
 _RACE_ATTEMPTS, _RACE_SECONDS = 50, 0.1
@@ -118,14 +117,6 @@ async def _warn_of_open_databases(connection: Connection) -> None:
             " REVOKE CONNECT ON DATABASE %s FROM PUBLIC",
             ", ".join(names),
             ", ".join(names),
-        )
-
-
-async def _warn_of_prepared_transactions(connection: Connection) -> None:
-    row = await (await connection.execute("SHOW max_prepared_transactions")).fetchone()
-    if row != ("0",):
-        log.warning(
-            "max_prepared_transactions isn't 0, so a project can keep everybody's locks without a session; set it to 0"
         )
 
 

@@ -47,7 +47,7 @@ class PredicateLockWatch:
         self._recent = RecentPredicateLocks()
         self._offenders = RecentOffenders()
         self._search_due = 0.0
-        # Sessions in a computation that PostgreSQL doesn't interrupt: they keep the locks, whoever else ends.
+        # Sessions in a computation that PostgreSQL doesn't interrupt: ending others is in vain.
         self._unending: set[int] = set()
         self._suspicion = Suspicion()
 
@@ -60,7 +60,7 @@ class PredicateLockWatch:
         transactions = await find_keeping_transactions(
             self._server, control_database.DATABASE, self._connection
         )
-        # Whoever kept them may have left meanwhile. The account whose locks they are isn't to blame for these.
+        # A transaction that kept them may have ended meanwhile. The account that made them isn't to blame.
         present = await self._connection.predicate_locks()
         if not self._too_many(present, roles) or self._unending & {one.pid for one in transactions}:
             return []
