@@ -161,19 +161,18 @@ def read_valid_desired(
         frozenset(file.relative_path for file in static.route_files.values()) if static else frozenset(),
         sum(len(files.ignored) for files in read.values()),
     )
-    has_fallback = NOT_FOUND_PAGE in routes.copies
-    site = errors.collect(lambda: _site_files(desired, fallback=has_fallback))
+    site = errors.collect(lambda: _site_files(desired, routes))
     return with_site(desired, site) if site else desired
 
 
-def _site_files(desired: Desired, *, fallback: bool) -> SiteFiles | None:
+def _site_files(desired: Desired, routes: SiteRoutes) -> SiteFiles | None:
     spec = desired.manifest.static
     if spec is None:
         return None
-    also = desired.generated.keys()
-    return read_site_files(
-        desired.manifest.root, spec, desired.static, also, desired.storage_files, fallback=fallback
-    )
+    root, also = desired.manifest.root, desired.generated.keys()
+    fallback = NOT_FOUND_PAGE in routes.copies
+    files, stored = desired.static, desired.storage_files
+    return read_site_files(root, spec, files, also, stored, fallback=fallback, copies=routes.pages)
 
 
 def _second_manifest_notes(manifest: Manifest) -> Iterator[Note]:

@@ -16,7 +16,7 @@ from mosaic_deploy.source.site.found import Edit, Found, Role, Visit, apply_edit
 from mosaic_deploy.source.site.html import base_address, html_edits
 from mosaic_deploy.source.site.script import json_edits, script_edits, web_manifest_edits
 
-RULES = 2
+RULES = 3
 """Changes when the same file gives another result."""
 _SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})

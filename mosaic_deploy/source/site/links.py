@@ -51,7 +51,7 @@ def broken_links(
     names = {*site.files, *also}
     broken: dict[str, tuple[BrokenLink, ...]] = {}
     by_folder: dict[tuple[str, str], dict[str, str]] = {}
-    for name, found in site.analyses.items():
+    for name, found in site.written:
         if suffix_of(name) not in LINKING_SUFFIXES:
             continue
         if known is not None and name not in edited:
@@ -146,8 +146,8 @@ def _suggestion(site: Site, path: str) -> str:
 
 def charset_notes(site: Site) -> Iterator[Note]:
     """Which texts are converted to UTF-8, and which can't be."""
-    converted = [name for name, found in site.analyses.items() if found.charset]
-    unknown = [name for name, found in site.analyses.items() if found.charset is None]
+    converted = [name for name, found in site.written if found.charset]
+    unknown = [name for name, found in site.written if found.charset is None]
     if converted:
         message = f"converted to UTF-8 while deploying, as which hosting serves every text: {_names_text(converted)}"
         yield Note("charset_converted", message, Severity.INFO, tuple(f"static:{n}" for n in converted[:100]))

@@ -39,12 +39,12 @@ def publish(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Publ
 
 
 def _rewrites(site: Site, storage: StorageAddresses) -> Iterator[tuple[str, TextRewrite]]:
-    """The rewrites of files that refer to files elsewhere, or aren't in UTF-8."""
+    """The rewrites of files that refer to files elsewhere, are copies in another folder, or aren't in UTF-8."""
     references = dict(site.references_to_moved()) if site.moved else {}
     for name, found in site.analyses.items():
         addresses = {
             each: new
-            for each in references.get(name, ())
+            for each in (found.references if name in site.copies else references.get(name, ()))
             if (new := site.new_address(name, each, storage)) is not None and new != each[1:]
         }
         if rewrite := TextRewrite(suffix_of(name), found.charset or "", addresses):

@@ -99,6 +99,15 @@ class StorageAddresses:
         return ("" if self.same_origin else self.site) + "/" + quote(path, safe=_UNQUOTED)
 
 
+def deeper_address(url: str) -> str:
+    """The relative address `url` as it is written one folder deeper."""
+    address = url.strip(" \t\n\f\r")
+    while address.startswith("./"):
+        address = address[2:]
+    path, rest = _split(address)
+    return f"../{rest}" if path == "." else f"../{address}"
+
+
 def relative_address(folder: str, address: str) -> str:
     """The path `address` of the site, as it is written in a file of `folder`."""
     path = address.removeprefix("/")

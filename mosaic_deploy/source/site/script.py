@@ -27,6 +27,10 @@ _META_AFTER = re.compile(
 )
 _JOINED_BEFORE = re.compile(r"(?:\+|\bconcat\s*\()\s*$")
 _JOINED_AFTER = re.compile(r"""["'`]\s*(?:\+|\.concat\b)""")
+_LOCATION = re.compile(
+    r"""\bURL\s*\(\s*(?P<quote>["'`])(?P<address>\.{1,2}(?:/\.{1,2})*/?)(?P=quote)\s*,\s*(?:(?:window|self|document)\s*\.\s*)?location\b"""
+)
+"""A folder relative to the page, as SvelteKit finds the site's root: `new URL(".", location)`."""
 _CONTEXT = 40
 """Characters before a literal that say how it is used."""
 _SOURCE_MAP = re.compile(r"^[ \t]*//[#@][ \t]*sourceMappingURL=(?P<address>[^\s'\"]+)[ \t]*$", re.MULTILINE)
@@ -46,6 +50,9 @@ def _script_edits(text: str, visit: Visit) -> Iterator[Edit]:
         new = visit(Found(_role(text, start, end), url, start))
         if new is not None:
             yield Edit(start, end, _escaped(new, text[start - 1]))
+    for found in _LOCATION.finditer(text) if "location" in text else ():
+        if (new := visit(Found(Role.LOCATION, found["address"], found.start("address")))) is not None:
+            yield Edit(*found.span("address"), new)
     for comment in _SOURCE_MAP.finditer(text):
         start, end = comment.span("address")
         if (new := visit(Found(Role.REFERENCE, comment["address"], start))) is not None:

@@ -60,7 +60,9 @@ class SiteFiles:
         """The site after known files were edited. Raises SourceChanged, and SourceRefused as `read_site_files`."""
         files = {**self.site.files, **edited}
         known = {name: found for name, found in self.site.analyses.items() if name not in edited}
-        site = read_site(files, self.cache, storing=bool(self.site.moved), known=known)
+        site = read_site(
+            files, self.cache, storing=bool(self.site.moved), known=known, copies=self.site.copies
+        )
         broken = self._checked(site, self.broken, edited.keys())
         return replace(self, site=site, broken=broken, published=publish(site, self.addresses, self.cache))
 
@@ -97,15 +99,16 @@ def read_site_files(
     stored: Iterable[str],
     *,
     fallback: bool = False,
+    copies: Mapping[str, str] | None = None,
 ) -> SiteFiles:
-    """The site of the files that were read from disk. `stored` are the names of the storage section; for the others see
-    SiteFiles.
+    """The site of the files that were read from disk. `stored` are the names of the storage section, `copies` as in Site;
+    for the others see SiteFiles.
 
     Raises SourceRefused for broken links if the manifest says so, and for names that can't be in storage; SourceChanged.
     """
     cache = analysis_cache(root)
     try:
-        site = read_site(files, cache, storing=spec.uses_storage)
+        site = read_site(files, cache, storing=spec.uses_storage, copies=copies)
         if spec.uses_storage:
             _refuse_names(site, stored)
         read = SiteFiles(

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import click
 
+from mosaic_deploy.cli.commands.start.clean_links import needs_clean_urls
 from mosaic_deploy.cli.commands.start.first_manifest import Chosen
 from mosaic_deploy.cli.terminal.consent import is_interactive
 from mosaic_deploy.source.detection.packages import lock_file
@@ -39,6 +40,7 @@ def choose(found: Detected, name: str) -> Chosen:
         ),
         uses_storage=site is not None and has_unserved_files(found.tree, site),
         exclude=useless_files(found.tree, site) if site else (),
+        clean_urls=site is not None and needs_clean_urls(found.tree, site),
     )
 
 

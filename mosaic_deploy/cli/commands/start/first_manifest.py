@@ -33,6 +33,8 @@ class Chosen:
     uses_storage: bool = False
     """Whether hosting doesn't serve some of the site's files."""
     exclude: Sequence[str] = ()
+    clean_urls: bool = False
+    """Whether the site's pages refer to each other without .html."""
 
     @property
     def site(self) -> Site | None:
@@ -168,6 +170,9 @@ def _static_lines(site: Site, chosen: Chosen) -> Iterator[str]:
     if site.fallback:
         yield "  # For paths without a file, which the app shows:"
         yield f"  fallback: {yaml_string(site.fallback)}"
+    if chosen.clean_urls:
+        yield "  # The pages refer to each other without .html, so each is also published as NAME/index.html:"
+        yield "  clean_urls: true"
     if chosen.uses_storage:
         yield "  # Types that hosting doesn't serve, such as fonts: into storage, and references to them are rewritten."
         yield "  unsupported: storage"
