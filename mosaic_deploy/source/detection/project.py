@@ -19,13 +19,11 @@ from mosaic_deploy.source.detection.plain_sites import is_output, plain_sites, u
 from mosaic_deploy.source.detection.script_frameworks import script_sites
 from mosaic_deploy.source.detection.site import PLAIN, Project, Rank, Site, without_covered
 from mosaic_deploy.source.detection.tree import Tree, is_below, join, read_tree
-from mosaic_deploy.source.files.folder import is_served_type
+from mosaic_deploy.source.files.folder import is_served_type, needs_own_path
 
 _STORAGE_FOLDERS = ("assets", "storage", "uploads", "media")
 _PROGRAMS = frozenset(".ts .tsx .jsx .vue .svelte .scss .sass .less .py .go .rs .rb .php .java .cs".split())  # noqa: SIM905
 """Types of files that a build reads, so nobody downloads them."""
-_NEVER_SERVED = ("apple-app-site-association", "CNAME")
-"""Names that are asked for at the site's own path, where hosting serves no file without a type."""
 _UNIMPORTANT = (
     "readme",
     "license",
@@ -159,5 +157,5 @@ def useless_files(tree: Tree, site: Site) -> tuple[str, ...]:
         join(site.folder, "public"),
         join(site.folder, "static"),
     }
-    found = {name.rpartition("/")[2] for folder in folders for name in tree.names_below(folder)}
-    return tuple(name for name in _NEVER_SERVED if name in found)
+    found = {name for folder in folders for name in tree.names_below(folder)}
+    return tuple(sorted(name for name in found if needs_own_path(name) and not is_served_type(name)))

@@ -26,6 +26,10 @@ SERVED_SUFFIXES = frozenset(
 )
 """File types that static hosting serves, according to the platform's guide."""
 
+WELL_KNOWN = ".well-known"
+"""The folder of a site whose name begins with a dot, and which is published: browsers and apps look there."""
+_OWN_PATH_NAMES = frozenset({"apple-app-site-association", "CNAME"})
+
 
 @dataclass(frozen=True, slots=True)
 class SelectedFiles:
@@ -134,6 +138,11 @@ def is_served_type(name: str) -> bool:
     return _suffix(name).lower() in SERVED_SUFFIXES
 
 
+def needs_own_path(name: str) -> bool:
+    """Whether a program asks for the file at exactly this path, so that no other address is of use."""
+    return name.startswith(f"{WELL_KNOWN}/") or posixpath.basename(name) in _OWN_PATH_NAMES
+
+
 def refuse_unserved(files: Mapping[str, LocalFile], exclude: Sequence[str] = ()) -> None:
     """Raises SourceRefused with the types of files that static hosting doesn't serve, and a line that excludes them.
 
@@ -150,10 +159,17 @@ def refuse_unserved(files: Mapping[str, LocalFile], exclude: Sequence[str] = ())
             hint="set `unsupported: storage` under static to serve them from storage, with the references to them rewritten; "
             f"or leave them out: `exclude: {json.dumps(patterns, ensure_ascii=False)}`",
             problems=[
-                Problem(_unserved_text(suffix, names), Location(files[names[0]].relative_path))
+                Problem(
+                    _unserved_text(suffix, names),
+                    Location(files[names[0]].relative_path),
+                    hint=_OWN_PATH_HINT if any(map(needs_own_path, names)) else None,
+                )
                 for suffix, names in sorted(by_type.items(), key=lambda each: (-len(each[1]), each[0]))
             ],
         )
+
+
+_OWN_PATH_HINT = "leave out what is asked for at exactly this path, because storage has another: only another host can serve it"
 
 
 def _patterns(by_type: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -39,8 +39,14 @@ class SiteRoutes:
 
     copies: Files = field(default_factory=dict)
     pages: Mapping[str, str] = field(default_factory=dict)
-    generated: Mapping[str, bytes] = field(default_factory=dict)
+    redirects: Mapping[str, Redirect] = field(default_factory=dict)
+    """By the name of their page."""
     notes: tuple[Note, ...] = ()
+
+    @property
+    def generated(self) -> dict[str, bytes]:
+        """The pages of the redirects, by name."""
+        return {name: stub_page(each) for name, each in self.redirects.items()}
 
 
 def site_routes(manifest: Manifest, files: Files, route_files: Files) -> SiteRoutes:
@@ -70,7 +76,7 @@ def site_routes(manifest: Manifest, files: Files, route_files: Files) -> SiteRou
         *_header_notes(route_files),
     )
     copies = {**fallback.copies, **{name: copied_page(files[page], name) for name, page in pages.items()}}
-    return SiteRoutes(copies, pages, {name: stub_page(each) for name, each in stubs.items()}, notes)
+    return SiteRoutes(copies, pages, stubs, notes)
 
 
 def _read_redirects(files: Files) -> RedirectsFile:

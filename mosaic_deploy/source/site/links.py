@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import size_text
+from mosaic_deploy.source.files.folder import is_served_type, needs_own_path
 from mosaic_deploy.source.site.analysis import LINKING_SUFFIXES, RULES, suffix_of
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache
 from mosaic_deploy.source.site.found import Role
@@ -175,6 +177,15 @@ def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> 
             f"from there only if it allows that (CORS), which isn't known ({_names_text(moved)}); check the site after the apply"
         )
         yield Note("storage_other_origin", message, Severity.WARNING)
+    if large := sorted(n for n in site.moved if is_served_type(n)):
+        message = f"larger than {size_text(site.limit or 0)}, this platform's limit for static files, so in storage: {_names_text(large)}"
+        yield Note("large_file_stored", message, Severity.INFO)
+    if bound := sorted(n for n in site.moved if needs_own_path(n)):
+        message = (
+            f"in storage, and asked for at exactly their own path, where nothing answers: {_names_text(bound)}; leave them out with "
+            "static.exclude, and if you need them, have another host serve them"
+        )
+        yield Note("own_path_not_served", message, Severity.WARNING)
     if pages := sorted(n for n in site.moved if suffix_of(n) in _PAGES):
         message = f"storage doesn't show pages, it downloads them: {_names_text(pages)}; rename to .html"
         yield Note("page_in_storage", message, Severity.WARNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location
@@ -42,6 +42,10 @@ class Site:
     files: Mapping[str, LocalFile] = field(default_factory=dict)
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
+    storing: bool = False
+    """Whether files that hosting can't serve are moved."""
+    limit: int | None = None
+    """The largest static file in bytes, as far as the platform says. Larger ones are moved, but not pages."""
     copies: Mapping[str, str] = field(default_factory=dict)
     """Pages that are published a second time, one folder deeper: `about/index.html` → `about.html`. Both are in `files`."""
 
@@ -91,6 +95,13 @@ class Site:
             moves = name in self.moved
             if some := [each for each in found.references if moves or each in suspects]:
                 yield name, some
+
+    def moved_address(self, url: str, storage: StorageAddresses) -> str | None:
+        """The address of the moved file that the root-relative `url` means; None for everything else."""
+        target = resolve("", "", url)
+        if target is None or target.path not in self.moved:
+            return None
+        return storage.address(SITE_STORAGE_PREFIX + target.path) + target.rest
 
     def _new_reference(self, name: str, url: str, storage: StorageAddresses) -> str | None:
         folder, base = folder_of(name), self.analyses[name].base
@@ -173,16 +184,28 @@ def read_site(
     cache: AnalysisCache,
     *,
     storing: bool,
+    limit: int | None = None,
     known: Mapping[str, Analysis] | None = None,
     copies: Mapping[str, str] | None = None,
 ) -> Site:
-    """The site of the files that were read from disk. With `storing`, files of types that hosting refuses are moved.
+    """The site of the files that were read from disk. With `storing`, files that hosting can't serve are moved.
 
-    `copies` as in Site. `known` are analyses of files that haven't changed. Raises SourceChanged.
+    `known` are analyses of files that haven't changed; for the others see Site. Raises SourceChanged.
     """
-    moved = frozenset(name for name in files if not is_served_type(name)) if storing else frozenset()
     found = dict(_analyses(files, cache, known or {}, data=storing))
-    return Site(files, found, moved, copies or {})
+    site = Site(files, found, storing=storing, copies=copies or {})
+    return with_size_limit(site, limit)
+
+
+def with_size_limit(site: Site, limit: int | None) -> Site:
+    """The site for a platform with this limit."""
+    moved = (
+        name
+        for name, file in site.files.items()
+        if not is_served_type(name)
+        or (limit is not None and file.object.size > limit and suffix_of(name) != ".html")
+    )
+    return replace(site, moved=frozenset(moved) if site.storing else frozenset(), limit=limit)
 
 
 def _analyses(

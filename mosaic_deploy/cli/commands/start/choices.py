@@ -102,7 +102,10 @@ def _site_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
         yield from _build_notes(found, chosen, site)
         if chosen.exclude:
             names = " and ".join(chosen.exclude)
-            yield f"static.exclude has {names}: hosting doesn't serve files without a type"
+            yield (
+                f"static.exclude has {names}: what asks for it asks at exactly this path, where hosting serves no file without an "
+                "extension; if you need it, another host must serve it"
+            )
     elif found.has_root_page and not chosen.sites:
         yield (
             "index.html isn't deployed from the project folder, so other files are not published by accident. "
