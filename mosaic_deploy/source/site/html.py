@@ -180,8 +180,10 @@ def _attribute_edits(tag: Tag, visit: Visit) -> Iterator[Edit]:
 def _new_value(tag: Tag, name: str, value: str, start: int, visit: Visit) -> str | None:
     if name == "style":
         return apply_edits(value, css_edits(value, lambda f: visit(f._replace(start=start))))
-    if tag.name == "meta" and name == "content" and tag.value("http-equiv").lower() == "refresh":
-        return _new_refresh(value, start, visit)
+    if tag.name == "meta" and name == "content" and (kind := tag.value("http-equiv").lower()):
+        if kind == "content-security-policy":
+            return visit(Found(Role.POLICY, value, start))
+        return _new_refresh(value, start, visit) if kind == "refresh" else None
     role = _role(tag, name)
     if role is None or not value.strip():
         return None

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.quantities import size_text
+from mosaic_deploy.model.quantities import count_text, size_text
 from mosaic_deploy.source.files.folder import is_served_type, needs_own_path
 from mosaic_deploy.source.site.analysis import LINKING_SUFFIXES, RULES, suffix_of
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache
 from mosaic_deploy.source.site.found import Role
+from mosaic_deploy.source.site.policies import blocked_directives
 from mosaic_deploy.source.site.resolve import StorageAddresses, is_answered, resolve
 from mosaic_deploy.source.site.site import Site, folder_of, last_part
 
@@ -189,6 +190,8 @@ def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> 
     if pages := sorted(n for n in site.moved if suffix_of(n) in _PAGES):
         message = f"storage doesn't show pages, it downloads them: {_names_text(pages)}; rename to .html"
         yield Note("page_in_storage", message, Severity.WARNING)
+    if not storage.same_origin:
+        yield from _policy_notes(site, storage, cache)
     yield from _reference_notes(site, storage, cache)
 
 
@@ -196,6 +199,27 @@ _NEED_CORS = frozenset(
     ".woff .woff2 .ttf .otf .eot .mjs .cjs .wasm .webmanifest .vtt .gltf .glb .xml .bin .data .pdf .csv .geojson .avif".split()  # noqa: SIM905
 ) - {".pdf", ".avif"}
 _PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
+
+
+def _policy_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
+    """Which pages don't let browsers load the site's files from storage. A policy is loosened by a person only."""
+    suffixes = {suffix_of(name) for name in site.moved}
+    found = [
+        (BrokenLink(name, reference[1:], "", Role.POLICY), directives)
+        for name, analysis in site.written
+        for reference in analysis.references
+        if reference[0] == Role.POLICY
+        and (directives := blocked_directives(reference[1:], storage.root, suffixes))
+    ]
+    for policy, directives in found[:_MAX_NOTES]:
+        message = (
+            f"{_place(site, policy, cache)}: the page's Content-Security-Policy doesn't let it load files from storage: add "
+            f"{storage.root} to {', '.join(directives)}"
+        )
+        yield Note("policy_blocks_storage", message, Severity.WARNING, (f"static:{policy.name}",))
+    if len(found) > _MAX_NOTES:
+        message = f"{len(found) - _MAX_NOTES:,} more pages have a Content-Security-Policy that blocks storage"
+        yield Note("policy_blocks_storage", message, Severity.WARNING)
 
 
 def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
@@ -211,14 +235,14 @@ def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache
                 target = resolve(folder_of(name), site.analyses[name].base, url)
                 named.add(target.path if target and target.path in site.moved else moved or "")
                 named.add(moved or "")
-            elif moved and site.moves_along(name, url):
+            elif moved and role != Role.STYLE and site.moves_along(name, url):
                 named.add(moved)
-            elif moved and role in (Role.LITERAL, Role.VALUE):
+            elif moved and role in (Role.LITERAL, Role.VALUE, Role.STYLE):
                 left.setdefault(moved, []).append(BrokenLink(name, url, moved, role))
     shown = sorted(left)[:_MAX_NOTES]
     for moved in shown:
         first, *others = left[moved]
-        more = f" and {len(others):,} more places" if others else ""
+        more = f" and {count_text(len(others), 'more place')}" if others else ""
         message = (
             f"{_place(site, first, cache)}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
             "the running script knows the whole address"

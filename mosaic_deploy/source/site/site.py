@@ -62,7 +62,8 @@ class Site:
             return self._address_in_copy(page, role, url, self.new_address(page, reference, storage))
         if role in (Role.LINK, Role.REFERENCE, Role.ADDRESS):
             return self._new_reference(name, url, storage)
-        return self._new_literal(name, role, url, storage) if role in (Role.LITERAL, Role.VALUE) else None
+        is_text = role in (Role.LITERAL, Role.VALUE, Role.STYLE)
+        return self._new_literal(name, role, url, storage) if is_text else None
 
     def _address_in_copy(self, page: str, role: str, url: str, new: str | None) -> str | None:
         """What the copy needs if the page needs `new` instead of `url`; None for nothing else."""
@@ -122,15 +123,17 @@ class Site:
 
     def _new_literal(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
         found = self._literal_target(name, url)
-        if found is None or self.moves_along(name, url):
+        if found is None or (role != Role.STYLE and self.moves_along(name, url)):
             return None
         folder, target = found
+        if role == Role.STYLE and folder:
+            return None
         address = storage.address(SITE_STORAGE_PREFIX + target.path)
         if target.rooted:
             return address + target.rest
         if storage.same_origin:
             return _like(url, relative_address(folder, address)) + target.rest
-        return address + target.rest if role == Role.VALUE else None
+        return None if role == Role.LITERAL else address + target.rest
 
     def _literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
         """The moved file that a text in a script means, and the folder to which it is relative; None if there isn't exactly one.
