@@ -229,7 +229,7 @@ def test_no_request_fails_in_a_browser(site) -> None:
     url = site.plan().plan.project.url
     site.write(
         "www/late.html",
-        "<script type=module>self.late = () => import('./js/late.mjs').then(m => m.default)</script>",
+        "<link rel=icon href='data:,'><script type=module>self.late = () => import('./js/late.mjs').then(m => m.default)</script>",
     )
     site.write("www/js/late.mjs", "export default 'late'")
     site.apply()
