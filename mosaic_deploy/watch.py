@@ -14,7 +14,7 @@ from mosaic_deploy.model.manifest import BuildSpec, Manifest
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.mtimes import Poller
 from mosaic_deploy.source.files.walk import ALWAYS_EXCLUDED
-from mosaic_deploy.source.manifest.folders import is_inside
+from mosaic_deploy.source.manifest.folders import is_inside, is_project_folder, published_tops
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
@@ -63,6 +63,9 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     """Everything that a deploy of this manifest reads, and instead of what its build makes, what that reads."""
     root = manifest.root
     configured = [os.path.normpath(name) for name in manifest.deployed_folders]
+    if manifest.static and is_project_folder(manifest.static.dir):
+        configured = [name for name in configured if name != "."]
+        configured += published_tops(manifest.static.include)
     listed: list[str] = []
     written: list[str] = []
     if build := manifest.build:

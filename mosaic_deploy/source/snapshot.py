@@ -14,13 +14,12 @@ from mosaic_deploy.model.snapshot import Object, Project, Snapshot
 from mosaic_deploy.source.builds.state import build_notes, missing_output_error, without_output
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.files.folder import (
-    WELL_KNOWN,
     BeforeHashing,
     SelectedFiles,
     read_files,
     refuse_unserved,
 )
-from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error
+from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error, static_selection
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.secrets import refuse_secrets
 from mosaic_deploy.source.files.stat_cache import StatCache, stat_cache
@@ -252,9 +251,7 @@ def _static(
     spec = manifest.static
     if spec is None:
         return None
-    selection = FileSelection(
-        spec.dir, spec.include, spec.exclude, "", spec.allow_secrets, published_folders=(WELL_KNOWN,)
-    )
+    selection = static_selection(manifest, spec)
     files = read_files(manifest.root, selection, cache, on_hashed, errors=errors).without_published(
         ROUTE_FILES
     )

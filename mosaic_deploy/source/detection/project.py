@@ -139,23 +139,25 @@ def _is_empty(tree: Tree) -> bool:
     return all(name.startswith(".") or name.lower().startswith(_UNIMPORTANT) for name in tree.files("."))
 
 
-def has_unserved_files(tree: Tree, site: Site) -> bool:
+def has_unserved_files(names: Iterable[str], site: Site) -> bool:
     """Whether hosting doesn't serve some of the site's files, or may not: a build that has yet to run may make any."""
     if site.build is not None:
         return True
-    names = (
-        name for name in tree.names_below(site.dir) if not name.rpartition("/")[2].startswith((".", "_"))
-    )
-    return any(not is_served_type(name) and not name.endswith(".map") for name in names)
+    shown = (name for name in names if not name.rpartition("/")[2].startswith((".", "_")))
+    return any(not is_served_type(name) and not name.endswith(".map") for name in shown)
 
 
-def useless_files(tree: Tree, site: Site) -> tuple[str, ...]:
-    """The site's files that only their own path would be good for, at which hosting doesn't serve them."""
-    folders = {
-        site.dir,
-        *([site.public] if site.public else []),
+def useless_files(tree: Tree, site: Site, names: Iterable[str]) -> tuple[str, ...]:
+    """The site's files that only their own path would be good for, at which hosting doesn't serve them.
+
+    `names` are those that are there; a build copies others.
+    """
+    folders = [
         join(site.folder, "public"),
         join(site.folder, "static"),
-    }
-    found = {name for folder in folders for name in tree.names_below(folder)}
-    return tuple(sorted(name for name in found if needs_own_path(name) and not is_served_type(name)))
+        *([site.public] if site.public else []),
+    ]
+    built = {name for folder in folders for name in tree.names_below(folder)} if site.build else set()
+    return tuple(
+        sorted(name for name in {*names, *built} if needs_own_path(name) and not is_served_type(name))
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from mosaic_deploy.errors import Location, Problem, SourceError, SourceRefused, 
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import HashCounter, OnHashed, ignore_progress, read_digest
-from mosaic_deploy.source.files.gitignore import FileSelection, compile_matcher
+from mosaic_deploy.source.files.gitignore import WELL_KNOWN, FileSelection, compile_matcher, escaped_pattern
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.names import similar_name_notes, unicode_duplicate_problems
 from mosaic_deploy.source.files.secrets import secret_problems
@@ -26,8 +25,6 @@ SERVED_SUFFIXES = frozenset(
 )
 """File types that static hosting serves, according to the platform's guide."""
 
-WELL_KNOWN = ".well-known"
-"""The folder of a site whose name begins with a dot, and which is published: browsers and apps look there."""
 _OWN_PATH_NAMES = frozenset({"apple-app-site-association", "CNAME"})
 
 
@@ -176,13 +173,9 @@ def _patterns(by_type: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Patterns that match the files: by type, or by name of those without an extension."""
     for suffix in sorted(by_type):
         if suffix:
-            yield f"*{_ESCAPED.sub(_ESCAPE, suffix)}"
+            yield f"*{escaped_pattern(suffix)}"
         else:
-            yield from (_ESCAPED.sub(_ESCAPE, posixpath.basename(name)) for name in by_type[suffix])
-
-
-_ESCAPED = re.compile(r"[\\*?\[\]!# ]")
-_ESCAPE = r"\\\g<0>"
+            yield from (escaped_pattern(posixpath.basename(name)) for name in by_type[suffix])
 
 
 def _unserved_text(suffix: str, names: Sequence[str]) -> str:
