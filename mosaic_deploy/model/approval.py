@@ -28,9 +28,9 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.quantities import count_text
 
 DESTRUCTIVE, PRUNE, OVERWRITE, POLICY = "destructive", "prune", "overwrite", "policy"
+"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 PROOF = "proof"
 """Of an agent's plan that isn't proven. No value of `--allow` approves it."""
-"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 _FILE_KINDS: tuple[tuple[type[Put], type[Delete], str], ...] = (
     (PutStatic, DeleteStatic, "static file"),
     (PutStorageFile, DeleteStorageFile, "storage file"),
