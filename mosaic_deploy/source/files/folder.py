@@ -136,7 +136,7 @@ def is_served_type(name: str) -> bool:
 
 
 def needs_own_path(name: str) -> bool:
-    """Whether a program asks for the file at exactly this path, so that no other address is of use."""
+    """Whether a program asks for the file at exactly this path: at another address it is of no use."""
     return name.startswith(f"{WELL_KNOWN}/") or posixpath.basename(name) in _OWN_PATH_NAMES
 
 
