@@ -63,9 +63,10 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     """Everything that a deploy of this manifest reads, and instead of what its build makes, what that reads."""
     root = manifest.root
     configured = [os.path.normpath(name) for name in manifest.deployed_folders]
+    tops: tuple[str, ...] = ()
     if manifest.static and is_project_folder(manifest.static.dir):
-        configured = [name for name in configured if name != "."]
-        configured += published_tops(manifest.static.include)
+        tops = published_tops(manifest.static.include)
+        configured = [*(name for name in configured if name != "."), *tops]
     listed: list[str] = []
     written: list[str] = []
     if build := manifest.build:
@@ -76,7 +77,7 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     files = [name for name in names if (root / name).is_file()]
     folders = [name for name in names if name not in files]
     ignore_files = dict.fromkeys(
-        f"{above}{IGNORE_FILE}" for name in folders for above in _parent_prefixes(name)
+        f"{above}{IGNORE_FILE}" for name in (*folders, *tops) for above in _parent_prefixes(name)
     )
     outermost = tuple(name for name in folders if not any(_inside(name, other) for other in folders))
     single = dict.fromkeys((manifest.file.name, ".env", *files, *ignore_files))

@@ -80,7 +80,7 @@ def links_key(site: Site, also: Iterable[str], *, fallback: bool) -> str:
     for name, file in sorted(site.files.items()):
         content = file.object.sha256 if suffix_of(name) in LINKING_SUFFIXES else ""
         digest.update(f"{name}\n{content}\n".encode())
-    digest.update("\n".join(sorted(also)).encode())
+    digest.update("\n".join([*sorted(also), "", *sorted(site.copies)]).encode())
     return digest.hexdigest()
 
 

@@ -90,7 +90,8 @@ class _Digests:
         for name, found in self._site.analyses.items():
             for digest in found.digests:
                 by_digest.setdefault(digest, []).append(name)
-        waiting = list(self._rewrites)
+        # Whoever names a digest means the page, not its copy.
+        waiting = [name for name in self._rewrites if name not in self._site.copies]
         while waiting:
             name = waiting.pop()
             for digest in self._old_digests(name):
@@ -99,7 +100,7 @@ class _Digests:
                     if dependent not in self._rewrites:
                         charset = self._site.analyses[dependent].charset or ""
                         self._rewrites[dependent] = TextRewrite(suffix_of(dependent), charset)
-                        waiting.append(dependent)
+                        waiting += [dependent] if dependent not in self._site.copies else []
         if not self._named:
             return self._rewrites
         done: dict[str, TextRewrite] = {}

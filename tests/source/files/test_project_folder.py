@@ -58,7 +58,7 @@ def test_only_what_is_named_is_published_and_never_what_is_deployed_otherwise(ma
 
 def test_it_is_watched_and_read_again(manifest: Manifest) -> None:
     paths = watched_paths(manifest)
-    assert {"index.html", "mosaic.yaml"} <= set(paths.files)
+    assert {"index.html", "mosaic.yaml", ".mosaicignore"} <= set(paths.files)
     assert set(paths.folders) == {"src", ".well-known", "sub"}
     desired = read_desired(manifest)
     (manifest.root / "src/a.css").write_text("b{}")

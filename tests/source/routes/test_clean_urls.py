@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 from pathlib import Path
 
@@ -76,6 +77,15 @@ def test_pages_in_folders_and_files_in_storage(tmp_path: Path) -> None:
         '<img src="../own.png"><a href="../../s.css"><link href=../../storage/_static/f.woff2>'
         '<script>f("/storage/_static/f.woff2", "../own.png", "data.json")</script>'
     )
+
+
+@pytest.mark.parametrize("page", ["<a href=s.css>", "<link href=f.woff2>"])
+def test_a_list_of_digests_is_about_the_page_and_not_its_copy(tmp_path: Path, page: str) -> None:
+    worker = f'["{hashlib.md5(page.encode()).hexdigest()}"]'
+    desired = read(tmp_path, {**OTHERS, "about.html": page, "sw.js": worker}, "  unsupported: storage\n")
+    deployed = read_unchanged(desired.static["about.html"])
+    assert read_unchanged(desired.static["sw.js"]).decode() == f'["{hashlib.md5(deployed).hexdigest()}"]'
+    assert read_unchanged(desired.static["about/index.html"]) != deployed
 
 
 def test_special_pages_have_no_copy_and_the_plan_names_the_others(tmp_path: Path) -> None:
