@@ -68,7 +68,10 @@ _LINKS = {
 }
 _ADDRESSES = frozenset({"src", "href", "poster", "data", "background", "xlink:href", "content", "value"})
 _FORM_TARGETS = {"form": "action", "button": "formaction", "input": "formaction"}
-_REFRESH = re.compile(r"""\s*[0-9.]*\s*[;,]?\s*url\s*=\s*(?:"(?P<double>[^"]*)"?|'(?P<single>[^']*)'?|(?P<bare>\S.*?))\s*""", re.IGNORECASE)  # fmt: skip
+_REFRESH = re.compile(
+    r"""\s*+[0-9.]*+\s*+[;,]?\s*+url\s*+=\s*+(?:"(?P<double>[^"]*)"?|'(?P<single>[^']*)'?|(?P<bare>\S(?:.*\S)?))\s*+""",
+    re.IGNORECASE,
+)
 """The text of `<meta http-equiv="refresh">` with an address."""
 _NO_SCRIPT = ("text/template", "text/html", "text/x-")
 
