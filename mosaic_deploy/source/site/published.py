@@ -90,7 +90,7 @@ class _Digests:
         for name, found in self._site.analyses.items():
             for digest in found.digests:
                 by_digest.setdefault(digest, []).append(name)
-        # Whoever names a digest means the page, not its copy.
+        # A file that names a digest means the page, not its copy.
         waiting = [name for name in self._rewrites if name not in self._site.copies]
         while waiting:
             name = waiting.pop()
