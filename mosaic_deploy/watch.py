@@ -14,7 +14,7 @@ from mosaic_deploy.model.manifest import BuildSpec, Manifest
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.mtimes import Poller
 from mosaic_deploy.source.files.walk import ALWAYS_EXCLUDED
-from mosaic_deploy.source.manifest.folders import is_inside
+from mosaic_deploy.source.manifest.folders import is_inside, is_project_folder, published_tops
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
@@ -49,7 +49,7 @@ class WatchedPaths:
     """Relative to `root`: `folders` with all their content, and single `files`, which may not exist yet.
 
     Of a `listed` folder, it counts that something is added or removed in it. Edits below `written` don't count: a build makes
-    them.
+    them. The build reads `inputs`, which are some of the folders.
     """
 
     root: Path
@@ -57,14 +57,20 @@ class WatchedPaths:
     files: tuple[str, ...]
     listed: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def watched_paths(manifest: Manifest) -> WatchedPaths:
     """Everything that a deploy of this manifest reads, and instead of what its build makes, what that reads."""
     root = manifest.root
     configured = [os.path.normpath(name) for name in manifest.deployed_folders]
+    tops: tuple[str, ...] = ()
+    if manifest.static and is_project_folder(manifest.static.dir):
+        tops = published_tops(manifest.static.include)
+        configured = [*(name for name in configured if name != "."), *tops]
     listed: list[str] = []
     written: list[str] = []
+    read: list[str] = []
     if build := manifest.build:
         read, listed = _build_inputs(manifest, build)
         written = [_relative(os.path.realpath(root / build.output), root)]
@@ -73,11 +79,12 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     files = [name for name in names if (root / name).is_file()]
     folders = [name for name in names if name not in files]
     ignore_files = dict.fromkeys(
-        f"{above}{IGNORE_FILE}" for name in folders for above in _parent_prefixes(name)
+        f"{above}{IGNORE_FILE}" for name in (*folders, *tops) for above in _parent_prefixes(name)
     )
     outermost = tuple(name for name in folders if not any(_inside(name, other) for other in folders))
     single = dict.fromkeys((manifest.file.name, ".env", *files, *ignore_files))
-    return WatchedPaths(root, outermost, tuple(single), tuple(listed), tuple(written))
+    inputs = tuple(name for name in outermost if name in read)
+    return WatchedPaths(root, outermost, tuple(single), tuple(listed), tuple(written), inputs)
 
 
 def _build_inputs(manifest: Manifest, build: BuildSpec) -> tuple[list[str], list[str]]:
