@@ -37,8 +37,7 @@ def hazards(site: Site) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def shop(site: Site) -> Site:
-    live(site, (CASES / "setup.sql").read_text())
-    return site
+    return site.deploy_sql((CASES / "setup.sql").read_text())
 
 
 def write_case(site: Site, text: str) -> None:

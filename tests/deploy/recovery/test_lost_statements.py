@@ -27,12 +27,8 @@ from tests.sampling import sampled
 
 @pytest.fixture
 def table(site):
-    site.write(
-        "sql/1_t.sql", "create table t (id int); create index old on t (id); create table other (id int);"
-    )
-    site.manifest(database={"migrations": "sql"})
-    site.apply()
-    return site
+    text = "create table t (id int); create index old on t (id); create table other (id int);"
+    return site.deploy_sql(text, "sql/1_t.sql")
 
 
 def blocked(site, seconds: float, sql: str = "insert into t values (99)") -> threading.Thread:
