@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from tests.corpora.conftest import FOLDER, HISTORIES
-from tests.deploy.conftest import Site, api, deployed_copies, site  # noqa: F401 - fixtures
+from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 
 DUMPED = [
     c for c in HISTORIES if c["name"] in ("umami", "svix", "vaultwarden", "ghostfolio", "formbricks", "mas")

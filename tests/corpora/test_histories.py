@@ -14,7 +14,7 @@ from mosaic_deploy.deploy.history.adopt import plan_baseline
 from mosaic_deploy.diff.gate import Consent
 from mosaic_deploy.model.catalog import SchemaState
 from tests.corpora.conftest import FOLDER, HISTORIES, psql_needs_one_transaction
-from tests.deploy.conftest import Site, api, deployed_copies, site  # noqa: F401 - fixtures
+from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 from tests.deploy.histories import known
 from tests.sampling import sampled
 

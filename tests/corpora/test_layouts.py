@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpora.conftest import FOLDER
-from tests.deploy.conftest import Site, api, deployed_copies, site  # noqa: F401 - fixtures
+from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 
 LAYOUTS = FOLDER / "layouts"
 pytestmark = [

@@ -10,7 +10,7 @@ from mosaic_deploy.deploy.rehearsal import rehearse
 from mosaic_deploy.errors import RehearsalFailed
 from mosaic_deploy.model.event import ApplyDone
 from tests.corpora.conftest import FOLDER, HISTORIES
-from tests.deploy.conftest import Site, api, deployed_copies, site  # noqa: F401 - fixtures
+from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 from tests.deploy.rehearsal.test_schema_check import finds_no_difference, read_groups
 from tests.sampling import sampled
 

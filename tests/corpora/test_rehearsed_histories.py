@@ -15,7 +15,7 @@ from mosaic_deploy.live.database.clones import open_rehearsal
 from mosaic_deploy.model.catalog import RehearsedChange, SchemaChange, SchemaObject
 from tests.corpora.conftest import CORPORA, FOLDER, HISTORIES, Cluster, psql_needs_one_transaction
 from tests.corpora.dumped_schema import Dumped, Key, dumped_objects, words
-from tests.deploy.conftest import Site, api, deployed_copies, site  # noqa: F401 - fixtures
+from tests.deploy.conftest import Site, api, site  # noqa: F401 - fixtures
 from tests.deploy.rehearsal.conftest import Rehearser
 
 pytestmark = [

@@ -19,7 +19,6 @@ from mosaic_deploy.live.api.projects import read_projects
 from mosaic_deploy.live.api.transport import loopback_target
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, Event
 from mosaic_deploy.source.manifest.read import read_manifest
-from tests.deploy.deployed_copies import DeployedCopies, deployed_copies_in
 
 _numbers = itertools.count(1)
 OPTIONS = ApplyOptions(holder="tests", retry_command="mosaic-deploy apply", lock_wait=0.0)
@@ -32,7 +31,6 @@ class Site:
     root: Path
     api: Api
     name: str
-    copies: DeployedCopies | None = None
 
     def write(self, path: str, content: str | bytes) -> Path:
         file = self.root / path
@@ -73,17 +71,11 @@ class Site:
         assert isinstance(last, ApplyFailed), last
         return last
 
-    def deploy_sql(self, text: str, file: str = "sql/1_live.sql") -> Site:
-        """Applies the text as the first migration of a new project, or copies the database of an earlier one."""
-        self.write(file, text)
-        copies = None if (self.root / "mosaic.yaml").exists() else self.copies
-        copied = copies and copies.take((file, text))
-        self.name = copied or self.name
+    def deploy_sql(self, text: str) -> Site:
+        """Applies the text as the first migration."""
+        self.write("sql/1_live.sql", text)
         self.manifest(database={"migrations": "sql"})
-        if not copied:
-            self.apply()
-        if copies and not copied:
-            copies.keep((file, text), self.name, self.project_id)
+        self.apply()
         return self
 
     @property
@@ -106,18 +98,12 @@ def api(platform) -> Iterator[Api]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def deployed_copies(platform) -> Iterator[DeployedCopies]:
-    with deployed_copies_in(platform.home) as found:
-        yield found
-
-
 @pytest.fixture
-def site(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch, deployed_copies: DeployedCopies) -> Site:
+def site(tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     root = tmp_path / "site"
     root.mkdir()
-    return Site(root, api, f"site {next(_numbers)} {tmp_path.name}", deployed_copies)
+    return Site(root, api, f"site {next(_numbers)} {tmp_path.name}")
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def hazards(site: Site) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def shop(site: Site) -> Site:
-    return site.deploy_sql((CASES / "setup.sql").read_text())
+    live(site, (CASES / "setup.sql").read_text())
+    return site
 
 
 def write_case(site: Site, text: str) -> None:

@@ -27,8 +27,12 @@ from tests.sampling import sampled
 
 @pytest.fixture
 def table(site):
-    text = "create table t (id int); create index old on t (id); create table other (id int);"
-    return site.deploy_sql(text, "sql/1_t.sql")
+    site.write(
+        "sql/1_t.sql", "create table t (id int); create index old on t (id); create table other (id int);"
+    )
+    site.manifest(database={"migrations": "sql"})
+    site.apply()
+    return site
 
 
 def blocked(site, seconds: float, sql: str = "insert into t values (99)") -> threading.Thread:
