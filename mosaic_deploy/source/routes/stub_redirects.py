@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from mosaic_deploy.errors import Location, Problem
@@ -10,6 +10,8 @@ from mosaic_deploy.model.manifest import STORAGE_PATH, is_served, serving_names
 from mosaic_deploy.source.files.names import name_problem
 from mosaic_deploy.source.routes.redirects_file import Redirect, has_placeholder
 from mosaic_deploy.source.routes.stub_pages import is_page_path, stub_name
+
+_MAX_SHOWN = 5
 
 
 def stub_redirects(
@@ -24,23 +26,24 @@ def stub_redirects(
     for redirect in redirects:
         if _is_done_by_hosting(redirect, files):
             continue
-        earlier = chosen.get(_page(redirect.source))
+        name = stub_name(redirect.source)
+        earlier = chosen.get(name)
         if reason := _source_mistake(redirect, files) or _repetition(redirect, earlier):
             problems.append(_problem(redirect, redirect.location, "from", reason))
         elif earlier is None:
-            chosen[_page(redirect.source)] = redirect
-    looping = [path for path in chosen if _chain(chosen, path)[-1:] == [path]]
-    problems += [_loop_problem(chosen, path) for path in looping]
-    chosen = {path: each for path, each in chosen.items() if path not in looping}
-    stubs = {stub_name(each.source): each for each in chosen.values()}
+            chosen[name] = redirect
+    for loop in list(_loops(chosen, files)):
+        problems += [_loop_problem([*loop[at:], *loop[: at + 1]]) for at in range(len(loop))]
+        for redirect in loop:
+            del chosen[stub_name(redirect.source)]
     if not has_fallback:
-        answering = {*files, *stubs}
+        answering = {*files, *chosen}
         problems += [
             _problem(each, each.target_location, "to", f"no page answers {each.target}")
             for each in chosen.values()
             if _is_missing(each.target, answering)
         ]
-    return stubs, problems
+    return chosen, problems
 
 
 def _problem(redirect: Redirect, location: Location, member: str, reason: str) -> Problem:
@@ -66,11 +69,12 @@ def _source_mistake(redirect: Redirect, files: Collection[str]) -> str:
         return (
             "isn't the path of a page, and a page in its place would be wrong for the programs that read it"
         )
+    if f"/{name}".startswith(STORAGE_PATH):
+        return f"isn't possible, because storage files answer all paths below {STORAGE_PATH}"
     if problem := name_problem(name, name):
         return problem.message
-    if found := next((each for each in serving_names(redirect.source) if each in files), None):
-        return f"{found} answers this path and stays; delete it to redirect"
-    return f"{name} answers this path and stays; delete it to redirect" if name in files else ""
+    found = next((each for each in (*serving_names(redirect.source), name) if each in files), None)
+    return f"{found} answers this path and stays; delete it to redirect" if found else ""
 
 
 def _repetition(redirect: Redirect, earlier: Redirect | None) -> str:
@@ -79,24 +83,37 @@ def _repetition(redirect: Redirect, earlier: Redirect | None) -> str:
     return f"is redirected already ({earlier.location}), and the first counts"
 
 
-def _chain(redirects: Mapping[str, Redirect], path: str) -> list[str]:
-    """The paths that a browser comes to from `path`, until one that isn't redirected or was there before."""
-    found: dict[str, None] = {}
-    here = path
-    while here in redirects and (target := _local_path(redirects[here].target)) is not None:
-        here = _page(target)
-        if here in found:
-            break
-        found[here] = None
-        if here == path:
-            break
-    return list(found)
+def _loops(stubs: Mapping[str, Redirect], files: Container[str]) -> Iterator[list[Redirect]]:
+    """The redirects that lead from one to the next and back, each in one list."""
+    reached: dict[str, str] = {}
+    """Stub page → the one from which it was reached first."""
+    for start in stubs:
+        here: str | None = start
+        way: list[str] = []
+        while here is not None and here not in reached:
+            reached[here] = start
+            way.append(here)
+            here = _answering_stub(stubs[here].target, stubs, files)
+        if here is not None and reached[here] == start:
+            yield [stubs[each] for each in way[way.index(here) :]]
 
 
-def _loop_problem(redirects: Mapping[str, Redirect], path: str) -> Problem:
-    redirect = redirects[path]
-    way = " → ".join([f"/{each}" for each in (path, *_chain(redirects, path))])
-    return _problem(redirect, redirect.target_location, "to", f"leads back to itself: {way}")
+def _answering_stub(target: str, stubs: Container[str], files: Container[str]) -> str | None:
+    """The stub page that answers a target; None if a file of the site does, or nothing."""
+    path = _local_path(target)
+    names = serving_names(path) if path is not None else ()
+    found = next((name for name in names if name in files or name in stubs), None)
+    return found if found is not None and found not in files else None
+
+
+def _loop_problem(loop: Sequence[Redirect]) -> Problem:
+    """About the first one, which is also the last."""
+    shown = [*loop[:_MAX_SHOWN], loop[-1]] if len(loop) > _MAX_SHOWN else loop
+    way = [f"/{_page(each.source)}" for each in shown]
+    if len(loop) > _MAX_SHOWN:
+        way.insert(_MAX_SHOWN, "…")
+    message = f"leads back to itself: {' → '.join(way)}"
+    return _problem(loop[0], loop[0].target_location, "to", message)
 
 
 def _is_missing(target: str, files: Collection[str]) -> bool:

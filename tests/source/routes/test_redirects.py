@@ -9,6 +9,7 @@ import pytest
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.source.routes.redirects_file import RedirectsFile, parse_redirects
+from mosaic_deploy.source.routes.stub_redirects import stub_redirects
 from mosaic_deploy.source.site.resolve import StorageAddresses
 from mosaic_deploy.source.snapshot import Desired, read_desired, with_storage_addresses
 
@@ -77,6 +78,17 @@ def test_a_redirect_becomes_a_page(tmp_path: Path, line: str, page: str, status:
         ("/a%00b /about", "/a%00b: the name contains a backslash or control character"),
         ("/a /b\n/b /a", "/a: leads back to itself: /a → /b → /a"),
         ("/a /a/", "/a: leads back to itself: /a → /a"),
+        ("/a.html /a", "/a.html: leads back to itself: /a.html → /a.html"),
+        ("/a /a/index.html", "/a: leads back to itself: /a → /a"),
+        ("/a /b\n/b.html /a", "/a: leads back to itself: /a → /b.html → /a"),
+        (
+            "/a /about\n/a/index.html /docs",
+            "/a/index.html: is redirected already (public/_redirects:1), and the first counts",
+        ),
+        (
+            "/storage/a /about",
+            "/storage/a: isn't possible, because storage files answer all paths below /storage/",
+        ),
         ("/a /nowhere", "/a: no page answers /nowhere"),
         ("/* /nowhere 200", "/*: no page answers /nowhere"),
         (
@@ -99,6 +111,7 @@ def test_what_is_not_possible_is_said_with_its_line(tmp_path: Path, line: str, r
         "/a /b\n/b /about\n",
         "/a /about\n/a /about\n",
         "/a /storage/file.pdf\n",
+        "/docs.html /docs\n",
     ],
 )
 def test_what_hosting_does_itself_and_chains_are_fine(tmp_path: Path, text: str) -> None:
@@ -179,4 +192,8 @@ def test_mistakes_in_the_manifest_are_errors(tmp_path: Path, redirects: str, pro
 def test_a_long_file_is_read_quickly_and_a_long_line_is_no_rule() -> None:
     found = parse_redirects("".join(f"/{n} /{n + 1}\n" for n in range(10_000)) + "/x " + "y" * 10_000, "f")
     assert (len(found.redirects), len(found.problems)) == (10_000, 1)
+    loop = parse_redirects("".join(f"/{n} /{(n + 1) % 10_000}\n" for n in range(10_000)), "f").redirects
+    stubs, problems = stub_redirects(loop, (), has_fallback=False)
+    assert (stubs, len(problems)) == ({}, 10_000)
+    assert problems[9_998].message == "/9998: leads back to itself: /9998 → /9999 → /0 → /1 → /2 → … → /9998"
     assert parse_redirects(" " * 10_000 + "/x", "f") == RedirectsFile()
