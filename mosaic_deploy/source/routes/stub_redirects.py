@@ -24,6 +24,10 @@ def stub_redirects(
     chosen: dict[str, Redirect] = {}
     problems: list[Problem] = []
     for redirect in redirects:
+        if not _is_address(redirect.target):
+            message = f"{redirect.target} isn't a URL: its host or port isn't valid"
+            problems.append(_problem(redirect, redirect.target_location, "to", message))
+            continue
         if _is_done_by_hosting(redirect, files):
             continue
         name = stub_name(redirect.source)
@@ -114,6 +118,16 @@ def _loop_problem(loop: Sequence[Redirect]) -> Problem:
         way.insert(_MAX_SHOWN, "…")
     message = f"leads back to itself: {' → '.join(way)}"
     return _problem(loop[0], loop[0].target_location, "to", message)
+
+
+def _is_address(target: str) -> bool:
+    """Whether it is a path, or a URL whose host and port can be read."""
+    try:
+        parts = urlsplit(target)
+        _ = parts.port
+    except ValueError:
+        return False
+    return bool(parts.hostname) or not parts.netloc
 
 
 def _is_missing(target: str, files: Collection[str]) -> bool:
