@@ -62,5 +62,6 @@ def write_record(output: str, record: BuildRecord) -> None:
 def _delete_old_records(folder: Path) -> None:
     oldest = time.time() - _MAX_AGE
     for path in folder.iterdir():
-        if path.stat().st_mtime < oldest:
+        # A build may hold a lock that is as old: deleted, it wouldn't keep another one from beginning.
+        if path.suffix != ".lock" and path.stat().st_mtime < oldest:
             path.unlink()

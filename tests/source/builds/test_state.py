@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mosaic_deploy.model.manifest import Manifest
-from mosaic_deploy.source.builds.record import record_file, write_record
+from mosaic_deploy.source.builds.record import BuildRecord, record_file, write_record
 from mosaic_deploy.source.builds.state import (
     MAX_OWN_CHANGES,
     BuildState,
@@ -143,6 +143,16 @@ def test_a_record_that_cant_be_used_is_none(root: Path, content: str) -> None:
     built(root)
     record_file(os.path.realpath(root / "dist")).write_text(content)
     assert state(root).reason == "no build of dist is recorded here"
+
+
+def test_old_records_are_deleted_but_no_locks(root: Path) -> None:
+    record, lock = record_file("/old"), record_file("/old").with_suffix(".lock")
+    write_record("/old", BuildRecord({}, {}, {}, ""))
+    lock.touch()
+    for path in (record, lock):
+        os.utime(path, (0, 0))
+    write_record("/new", BuildRecord({}, {}, {}, ""))
+    assert (record.exists(), lock.exists()) == (False, True)
 
 
 def test_sections_of_a_missing_output_are_left_out(root: Path) -> None:
