@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from mosaic_deploy.source.site.charset import decode_text, encode_text, foreign_charset
@@ -132,15 +132,21 @@ class TextRewrite:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def line_of(suffix: str, content: bytes, charset: str, reference: str) -> tuple[int, int]:
-    """Line and column, from 1, of the first of these references, as in an Analysis; (1, 1) if it isn't there."""
+def places_of(
+    suffix: str, content: bytes, charset: str, references: Collection[str]
+) -> dict[str, tuple[int, int]]:
+    """Line and column, from 1, where each of these references, as in an Analysis, is first; (1, 1) if it isn't there."""
     text = decode_text(content, charset)
-    starts: list[int] = []
+    starts: dict[str, int] = {}
 
     def note(found: Found) -> None:
-        if found.role + found.url == reference:
-            starts.append(found.start)
+        reference = found.role + found.url
+        if reference in references:
+            starts[reference] = min(starts.get(reference, found.start), found.start)
 
     edits_of(suffix, text, note)
-    start = min(starts, default=0)
-    return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
+    firsts = {reference: starts.get(reference, 0) for reference in references}
+    return {
+        reference: (text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
+        for reference, start in firsts.items()
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused
@@ -22,6 +22,7 @@ from mosaic_deploy.source.site.site import Site, folder_of, last_part
 _ANSWERED_FOLDERS = ("storage/", ".mosaic/")
 """Where the platform itself answers."""
 _MAX_NOTES = 20
+_MAX_PROBLEMS = 100
 _MAX_NAMES = 3
 
 
@@ -33,6 +34,11 @@ class BrokenLink:
     url: str
     path: str
     role: str = Role.LINK
+
+    @property
+    def reference(self) -> str:
+        """As in an Analysis."""
+        return self.role + self.url
 
 
 Broken = Mapping[str, tuple[BrokenLink, ...]]
@@ -109,15 +115,16 @@ def _missing_path(name: str, base: str, reference: str, names: Container[str], *
 
 
 def refuse_broken_links(site: Site, broken: Broken, cache: AnalysisCache) -> None:
-    """Raises SourceRefused with the places of all broken links."""
+    """Raises SourceRefused with the places of the first broken links."""
     links = [link for each in broken.values() for link in each]
     if links:
+        shown = links[:_MAX_PROBLEMS]
+        places = _places(site, shown, cache)
+        more = f"; the first {_MAX_PROBLEMS} of {len(links):,}" if len(links) > _MAX_PROBLEMS else ""
         raise SourceRefused(
-            "links to files that don't exist",
+            f"links to files that don't exist{more}",
             hint="correct the links or add the files; `check_links: warn` under static makes this a warning",
-            problems=[
-                Problem(f"no file answers {link.url}", _place(site, link, cache)) for link in links[:100]
-            ],
+            problems=[Problem(f"no file answers {link.url}", places[link]) for link in shown],
         )
 
 
@@ -127,18 +134,24 @@ def broken_link_notes(site: Site, broken: Broken, cache: AnalysisCache) -> Itera
     for each in broken.values():
         for link in each:
             by_path.setdefault(link.path, []).append(link)
-    for path in list(by_path)[:_MAX_NOTES]:
-        first, *others = by_path[path]
+    shown = list(by_path.values())[:_MAX_NOTES]
+    places = _places(site, [links[0] for links in shown], cache)
+    for first, *others in shown:
         more = f" ({len(others):,} more links to it)" if others else ""
-        message = f"{_place(site, first, cache)}: no file answers {first.url}{more}{_suggestion(site, path)}"
+        message = f"{places[first]}: no file answers {first.url}{more}{_suggestion(site, first.path)}"
         yield Note("link_broken", message, Severity.WARNING, (f"static:{first.name}",))
     if len(by_path) > _MAX_NOTES:
-        message = f"{len(by_path) - _MAX_NOTES:,} more missing files are linked to; `check_links: error` under static lists them"
+        message = f"{len(by_path) - _MAX_NOTES:,} more missing files are linked to; `check_links: error` under static lists more"
         yield Note("link_broken", message, Severity.WARNING)
 
 
-def _place(site: Site, link: BrokenLink, cache: AnalysisCache) -> Location:
-    return site.place(link.name, link.role + link.url, cache)
+def _places(site: Site, links: Sequence[BrokenLink], cache: AnalysisCache) -> dict[BrokenLink, Location]:
+    """Where the links are. Each file is parsed once."""
+    by_file: dict[str, list[str]] = {}
+    for link in links:
+        by_file.setdefault(link.name, []).append(link.reference)
+    found = {name: site.places(name, references, cache) for name, references in by_file.items()}
+    return {link: found[link.name][link.reference] for link in links}
 
 
 def _suggestion(site: Site, path: str) -> str:
@@ -211,9 +224,10 @@ def _policy_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -
         if reference[0] == Role.POLICY
         and (directives := blocked_directives(reference[1:], storage.root, suffixes))
     ]
+    places = _places(site, [policy for policy, _ in found[:_MAX_NOTES]], cache)
     for policy, directives in found[:_MAX_NOTES]:
         message = (
-            f"{_place(site, policy, cache)}: the page's Content-Security-Policy doesn't let it load files from storage: add "
+            f"{places[policy]}: the page's Content-Security-Policy doesn't let it load files from storage: add "
             f"{storage.root} to {', '.join(directives)}"
         )
         yield Note("policy_blocks_storage", message, Severity.WARNING, (f"static:{policy.name}",))
@@ -240,11 +254,12 @@ def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache
             elif moved and role in (Role.LITERAL, Role.VALUE, Role.STYLE):
                 left.setdefault(moved, []).append(BrokenLink(name, url, moved, role))
     shown = sorted(left)[:_MAX_NOTES]
+    places = _places(site, [left[moved][0] for moved in shown], cache)
     for moved in shown:
         first, *others = left[moved]
         more = f" and {count_text(len(others), 'more place')}" if others else ""
         message = (
-            f"{_place(site, first, cache)}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
+            f"{places[first]}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
             "the running script knows the whole address"
         )
         yield Note("reference_not_rewritten", message, Severity.WARNING, (f"static:{first.name}",))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
@@ -18,7 +18,7 @@ from mosaic_deploy.source.site.analysis import (
     TEXT_SUFFIXES,
     Analysis,
     analyse,
-    line_of,
+    places_of,
     suffix_of,
 )
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache
@@ -153,16 +153,26 @@ class Site:
         target = resolve(folder_of(name), "", url)
         return name in self.moved and target is not None and not target.rooted and target.path in self.moved
 
-    def place(self, name: str, reference: str, cache: AnalysisCache) -> Location:
-        """Where the file `name` has a reference, as in its Analysis, first. Raises SourceChanged."""
+    def places(self, name: str, references: Iterable[str], cache: AnalysisCache) -> dict[str, Location]:
+        """Where the file `name` has each of these references, as in its Analysis, first. Raises SourceChanged."""
         file, suffix, charset = self.files[name], suffix_of(name), self.analyses[name].charset or ""
-        facts = f"{RULES} {suffix} {file.object.sha256} {reference}"
-        key = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()
-        known = cache.find_pair(key)
-        if known is None:
-            known = line_of(suffix, read_unchanged(file), charset, reference)
-            cache.keep_pair(key, *known)
-        return Location(file.relative_path, int(known[0]), known[1])
+        keys = {each: _place_key(suffix, file.object.sha256, each) for each in references}
+        known = {each: cache.find_pair(key) for each, key in keys.items()}
+        if unknown := {each for each, place in known.items() if place is None}:
+            found = places_of(suffix, read_unchanged(file), charset, unknown)
+            known |= found
+            for each, place in found.items():
+                cache.keep_pair(keys[each], *place)
+        return {
+            each: Location(file.relative_path, int(place[0]), place[1])
+            for each, place in known.items()
+            if place is not None
+        }
+
+
+def _place_key(suffix: str, sha256: str, reference: str) -> str:
+    facts = f"{RULES} {suffix} {sha256} {reference}"
+    return hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def folder_of(name: str) -> str:

@@ -13,7 +13,9 @@ from mosaic_deploy.model.manifest import StaticSpec
 from mosaic_deploy.source.files.folder import read_files
 from mosaic_deploy.source.files.gitignore import FileSelection
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
+from mosaic_deploy.source.site.analysis import edits_of
 from mosaic_deploy.source.site.charset import foreign_charset
+from mosaic_deploy.source.site.found import Edit, Visit
 from mosaic_deploy.source.site.resolve import StorageAddresses
 from mosaic_deploy.source.site.site_files import SiteFiles, read_site_files
 
@@ -325,6 +327,24 @@ def test_links_in_an_unknown_encoding_are_not_followed(tmp_path: Path, unsupport
         tmp_path, files if unsupported == "storage" else {"a.html": files["a.html"]}, "error", unsupported
     )
     assert broken(site.at(OTHER)) == []
+
+
+def test_the_places_of_many_links_are_found_in_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def parsing(suffix: str, text: str, visit: Visit) -> list[Edit]:
+        parsed.append(suffix)
+        return edits_of(suffix, text, visit)
+
+    monkeypatch.setattr("mosaic_deploy.source.site.analysis.edits_of", parsing)
+    with pytest.raises(SourceRefused, match=r"don't exist; the first 100 of 120$") as caught:
+        read(tmp_path, {"a.html": "".join(f"<a href={n}>x</a>\n" for n in range(120))}, "error", "error")
+    assert [
+        (each.location.line, each.location.column) for each in caught.value.problems if each.location
+    ] == [(n + 1, 9) for n in range(100)]
+    assert parsed == [".html"] * 2  # to find the links, and their places
 
 
 def test_broken_links_can_be_an_error(tmp_path: Path) -> None:
