@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mosaic_deploy.source.detection.angular import angular_sites
@@ -20,10 +22,13 @@ from mosaic_deploy.source.detection.script_frameworks import script_sites
 from mosaic_deploy.source.detection.site import PLAIN, Project, Rank, Site, without_covered
 from mosaic_deploy.source.detection.tree import Tree, is_below, join, read_tree
 from mosaic_deploy.source.files.folder import is_served_type, needs_own_path
+from mosaic_deploy.source.manifest.folders import boundary_of, is_inside
 
 _STORAGE_FOLDERS = ("assets", "storage", "uploads", "media")
 _PROGRAMS = frozenset(".ts .tsx .jsx .vue .svelte .scss .sass .less .py .go .rs .rb .php .java .cs".split())  # noqa: SIM905
 """Types of files that a build reads, so nobody downloads them."""
+_NAMEABLE = re.compile(r"(?![/~]|[A-Za-z]:)[^\\]+")
+"""Folders as a manifest may name them."""
 _UNIMPORTANT = (
     "readme",
     "license",
@@ -105,8 +110,24 @@ def detect_project(folder: Path) -> Detected:
 
 def _sites(project: Project) -> Iterator[Site]:
     known = [*script_sites(project), *angular_sites(project), *generator_sites(project)]
-    found = without_covered([*_distinct(known), *plain_sites(project)])
+    usable = (_with_usable_output(project.tree, site) for site in _distinct(known))
+    found = without_covered([*usable, *plain_sites(project)])
     yield from sorted(found, key=lambda site: (bool(site.problem), site.rank, site.folder.count("/")))
+
+
+def _with_usable_output(tree: Tree, site: Site) -> Site:
+    """The site with a problem if no manifest can name the folder that its build fills."""
+    if site.problem or site.build is None:
+        return site
+    root, output = os.path.realpath(tree.root), os.path.realpath(tree.root / site.dir)
+    above = any(is_inside(os.path.normpath(f"{root}/{place}"), output) for place in (".", site.build.dir))
+    if _NAMEABLE.fullmatch(site.dir) and is_inside(output, boundary_of(tree.root)) and not above:
+        return site
+    problem = (
+        f"builds into {site.dir}, and has to build into a folder of its own below the project, or beside it in the same git "
+        "repository"
+    )
+    return replace(site, problem=problem)
 
 
 def _distinct(sites: Iterable[Site]) -> Iterator[Site]:

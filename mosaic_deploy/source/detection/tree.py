@@ -123,8 +123,8 @@ def _read_folder(root: Path, place: str) -> Folder:
 
 
 def join(folder: str, path: str) -> str:
-    """`folder`/`path` without `.` and `..`; it may begin with `..`."""
-    return os.path.normpath(f"{folder}/{path}").replace(os.sep, "/")
+    """`folder`/`path` without `.` and `..`; it may begin with `..`. An absolute path stays as it is."""
+    return os.path.normpath(os.path.join(folder, path)).replace(os.sep, "/")  # noqa: PTH118 - a path as text
 
 
 def relative(path: str, folder: str) -> str:
