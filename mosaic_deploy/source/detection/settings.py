@@ -61,7 +61,7 @@ def read_json(text: str) -> dict[str, Any]:
     for candidate in (text, without_comments(text)):
         try:
             found = json.loads(candidate)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return found if isinstance(found, dict) else {}
     return {}

@@ -88,6 +88,18 @@ def test_many_folders_of_pages_and_of_files(tmp_path: Path) -> None:
     assert len(FolderContent(tmp_path, names).subfolders["a"]) == 150_000
 
 
+def test_json_that_is_nested_too_deeply(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    files = {
+        "package.json": deep,
+        "a/meta/_journal.json": deep,
+        "a/0000_x.sql": "",
+        "v/v1.0/manifest.json": deep,
+        "v/v1.0/a.sql": "",
+    }
+    assert [each.path for each in detect(tmp_path, files).migrations.folders] == ["a", "v"]
+
+
 def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/loop").symlink_to(tmp_path)

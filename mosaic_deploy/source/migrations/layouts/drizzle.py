@@ -33,7 +33,7 @@ def _list(content: FolderContent) -> Listing:
         journal: Any = json.loads(content.read_text(JOURNAL))
         tags = [str(entry["tag"]) for entry in journal["entries"]]
         dialect = str(journal.get("dialect", "postgresql"))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Listing((), problems=(Problem("isn't a journal of drizzle-kit", place),))
     names = [f"{tag}.sql" for tag in tags]
     listed, top = Counter(names), frozenset(content.top)

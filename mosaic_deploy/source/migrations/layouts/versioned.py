@@ -69,7 +69,10 @@ def _list(content: FolderContent) -> Listing:
 
 def _listed(text: str) -> list[str]:
     """The files in a manifest of Temporal's or Cadence's. Raises ValueError."""
-    manifest: Any = json.loads(text)
+    try:
+        manifest: Any = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     names = manifest.get(_LISTED_FILES) if isinstance(manifest, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"it has no list {_LISTED_FILES}")
