@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from mosaic_deploy.errors import Forbidden, ResponseInvalid, ServerFailed
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.live.api.responses import redirect_target
 from mosaic_deploy.live.api.transport import FetchedDigest
 from mosaic_deploy.live.snapshot import LiveState
 from mosaic_deploy.live.storage_urls import Listing
@@ -143,7 +144,7 @@ def _fetch_following_redirects(api: Api, url: str, etag: str) -> FetchedDigest:
     """Fetches `url`, following redirects within its host, such as from `/index.html` to `/`."""
     found = api.fetch_digest(url, etag)
     for _ in range(_MAX_REDIRECTS):
-        target = urljoin(url, found.location)
+        target = redirect_target(url, found.location)
         if found.status not in (301, 302, 307, 308) or urlsplit(target).netloc != urlsplit(url).netloc:
             break
         url = target

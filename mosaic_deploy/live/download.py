@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import BinaryIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -21,11 +22,12 @@ from mosaic_deploy.errors import (
     Unreachable,
 )
 from mosaic_deploy.live.api.client import Api
-from mosaic_deploy.live.api.responses import retry_after
+from mosaic_deploy.live.api.responses import redirect_target, retry_after
 from mosaic_deploy.live.api.retries import MAX_ATTEMPTS, MAX_RETRY_AFTER, backoff
 from mosaic_deploy.live.api.transport import FetchedDigest
 
 _MAX_REDIRECTS = 5
+_POSITION = re.compile(r"[0-9]{1,18}")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _RETRIED = (Unreachable, ResponseLost, ServerFailed, RateLimited)
 
@@ -120,7 +122,7 @@ def _first_byte(response: httpx.Response) -> int | None:
     """Where the part that the response has begins in the file."""
     unit, _, rest = response.headers.get("content-range", "").partition(" ")
     first = rest.partition("-")[0]
-    return int(first) if unit == "bytes" and first.isdecimal() else None
+    return int(first) if unit == "bytes" and _POSITION.fullmatch(first) else None
 
 
 def _fetch(api: Api, url: str, partial: _Partial) -> None:
@@ -135,7 +137,9 @@ def _fetch(api: Api, url: str, partial: _Partial) -> None:
                 raise ResponseLost(f"{partial.name}: the content changed during the download")
             if response.status_code not in _REDIRECTS:
                 raise _error(partial.name, url, response)
-            target = urljoin(url, response.headers.get("location", ""))
+            target = redirect_target(url, response.headers.get("location", ""))
+        if not target:
+            raise ResponseInvalid(f"{partial.name}: {url} redirects to an address that isn't a URL")
         if urlsplit(target).scheme not in ("https", urlsplit(url).scheme):
             raise ResponseInvalid(f"{partial.name}: {url} redirects to {target}, which isn't encrypted")
         url = target

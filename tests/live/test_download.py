@@ -99,6 +99,9 @@ def test_the_file_arrives_whole(answers: list[Answer], ranges: list[str | None])
         ([_broken(0, 0)], "response_lost", "connection reset"),
         ([_whole(b"", 301, location="http://files.example/a")], "response_invalid", "isn't encrypted"),
         ([_whole(b"", 301, location="/a")], "response_invalid", "redirects too often"),
+        ([_whole(b"", 301, location="https://[b")], "response_invalid", "to an address that isn't a URL"),
+        ([_whole(b"", 301, location="javascript:x")], "response_invalid", "isn't encrypted"),
+        ([_whole(b"", 206, **{"content-range": f"bytes {'9' * 5000}-/1"})], "response_lost", "another part"),
         ([_whole(b"", 429, **{"retry-after": "3600"})], "rate_limited", "HTTP 429"),
     ],
 )

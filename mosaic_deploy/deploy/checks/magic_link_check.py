@@ -7,7 +7,7 @@ says that it sent no email.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from mosaic_deploy.deploy.checks.outcome import Outcome, failed, passed, skipped
 from mosaic_deploy.errors import ApiError, MosaicError, RateLimited
@@ -17,6 +17,7 @@ from mosaic_deploy.live.api.operations import (
     send_magic_link,
     verify_on_embedded_site,
 )
+from mosaic_deploy.live.api.responses import redirect_target
 from mosaic_deploy.live.api.transport import is_loopback
 from mosaic_deploy.model.snapshot import Project
 
@@ -97,7 +98,7 @@ def _open(api: Api, url: str) -> httpx.Response:
     """The page at `url`, as a browser gets it: redirects on the same site are followed."""
     response = api.fetch(url)
     for _ in range(_MAX_REDIRECTS):
-        target = urljoin(url, response.headers.get("location", ""))
+        target = redirect_target(url, response.headers.get("location", ""))
         if not response.is_redirect or urlsplit(target).netloc != urlsplit(url).netloc:
             break
         url, response = target, api.fetch(target)

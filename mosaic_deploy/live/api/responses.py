@@ -10,6 +10,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from html import unescape
 from typing import Any, NamedTuple
+from urllib.parse import urljoin
 
 import httpx
 
@@ -227,6 +228,14 @@ def page_title(text: str) -> str:
     """The title of a web page, or its first heading."""
     titles = (" ".join(unescape(found[2]).split()) for found in _TITLE.finditer(text))
     return excerpt(next(filter(None, titles), "a web page without a title"))
+
+
+def redirect_target(url: str, location: str) -> str:
+    """The URL that the header `Location` of a response from `url` means; empty if it is none."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return ""
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
