@@ -129,7 +129,11 @@ def make_folder(folder: Path) -> None:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Writes the file completely or not at all: AGENTS.md may hold more than our section. Raises WriteFailed."""
+    """Writes the file, or the one that it links to, completely or not at all: AGENTS.md may hold more than our section.
+
+    Raises WriteFailed.
+    """
+    file = Path(os.path.realpath(file))
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")

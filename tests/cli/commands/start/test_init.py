@@ -322,13 +322,15 @@ def test_nothing_is_overwritten(run, tmp_path: Path) -> None:
 
 
 def test_agents_md_keeps_its_other_text(run, tmp_path: Path) -> None:
-    (tmp_path / "AGENTS.md").write_text("# Ours\n\nBe kind.\n")
+    (tmp_path / "CLAUDE.md").write_text("# Ours\n\nBe kind.\n")
+    (tmp_path / "AGENTS.md").symlink_to("CLAUDE.md")
     (tmp_path / ".mosaicignore").write_text("ours")
     assert run("init").returncode == 0
     text = (tmp_path / "AGENTS.md").read_text()
     assert text.startswith("# Ours\n\nBe kind.\n\n<!-- mosaic-deploy -->\n")
     assert with_agents_section(text) == text
     assert with_agents_section(f"{text}More of ours.\n").endswith("More of ours.\n")
+    assert (tmp_path / "CLAUDE.md").read_text() == text, "a link stays one"
     assert (tmp_path / ".mosaicignore").read_text() == "ours"
 
 
