@@ -75,6 +75,11 @@ def _steps(command: str, folder: Path = Path(), **sections: object) -> tuple[lis
         ("sphinx-build -b html . dist", [], ["install --quiet sphinx"], ""),
         ("hugo --baseURL /", [], [], "hugo"),
         ("./build.sh", [], [], ""),
+        ("scripts/../build", [], [], "scripts/../build"),
+        ("../tools/build", [], [], ""),
+        ("NODE_ENV=production X='a b' npx vite build", [], ["npm install"], ""),
+        ("env A=b hugo", [], [], "hugo"),
+        ("cd web && npm run build", ["web/package-lock.json"], ["npm ci"], ""),
     ],
 )  # fmt: skip
 def test_the_workflow_installs_what_the_build_needs(
@@ -89,9 +94,8 @@ def test_the_workflow_installs_what_the_build_needs(
     file.write_text(workflow_text(Workflow(".", SOURCE, build_steps=steps)))
     _run("actionlint", str(file))
     found = yaml.safe_load(file.read_text())["jobs"]["mosaic"]["steps"][1:-1]
-    assert any("setup-node" in step.get("uses", "") for step in found) == (
-        command[:3] in ("npm", "npx", "yar", "bun")
-    )
+    uses_node = not {"npm", "npx", "yarn", "bun"}.isdisjoint(command.split())
+    assert any("setup-node" in step.get("uses", "") for step in found) == uses_node
     ran = [step["run"] for step in found if "run" in step]
     assert len(ran) == len(runs)
     assert all(part in whole for part, whole in zip(runs, ran, strict=True))

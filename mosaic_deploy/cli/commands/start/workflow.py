@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mosaic_deploy.git import repository_root
@@ -61,6 +61,11 @@ _INSTALLS = {
 """Per package manager: what installs the packages of a lock file, and without one."""
 _RUNNERS = {"npx": "npm", "bunx": "bun", "node": "npm"}
 _FROM_PYPI = {"mkdocs": "mkdocs", "sphinx-build": "sphinx", "pelican": "pelican[markdown]"}
+
+_ON_RUNNERS = frozenset({"sh", "bash", "make", "python3", "cp", "echo", "mkdir", "cat", "sed"})
+_CHANGED_FOLDER = re.compile(r"\s*cd\s+([\w./-]+)\s*(?:&&|;)\s*")
+_VARIABLES = re.compile(r"""\A\s*(?:env\s+)?(?:[A-Za-z_]\w*=(?:"[^"]*"|'[^']*'|[^\s"']*)\s+)*""")
+"""What sets variables before a command's program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +137,15 @@ def build_steps(manifest: Manifest) -> tuple[list[str], str]:
     if build is None:
         return [], ""
     words = build.command if isinstance(build.command, str) else " ".join(build.command)
-    first = next(iter(words.split()), "")
+    if found := _CHANGED_FOLDER.match(words):
+        build, words = replace(build, dir=f"{build.dir}/{found[1]}"), words[found.end() :]
+    first = next(iter(_VARIABLES.sub("", words, count=1).split()), "")
     manager = _RUNNERS.get(first, first)
     if manager in _INSTALLS:
         return list(_package_steps(manifest, build, manager)), ""
     if first in _FROM_PYPI:
         return list(_python_steps(manifest, build, _FROM_PYPI[first])), ""
-    if first in ("sh", "bash", "make", "python3", "cp", "echo", "mkdir", "cat", "sed", "./build.sh"):
+    if first in _ON_RUNNERS or first.startswith((".", "/")):
         return [], ""
     return [f"# Install {json.dumps(first, ensure_ascii=False)} here: the build needs it."], first
 
