@@ -43,8 +43,16 @@ class Package:
         name = "build" if "build" in builds or not builds or starts_one else builds[0]
         if name in self.scripts and (builds or otherwise is None or not self._makes_packages()):
             return f"{self.manager} run {name}"
+        return self.program(otherwise) if otherwise else None
+
+    def program(self, words: str) -> str:
+        """The command that runs a program of the installed packages."""
         runner = {"pnpm": "pnpm exec", "yarn": "yarn run", "bun": "bunx"}.get(self.manager, "npx")
-        return f"{runner} {otherwise}" if otherwise else None
+        return f"{runner} {words}"
+
+    def runs(self, words: str) -> bool:
+        """Whether a script has words that match the pattern."""
+        return any(re.search(words, text) for text in self.scripts.values())
 
     def script_of(self, command: str) -> str:
         """The text of the script that a command of `command` runs; the command itself if it runs none."""

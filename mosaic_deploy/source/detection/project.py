@@ -14,6 +14,7 @@ from mosaic_deploy.source.detection.migrations import (
     MigrationRank,
     find_migrations,
 )
+from mosaic_deploy.source.detection.nx import nx_sites
 from mosaic_deploy.source.detection.packages import Package, read_packages
 from mosaic_deploy.source.detection.plain_sites import is_output, plain_sites, unknown_builds
 from mosaic_deploy.source.detection.script_frameworks import script_sites
@@ -106,7 +107,12 @@ def detect_project(folder: Path) -> Detected:
 
 
 def _sites(project: Project) -> Iterator[Site]:
-    known = [*script_sites(project), *angular_sites(project), *generator_sites(project)]
+    known = [
+        *script_sites(project),
+        *angular_sites(project),
+        *nx_sites(project),
+        *generator_sites(project),
+    ]
     found = without_covered([*_distinct(known), *plain_sites(project)])
     yield from sorted(found, key=lambda site: (bool(site.problem), site.rank, site.folder.count("/")))
 

@@ -94,7 +94,11 @@ def _vite(project: Project, package: Package, site: Site, text: str) -> Site | N
     return with_fallback(project, found, package) if len(pages) == 1 else found
 
 
-def _next(_project: Project, package: Package, site: Site, text: str) -> Site:
+def _next(project: Project, package: Package, site: Site, text: str) -> Site | None:
+    """Only with pages, which packages of components don't have."""
+    places = (join(package.folder, name) for name in ("pages", "app", "src/pages", "src/app"))
+    if not text and not package.runs(r"\bnext\b") and not any(map(project.tree.files, places)):
+        return None
     if script_setting(text, "output") == "export":
         return replace(site, dir=join(package.folder, script_setting(text, "distDir") or "out"))
     return _needs_server(site, 'set output: "export" in its settings')
@@ -144,6 +148,26 @@ def _page_app(project: Project, package: Package, site: Site, _text: str) -> Sit
     return with_fallback(project, site, package)
 
 
+def _create_react_app(project: Project, package: Package, site: Site, _text: str) -> Site | None:
+    """Only with a page or a script that builds it: other packages depend on react-scripts for its settings."""
+    builds = package.runs(r"\b(react-scripts|react-app-rewired|craco|rescripts) build\b")
+    page = project.tree.has(join(package.folder, "public/index.html"))
+    if not builds and ("build" in package.scripts or not page):
+        return None
+    return with_fallback(project, site, package)
+
+
+def _webpack(project: Project, package: Package, site: Site, text: str) -> Site | None:
+    """Only with a plugin that makes a page. Its settings are often in several files."""
+    names = (name for name in project.tree.files(package.folder) if _WEBPACK_SETTINGS.fullmatch(name))
+    text += "\n".join(project.tree.read(join(package.folder, name)) for name in names)
+    if "html-webpack-plugin" not in without_comments(text) or not package.runs(r"\bwebpack\b(?!-dev| serve)"):
+        return None
+    output = re.search(r"\boutput\s*:\s*\{.*", without_comments(text), re.DOTALL)
+    folder = script_setting(output[0], "path") if output else None
+    return with_fallback(project, replace(site, dir=join(package.folder, folder or "dist")), package)
+
+
 def _documentation(project: Project, package: Package, site: Site, _text: str) -> Site | None:
     """VitePress and VuePress: the site is in the folder that has their hidden folder, or that the script names."""
     tool = "vitepress" if site.framework == "VitePress" else "vuepress"
@@ -172,6 +196,7 @@ def _documentation(project: Project, package: Package, site: Site, _text: str) -
 
 
 _MODULE = r"[mc]?[jt]s"
+_WEBPACK_SETTINGS = re.compile(rf"webpack[\w.-]*\.{_MODULE}")
 
 FRAMEWORKS = (
     Framework("Astro", ("astro",), rf"astro\.config\.{_MODULE}", "dist", "astro build", "outDir", "base", refine=_astro),
@@ -180,7 +205,7 @@ FRAMEWORKS = (
     Framework("Next.js", ("next",), rf"next\.config\.{_MODULE}", "out", "next build", "", "basePath", refine=_next),
     Framework("Nuxt", ("nuxt",), rf"nuxt\.config\.{_MODULE}", ".output/public", "nuxt generate", "", "baseURL", refine=_nuxt),
     Framework("Gatsby", ("gatsby",), rf"gatsby-config\.{_MODULE}", "public", "gatsby build", "", "pathPrefix"),
-    Framework("Create React App", ("react-scripts",), r"(?!)", "build", "react-scripts build", refine=_page_app),
+    Framework("Create React App", ("react-scripts", "react-app-rewired", "@craco/craco"), r"(?!)", "build", "react-scripts build", refine=_create_react_app),
     Framework("Vue CLI", ("@vue/cli-service",), r"vue\.config\.js", "dist", "vue-cli-service build", "outputDir", "publicPath", refine=_page_app),
     Framework("Vite", ("vite", "rolldown-vite"), rf"vite\.config\.{_MODULE}", "dist", "vite build", "outDir", "base", refine=_vite),
     Framework("Docusaurus", ("@docusaurus/core",), rf"docusaurus\.config\.{_MODULE}", "build", "docusaurus build", "", "baseUrl", Rank.DOCS),
@@ -189,6 +214,7 @@ FRAMEWORKS = (
     Framework("Eleventy", ("@11ty/eleventy",), rf"\.?eleventy(\.config)?\.{_MODULE}", "_site", "eleventy", "output", "pathPrefix"),
     Framework("Hexo", ("hexo",), r"(?!)", "public", "hexo generate"),
     Framework("Rspress", ("rspress", "@rspress/core"), rf"rspress\.config\.{_MODULE}", "doc_build", "rspress build", "outDir", "base", Rank.DOCS),
+    Framework("webpack", ("webpack",), r"(?!)", "dist", "webpack", refine=_webpack),
     Framework("SolidStart", ("@solidjs/start",), r"(?!)", "dist", "vinxi build", refine=_server_only),
     Framework("TanStack Start", ("@tanstack/react-start", "@tanstack/solid-start"), r"(?!)", "dist", "vite build", refine=_server_only),
     Framework("Remix", ("@remix-run/dev",), r"(?!)", "build", "remix build", refine=_server_only),
