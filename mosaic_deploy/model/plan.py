@@ -44,6 +44,8 @@ class Note:
 
 REMOVED_SECTION_CODES = frozenset(f"{name}_section_removed" for name in ("static", "storage", "database"))
 """The codes of notes about what earlier deploys left in sections that the manifest doesn't have any longer."""
+STATUS_CODES = REMOVED_SECTION_CODES | {"not_built"}
+"""The codes of notes that a status shows, too."""
 CHECKS_CHANGED = "checks_changed"
 """The code of the note that the checks aren't those that passed last."""
 CHECKS_PENDING = "checks_pending"

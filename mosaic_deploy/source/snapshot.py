@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
-from mosaic_deploy.model.snapshot import AuthSettings, Object, Project, Snapshot
-from mosaic_deploy.source.builds.state import build_notes, missing_output_error, without_output
+from mosaic_deploy.model.snapshot import Object, Project, Snapshot
+from mosaic_deploy.source.builds import state as builds
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
 from mosaic_deploy.source.files.folder import BeforeHashing, SelectedFiles, read_files, refuse_unserved
 from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error
@@ -53,6 +53,8 @@ class Desired:
     """The paths, below the project folder, of files of the site folder that are read and not published."""
     ignored: int = 0
     """Number of files and folders excluded by .mosaicignore."""
+    unbuilt: bool = False
+    """Whether files are left out because the build hasn't made them yet."""
     site: SiteFiles = field(default_factory=SiteFiles)
     """The static files as they are on disk; `static` and `storage_files` have them as they are deployed."""
 
@@ -104,12 +106,15 @@ def read_valid_desired(
     before_hashing: BeforeHashing | None = None,
     *,
     identified: bool = True,
+    unbuilt: bool = False,
 ) -> Desired:
     """Like `read_desired`, but adds errors to `errors` and leaves out what is invalid.
 
     The snapshot's `static` is None if some static files couldn't be read. Unless `identified`, git isn't asked which
-    manifest it is.
+    manifest it is. With `unbuilt`, files that the build hasn't made yet are left out; else that is an error.
     """
+    whole = manifest
+    manifest = builds.without_unknown_files(whole) if unbuilt else whole
     migrations = errors.collect(lambda: _migrations(manifest, errors))
     static, storage_files = _files(manifest, on_hashed, before_hashing, errors)
     found = static.found if static else {}
@@ -134,7 +139,7 @@ def read_valid_desired(
         storage=None
         if storage_files is None
         else {name: file.object for name, file in storage_files.found.items()},
-        auth=_auth_settings(manifest.magic_link),
+        auth=manifest.magic_link.settings() if manifest.magic_link else None,
         seeds=run_again or None,
         repeatable=frozenset(repeatable),
         manifest=manifest_identity(manifest.file) if identified else "",
@@ -151,7 +156,7 @@ def read_valid_desired(
         generated,
         (
             *_second_manifest_notes(manifest),
-            *build_notes(manifest),
+            *builds.build_notes(whole),
             *(Note("variable_not_replaced", str(each), Severity.WARNING) for each in manifest.warnings),
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
             *_folder_notes(manifest, migrations),
@@ -160,6 +165,7 @@ def read_valid_desired(
         ),
         frozenset(file.relative_path for file in static.route_files.values()) if static else frozenset(),
         sum(len(files.ignored) for files in read.values()),
+        unbuilt=manifest is not whole,
     )
     has_fallback = NOT_FOUND_PAGE in routes.copies
     site = errors.collect(lambda: _site_files(desired, fallback=has_fallback))
@@ -207,9 +213,7 @@ def _folder_notes(manifest: Manifest, migrations: tuple[MigrationFile, ...] | No
 
 
 def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
-    if manifest.database is None or not manifest.database.seeds:
-        return None
-    return read_seeds(manifest)
+    return read_seeds(manifest) if manifest.database and manifest.database.seeds else None
 
 
 def _files(
@@ -221,9 +225,9 @@ def _files(
         return None, None
     if manifest.static is None and manifest.storage is None:
         return None, None
-    buildable = without_output(manifest)
+    buildable = builds.without_output(manifest)
     if buildable is not manifest and manifest.build:
-        errors.add(missing_output_error(manifest, manifest.build))
+        errors.add(builds.missing_output_error(manifest, manifest.build))
         manifest = buildable
     cache = stat_cache(manifest.root)
     try:
@@ -275,10 +279,6 @@ def _storage_files(
         return None
     selection = FileSelection(spec.dir, spec.include, spec.exclude, spec.prefix, spec.allow_secrets)
     return read_files(manifest.root, selection, cache, on_hashed, before_hashing, errors)
-
-
-def _auth_settings(spec: MagicLinkSpec | None) -> AuthSettings | None:
-    return spec.settings() if spec else None
 
 
 def _generated(spec: MagicLinkSpec | None, static: dict[str, LocalFile]) -> dict[str, bytes]:

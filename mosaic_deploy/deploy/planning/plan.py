@@ -93,7 +93,9 @@ def read_desired_and_live(
         storage_quota_check(api, target.id, target.name, target.hint) if options.selection == ALL else None
     )
     errors = ErrorCollector(manifest.file.name)
-    desired = read_valid_desired(manifest, errors, options.on_hashed, check_quota)
+    desired = read_valid_desired(
+        manifest, errors, options.on_hashed, check_quota, unbuilt=options.leaves_out_unbuilt
+    )
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()

@@ -256,6 +256,27 @@ def test_an_import_is_applied_and_the_tools_table_stays_as_it_was(site, database
     assert sql(site, "select * from drizzle.__drizzle_migrations order by id") == rows
 
 
+def test_repeatable_files_of_flyway_run_again_only_if_they_changed(site, database):
+    case = CASES["flyway"]
+    views = {f"R__{name}.sql": f"create or replace view {name} as select 1 as n;" for name in ("v", "w")}
+    folder(site, {**case.files, **views})
+    crc = zlib.crc32(views["R__v.sql"].encode())
+    sql(site, f"{''.join(views.values())} {case.table}")
+    sql(
+        site,
+        f"update flyway_schema_history set checksum = {crc - (1 << 32) if crc >> 31 else crc} where version is null "
+        "and description = 'v'; insert into flyway_schema_history select 9, null, 'w', type, 'R__w.sql', 1, 'u', "
+        "now(), 1, true from flyway_schema_history where installed_rank = 3",
+    )
+    planned = plan_import(site.api, known(site), TOOLS["flyway"], None)
+    assert [change.address for change in planned.plan.changes][2:] == ["history:sql/R__v.sql"]
+    write(site, planned, IMPORT)
+    assert not plan_import(site.api, known(site), TOOLS["flyway"], None).plan.changes
+    assert pending(site) == ["migration:V2__c.sql", "repeatable:sql/R__w.sql"]
+    site.apply()
+    assert not site.plan().has_work
+
+
 def test_other_tables_are_said(site, database):
     folder(site, CASES["goose"].files)
     sql(
