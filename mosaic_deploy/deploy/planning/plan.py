@@ -174,6 +174,9 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
+    if desired.unbuilt and options.selection != ALL:
+        # How many there are isn't known, but the plan isn't all that would be deployed.
+        new_plan = replace(new_plan, left_out=(*new_plan.left_out, "static"))
     extensions = [change.name for change in new_plan.changes if isinstance(change, EnableExtension)]
     refuse_unavailable(api, _running_id(live.snapshot), desired.manifest, extensions)
     checks = check_notes(

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from mosaic_deploy.source.detection.packages import Package, needed_packages
+from mosaic_deploy.source.detection.packages import Package, lock_file, needed_packages, workspace_command
 from mosaic_deploy.source.detection.settings import computes_setting, script_setting, without_comments
 from mosaic_deploy.source.detection.site import (
     Build,
@@ -50,9 +50,14 @@ def script_sites(project: Project) -> Iterator[Site]:
 
 
 def package_build(project: Project, package: Package, command: str) -> Build:
-    """A build in the package's folder; its inputs include the packages beside it that it needs."""
+    """A build in the package's folder; its inputs include the packages beside it that it needs, and they are built before it."""
     needed = needed_packages(project.packages, package)
-    inputs = (package.folder, *needed) if needed else ()
+    inputs = (package.folder, *sorted(each.folder for each in needed)) if needed else ()
+    whole = workspace_command(package, needed) if command == f"{package.manager} run build" else None
+    lock = lock_file(project.tree.root, package.folder) if whole else None
+    if whole and lock:
+        workspace = relative(str(lock.parent), str(project.tree.root.resolve()))
+        return Build(whole, workspace, inputs, package.manager)
     return Build(command, package.folder, inputs, package.manager)
 
 
