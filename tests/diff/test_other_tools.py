@@ -146,6 +146,7 @@ CHECKSUMS = {
     "drizzle": SHA["sha256"],
     "sqlx": SHA["sha384"],
     "sqitch": SHA["sha1"],
+    "supabase": hashlib.md5(b"createtablea(idint)--\xc3\xbc").hexdigest(),
 }
 """What each tool has recorded for CONTENT."""
 

@@ -8,6 +8,7 @@ from mosaic_deploy.model.other_tools.checksums import (
     hex_checksums,
     liquibase_changesets,
     prisma_checksums,
+    supabase_checksums,
 )
 from mosaic_deploy.model.other_tools.tool import MigrationTool, Naming
 
@@ -17,6 +18,11 @@ _FLYWAY_STATE = """CASE WHEN type = 'SCHEMA' THEN 'ignored' WHEN NOT success THE
  WHEN type LIKE '%BASELINE%' THEN 'baseline' WHEN type LIKE 'UNDO%' OR type = 'DELETE' THEN 'undone' ELSE 'applied' END AS state"""
 _PRISMA_STATE = """CASE WHEN rolled_back_at IS NOT NULL THEN 'ignored' WHEN finished_at IS NULL THEN 'failed'
  ELSE 'applied' END AS state"""
+_SUPABASE_CHECKSUM = r"""(SELECT pg_catalog.md5(pg_catalog.regexp_replace(
+ pg_catalog.string_agg(s.text, '' ORDER BY s.at), '[ \t\r\n\f\v;]+', '', 'g'))
+ FROM pg_catalog.jsonb_array_elements_text(CASE pg_catalog.jsonb_typeof(pg_catalog.to_jsonb(h)->'statements') WHEN 'array'
+ THEN pg_catalog.to_jsonb(h)->'statements' ELSE '[]' END) WITH ORDINALITY s(text, at))"""
+"""As `supabase_checksums`; null if the row has no statements."""
 TOOLS = {
     tool.name: tool
     for tool in (
@@ -41,9 +47,10 @@ TOOLS = {
         MigrationTool(
             "supabase",
             "supabase_migrations.schema_migrations",
-            # Older versions of the table have no column `name`.
-            f"version::text, COALESCE(pg_catalog.to_jsonb(h)->>'name', '') AS name, {_APPLIED}",
+            # Older versions of the table have no columns `name` and `statements`.
+            f"version::text, COALESCE(pg_catalog.to_jsonb(h)->>'name', '') AS name, {_SUPABASE_CHECKSUM} AS checksum, {_APPLIED}",
             "version",
+            checksums=supabase_checksums,
         ),
         MigrationTool(
             "prisma",

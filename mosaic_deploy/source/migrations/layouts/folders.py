@@ -74,9 +74,7 @@ def _new(wanted: NewMigration) -> list[NewFile]:
     if newest.endswith("/up.sql"):
         now = wanted.now.astimezone(UTC)
         dashed = _DASHED.match(newest)
-        number = (
-            f"{now:%Y-%m-%d-%H%M%S}{dashed[1] or ''}" if dashed else next_version(wanted.existing, now)
-        )
+        number = f"{now:%Y-%m-%d-%H%M%S}{dashed[1] or ''}" if dashed else next_version(wanted.existing, now)
         folder = f"{number}_{wanted.slug}"
         return [
             NewFile(f"{folder}/up.sql", TEMPLATE),
