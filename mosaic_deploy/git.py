@@ -91,6 +91,23 @@ def _first_commit(root: Path) -> str:
     return f"commit={lines[0]}" if lines else ""
 
 
+def default_branch(root: Path) -> str:
+    """The branch of the repository at `root` that others are merged into: that of the remote, else the likeliest local one, else `main`."""
+    head = _git_lines(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
+    if head:
+        return head[0].removeprefix("origin/")
+    # Without a commit there is no branch yet, but HEAD has the name of the first one.
+    current = _git_lines(root, "symbolic-ref", "--quiet", "--short", "HEAD")
+    branches = _git_lines(root, "for-each-ref", "--format=%(refname:short)", "refs/heads") or current
+    usual = next((name for name in ("main", "master") if name in branches), None)
+    return usual or next(iter([*current, *branches]), "main")
+
+
+def _git_lines(root: Path, *arguments: str) -> list[str]:
+    found = run_git(root, *arguments)
+    return found.stdout.split() if found and found.returncode == 0 else []
+
+
 def remote_name(url: str) -> str:
     """`github.com/acme/shop` for the URL of a remote, whatever its protocol, port and user; empty if it has no public host.
 

@@ -49,7 +49,7 @@ class WatchedPaths:
     """Relative to `root`: `folders` with all their content, and single `files`, which may not exist yet.
 
     Of a `listed` folder, it counts that something is added or removed in it. Edits below `written` don't count: a build makes
-    them.
+    them. The build reads `inputs`, which are some of the folders.
     """
 
     root: Path
@@ -57,6 +57,7 @@ class WatchedPaths:
     files: tuple[str, ...]
     listed: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def watched_paths(manifest: Manifest) -> WatchedPaths:
@@ -65,6 +66,7 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     configured = [os.path.normpath(name) for name in manifest.deployed_folders]
     listed: list[str] = []
     written: list[str] = []
+    read: list[str] = []
     if build := manifest.build:
         read, listed = _build_inputs(manifest, build)
         written = [_relative(os.path.realpath(root / build.output), root)]
@@ -77,7 +79,8 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     )
     outermost = tuple(name for name in folders if not any(_inside(name, other) for other in folders))
     single = dict.fromkeys((manifest.file.name, ".env", *files, *ignore_files))
-    return WatchedPaths(root, outermost, tuple(single), tuple(listed), tuple(written))
+    inputs = tuple(name for name in outermost if name in read)
+    return WatchedPaths(root, outermost, tuple(single), tuple(listed), tuple(written), inputs)
 
 
 def _build_inputs(manifest: Manifest, build: BuildSpec) -> tuple[list[str], list[str]]:

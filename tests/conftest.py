@@ -21,6 +21,8 @@ from mosaic_deploy.platform.machine.ports import free_port
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests with & ignores SIGINT, and subprocesses would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# So does nohup with SIGHUP.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The tests start the program hundreds of times; without cached bytecode each start compiles all of it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

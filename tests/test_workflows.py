@@ -19,6 +19,7 @@ from mosaic_deploy.cli.commands.start.workflow import (
     workflow_targets,
     workflow_text,
 )
+from mosaic_deploy.git import default_branch
 from mosaic_deploy.source.manifest.read import read_manifest_text
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +95,53 @@ def test_the_workflow_installs_what_the_build_needs(
     ran = [step["run"] for step in found if "run" in step]
     assert len(ran) == len(runs)
     assert all(part in whole for part, whole in zip(runs, ran, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({}, None),
+        ({"package.json": "{}"}, None),
+        ({"package.json": "[]"}, None),
+        ({"package.json": '{"engines": {"node": ">=22"}}'}, "package.json"),
+        ({"package.json": '{"volta": {"node": "22.1.0"}}', ".tool-versions": "ruby 3.4\n"}, "package.json"),
+        ({".tool-versions": "nodejs 22.1.0\n"}, ".tool-versions"),
+        ({".node-version": "22", "package.json": '{"engines": {"node": "20"}}'}, ".node-version"),
+    ],
+)
+def test_the_workflow_has_the_node_that_the_project_names(
+    files: dict[str, str], named: str | None, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    steps, _ = _steps("npm run build", tmp_path)
+    found = yaml.safe_load("\n".join(steps))[0]["with"]
+    assert found.get("node-version-file") == named
+    assert ("node-version" in found) == (named is None)
+
+
+def _git(folder: Path, *words: str) -> None:
+    author = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run(["git", *author, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_push_to_the_default_branch_deploys(tmp_path: Path) -> None:
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    origin.mkdir()
+    assert default_branch(origin) == "main"
+    _git(origin, "init", "-q", "-b", "trunk")
+    assert default_branch(origin) == "trunk"
+    _git(origin, "commit", "-q", "--allow-empty", "-m", "x")
+    for branch, found in (("feature", "trunk"), ("master", "master"), ("main", "main")):
+        _git(origin, "branch", branch)
+        assert default_branch(origin) == found
+    _git(tmp_path, "clone", "-q", str(origin), "clone")
+    _git(clone, "checkout", "-q", "-b", "main")
+    assert default_branch(clone) == "trunk"
+    text = workflow_text(Workflow(".", SOURCE, branch="trunk"))
+    (tmp_path / "mosaic.yml").write_text(text)
+    _run("actionlint", str(tmp_path / "mosaic.yml"))
+    assert yaml.safe_load(text)[True]["push"]["branches"] == ["trunk"]
 
 
 @pytest.mark.parametrize(

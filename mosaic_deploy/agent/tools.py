@@ -46,6 +46,7 @@ from mosaic_deploy.live.api.responses import Row
 from mosaic_deploy.live.database.read_only import run_read_only
 from mosaic_deploy.live.find_project import find_existing_project
 from mosaic_deploy.model.manifest import PolicySpec
+from mosaic_deploy.model.plan import Plan
 from mosaic_deploy.model.quantities import age_text
 from mosaic_deploy.source.manifest.read import try_read_manifest, try_read_manifest_text
 
@@ -79,7 +80,7 @@ def plan(target: ToolTarget) -> Document:
         made = _rehearse(session, _make_plan(session)).plan
         needed = needs_person(made, session.manifest.policy, Actor(target.allow, is_agent=True))
         approvals = [{"value": each.allow, "effect": each.effect} for each in needed]
-        return {**plan_document(made), "needs_person": approvals}
+        return {**_plan_document(made), "needs_person": approvals}
 
 
 def apply(target: ToolTarget, fingerprint: str) -> Document:
@@ -114,7 +115,7 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
             error.hint, error.next_actions, error.retryable = _REPLAN_HINT, (), False
         if isinstance(error, MosaicError):
             session.complete_error(error)
-        return apply_document(planned.plan, last)
+        return {**apply_document(planned.plan, last), "plan": _plan_document(planned.plan)}
 
 
 def status(target: ToolTarget) -> Document:
@@ -210,6 +211,14 @@ def _rehearse(session: Session, planned: deploy.PreparedPlan) -> deploy.Prepared
     return session.rehearse(planned, None, always=proven, command=session.scope.command("plan"))
 
 
+def _plan_document(made: Plan) -> Document:
+    """The plan without the digests of live objects, with which only an apply of a saved plan compares."""
+    document = plan_document(made)
+    if rehearsal := document["rehearsal"]:
+        document["rehearsal"] = {**rehearsal, "objects": []}
+    return document
+
+
 def _last_deploy(planned: deploy.PreparedPlan) -> Mapping[str, Any]:
     """The newest deploy's row; empty if there is none."""
     return planned.live.ledger_facts.get("last") or {}
@@ -226,7 +235,7 @@ def _already_applied(planned: deploy.PreparedPlan) -> Document:
         "already_applied": True,
         "deploy": {name: last.get(name) for name in _DEPLOY_FIELDS} if last else None,
         "project": asdict(planned.plan.project),
-        "plan": plan_document(planned.plan),
+        "plan": _plan_document(planned.plan),
         "done": [],
         "error": None,
     }

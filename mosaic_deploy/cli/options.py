@@ -206,7 +206,7 @@ def out_of_order(command: F) -> F:
 
 def rehearse(command: F) -> F:
     """`--rehearse` and `--no-rehearse`."""
-    text = "Run pending migrations on a copy of the live schema first (default with the `local` extra)."
+    text = "Run pending SQL files on a copy of the live schema first (default with the `local` extra)."
     return click.option("--rehearse/--no-rehearse", default=None, help=text)(command)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from mosaic_deploy.diff.objects import ObjectDiff, is_foreign
+from mosaic_deploy.model.change import Action, Change, Delete, Put
 from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX
 from mosaic_deploy.model.manifest_identity import manifest_texts
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import age_text
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, ObjectState, Snapshot, UnprovenRows
 
 _MAX_NAMES = 3
@@ -153,6 +156,39 @@ def _removed_note(kind: str, left: Objects, remedy: str) -> Iterator[Note]:
         f"({_names_text(left)}); {remedy.format(them=them)}"
     )
     yield _note(f"{kind}_section_removed", message, left)
+
+
+NOT_BUILT_UPON = frozenset(
+    {
+        "commit_forked",
+        "commit_older",
+        "commit_missing",
+        "commit_shallow",
+        "commit_unknown",
+        "live_commit_dirty",
+    }
+)
+"""Codes of notes: the folder may not have what the last deploy made live."""
+
+
+def replaced_work_note(changes: Iterable[Change], last: Mapping[str, Any]) -> Note | None:
+    """Which live files of the last deploy a plan replaces or deletes. To be shown with one of NOT_BUILT_UPON."""
+    done = frozenset((last.get("report") or {}).get("done") or ())
+    found = [
+        change
+        for change in changes
+        if isinstance(change, Put | Delete) and change.action is not Action.ADD and change.address in done
+    ]
+    if not found:
+        return None
+    objects = tuple(Object(change.path, "", 0) for change in found)
+    when, who = age_text(str(last.get("finished_at"))), last.get("holder")
+    message = (
+        f"replaces or deletes {_count_text(objects, 'file')} of the last deploy ({when}, by {who}), which this folder may not have: "
+        f"{_names_text(objects)}"
+    )
+    addresses = tuple(change.address for change in found[:_MAX_ADDRESSES])
+    return Note("work_replaced", message, Severity.WARNING, addresses)
 
 
 def _generated_text(left_out: Objects) -> str:

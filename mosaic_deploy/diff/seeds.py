@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 
+from mosaic_deploy.diff.history.matching import name_without_number
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
 from mosaic_deploy.diff.objects import is_foreign
 from mosaic_deploy.model.change import Action, RunRepeatable, RunSeed
@@ -58,6 +60,29 @@ def renamed_seeds(desired: Snapshot, live: Snapshot) -> Mapping[str, str]:
     return renamed
 
 
+def edited_renames(desired: Snapshot, live: Snapshot, renamed: Mapping[str, str]) -> Mapping[str, str]:
+    """New seed → the likeliest one that was run and is gone, if their names are similar. `renamed` are those with the same content."""
+    wanted, known = desired.seeds or {}, _own_rows(desired, live)
+    gone = known.keys() - wanted.keys() - set(renamed.values())
+    found: dict[str, str] = {}
+    for path in wanted:
+        if path in known or path in renamed or path in desired.repeatable:
+            continue
+        by_name = {_bare_name(old): old for old in sorted(gone)}
+        for near in get_close_matches(_bare_name(path), by_name, 1, _SIMILAR):
+            found[path] = by_name[near]
+            gone = gone - {found[path]}
+    return found
+
+
+_SIMILAR = 0.75
+
+
+def _bare_name(path: str) -> str:
+    """`users` of `seeds/01_users.sql`."""
+    return name_without_number(posixpath.basename(path)).removesuffix(".sql").strip("_-.")
+
+
 def seed_cleanup(desired: Snapshot, live: Snapshot) -> LedgerCleanup:
     """Records renamed seeds as run under their new names."""
     wanted, renamed = desired.seeds or {}, renamed_seeds(desired, live)
@@ -73,7 +98,14 @@ def moved_seeds(desired: Snapshot, live: Snapshot) -> tuple[Object, ...]:
 
 
 def seed_notes(desired: Snapshot, live: Snapshot) -> Iterator[Note]:
-    for path, old in renamed_seeds(desired, live).items():
+    renamed = renamed_seeds(desired, live)
+    for path, old in edited_renames(desired, live, renamed).items():
+        message = (
+            f"{path} is new, and {old}, which was run, is gone: if it was renamed and edited, all of it runs again, on top of what it "
+            "did before; put new statements into another seed"
+        )
+        yield Note("seed_renamed_and_edited", message, Severity.WARNING, (f"seed:{path}",))
+    for path, old in renamed.items():
         message = f"{path} was run as {old}, so it doesn't run again"
         kind = "repeatable" if path in desired.repeatable else "seed"
         yield Note("seed_renamed", message, Severity.INFO, (f"{kind}:{path}",))

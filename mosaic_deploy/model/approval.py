@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from mosaic_deploy.errors import Location, Problem
 from mosaic_deploy.model.change import (
     Action,
+    ApplyMigration,
     Change,
     Delete,
     DeleteStatic,
@@ -28,9 +29,9 @@ from mosaic_deploy.model.hazard import Hazard
 from mosaic_deploy.model.quantities import count_text
 
 DESTRUCTIVE, PRUNE, OVERWRITE, POLICY = "destructive", "prune", "overwrite", "policy"
+"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 PROOF = "proof"
 """Of an agent's plan that isn't proven. No value of `--allow` approves it."""
-"""The kinds of approval. PRUNE and OVERWRITE are approved by their exact number: `--allow prune=37`."""
 _FILE_KINDS: tuple[tuple[type[Put], type[Delete], str], ...] = (
     (PutStatic, DeleteStatic, "static file"),
     (PutStorageFile, DeleteStorageFile, "storage file"),
@@ -125,7 +126,12 @@ def _overwriting(changes: Sequence[Change]) -> Iterator[Approval]:
 def _pruning(changes: Sequence[Change], live_counts: Mapping[str, int]) -> Iterator[Approval]:
     deletes = unapproved_deletions(changes)
     if reasons := list(_prune_reasons(changes, deletes, live_counts)):
-        effect = f"deletes {count_text(len(deletes), 'file')}: {'; '.join(reasons)}"
+        files = count_text(len(deletes), "file")
+        others = sum(change.unmanaged for change in deletes)
+        if len(reasons) == 1 and others == len(deletes):
+            effect = f"deletes {files} that this manifest didn't deploy, or that changed since"
+        else:
+            effect = f"deletes {files}: {'; '.join(reasons)}"
         yield Approval(PRUNE, f"{PRUNE}={len(deletes)}", effect)
 
 
@@ -139,20 +145,17 @@ def _prune_reasons(
         if not paths:
             continue
         if len(paths) >= total:
-            yield f"all {noun}s that were live"
+            yield f"all {noun}s that were live" if len(paths) > 1 else f"the only live {noun}"
         elif 2 * (len(paths) - _replaced_count(paths, added)) > total:
             yield f"{len(paths)} of the {total} live {noun}s"
     if unmanaged := sum(change.unmanaged for change in deletes):
-        yield f"{unmanaged} not deployed by this manifest, or changed since"
+        were = "was" if unmanaged == 1 else "were"
+        yield f"{unmanaged} of them {were} not deployed by this manifest, or changed since"
 
 
 def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migrations: str) -> Iterator[Approval]:
     files = {
-        change.address: change.path
-        if isinstance(change, RunSeed)
-        else str(PurePosixPath(migrations) / change.file)
-        for change in changes
-        if isinstance(change, RunsSql)
+        change.address: sql_path(change, migrations) for change in changes if isinstance(change, RunsSql)
     }
     found = {
         table: files[change.address]
@@ -164,6 +167,18 @@ def _updating(changes: Sequence[Change], writes: Sequence[TableWrite], migration
     if found:
         problems = tuple(Problem(f"updates rows of {table}", Location(file)) for table, file in found.items())
         yield Approval(DESTRUCTIVE, DESTRUCTIVE, f"updates rows of {', '.join(found)}", problems)
+
+
+def sql_path(change: RunsSql, migrations: str) -> str:
+    """The path of its file in the project folder. `migrations` is that of the migrations folder."""
+    return change.path if isinstance(change, RunSeed) else str(PurePosixPath(migrations) / change.file)
+
+
+def destroys_rows(change: Change, migrations: str, destroying: Collection[str]) -> bool:
+    """Whether it runs one of the files `destroying`, which drops no object as far as its text says."""
+    if not isinstance(change, ApplyMigration | RunSeed) or change.destroys:
+        return False
+    return sql_path(change, migrations) in destroying
 
 
 def _replacing(changes: Sequence[Change]) -> Iterator[Approval]:

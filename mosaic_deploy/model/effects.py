@@ -42,11 +42,13 @@ class TableEffect:
     """It has been `emptied` by a rewrite that keeps its rows, with other values perhaps."""
     rows_before: int | None = None
     """The rows that it had before, if it was emptied or dropped; None if they weren't counted."""
+    rows_moved: bool = False
+    """Its `deleted` rows are in other partitions of its partitioned table now, as was agreed to."""
 
     @property
     def kinds(self) -> frozenset[EffectKind]:
         found = {
-            EffectKind.DELETED: self.deleted,
+            EffectKind.DELETED: self.deleted and not self.rows_moved,
             EffectKind.UPDATED: self.updated,
             EffectKind.EMPTIED: self.emptied,
             EffectKind.DROPPED: self.dropped,
@@ -80,7 +82,8 @@ class TableEffect:
             what = "rewrites the table" if self.rows_kept else "empties it or replaces all its rows"
             yield f"{what}{counted}"
         if self.deleted:
-            yield f"deletes {count_text(self.deleted, 'row')}"
+            rows = count_text(self.deleted, "row")
+            yield f"moves {rows} to another partition" if self.rows_moved else f"deletes {rows}"
         if self.updated:
             yield f"updates {count_text(self.updated, 'row')}"
         if self.inserted:
@@ -117,7 +120,7 @@ def parse_effects(found: object) -> Effects:
             tuple(
                 table
                 for table in map(_parse_table, facts.get("tables") or ())
-                if table.kinds or table.inserted
+                if table.kinds or table.inserted or table.rows_moved
             ),
             tuple(str(each) for each in facts.get("objects") or ()),
         )
@@ -145,6 +148,7 @@ def _parse_table(found: Mapping[str, object]) -> TableEffect:
         bool(found.get("unprotected")),
         bool(found.get("rows_kept")),
         number("rows_before") if "rows_before" in found else None,
+        bool(found.get("rows_moved")),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,3 +105,8 @@ def table_is_affected(table: str, protected: str) -> bool:
 def worst_first(hazards: tuple[Hazard, ...]) -> list[Hazard]:
     """Hazards by severity, then in the order in which they occur."""
     return sorted(hazards, key=lambda hazard: hazard.severity.rank)
+
+
+def destroying_files(hazards: Iterable[Hazard]) -> frozenset[str]:
+    """The paths of the SQL files with a destructive finding."""
+    return frozenset(one.location.file for one in hazards if one.severity is HazardSeverity.DESTRUCTIVE)

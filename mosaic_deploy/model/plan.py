@@ -11,7 +11,13 @@ from enum import StrEnum
 from typing import Any
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.approval import Approval, overwrite_count, prune_count, required_approvals
+from mosaic_deploy.model.approval import (
+    Approval,
+    destroys_rows,
+    overwrite_count,
+    prune_count,
+    required_approvals,
+)
 from mosaic_deploy.model.catalog import Rehearsal, SchemaDrift
 from mosaic_deploy.model.change import (
     Action,
@@ -23,7 +29,7 @@ from mosaic_deploy.model.change import (
     RunSeed,
     RunsSql,
 )
-from mosaic_deploy.model.hazard import Hazard, worst_first
+from mosaic_deploy.model.hazard import Hazard, destroying_files, worst_first
 from mosaic_deploy.model.snapshot import Project
 
 
@@ -89,7 +95,6 @@ class Plan:
     """By kind, the live files that the manifest controls: those it wants, and those it would delete."""
     drift: SchemaDrift | None = None
     """How the live schema differs from the recorded one; None if the manifest has no migrations, or nothing is deployed."""
-
     rehearsal: Rehearsal | None = None
     """What the pending migrations did in a rehearsal; None if none was made or wanted."""
     rehearsal_rule: Location | None = None
@@ -187,21 +192,21 @@ class Plan:
         """The number of changes by action. `destroy` also counts database objects; a rollback is what it destroys.
 
         What was rehearsed counts as the database objects that it adds, changes and destroys; a file that does none of that, as
-        itself.
+        itself: as a change if it destroys rows or values.
         """
         seen = self.rehearsal or Rehearsal()
+        destroying = destroying_files(self.hazards)
         as_objects = {address for each in seen.done if each.changes for address in each.addresses}
         tally = Counter(
-            change.action
+            Action.CHANGE if destroys_rows(change, self.migrations, destroying) else change.action
             for change in self.changes
             if change.address not in as_objects
             and not (isinstance(change, RollBackMigration) and change.destroys)
         )
-        destroyed = len(seen.destroyed) + len(self.destroyed_objects)
         return Counts(
             tally[Action.ADD] + seen.added,
             tally[Action.CHANGE] + seen.changed,
-            tally[Action.DESTROY] + destroyed,
+            tally[Action.DESTROY] + len(seen.destroyed) + len(self.destroyed_objects),
         )
 
     @property

@@ -54,10 +54,17 @@ def _run(options: argparse.Namespace) -> dict[str, Any] | None:
         "open": lambda: control.open_dashboard(folder),
         "backup": lambda: _backup_or_restore(options, folder),
         "restore": lambda: _backup_or_restore(options, folder),
+        "leftovers": lambda: _leftovers(options),
         "serve": lambda: _serve(options),
         **dict.fromkeys(cluster_commands.COMMANDS, lambda: cluster_commands.run(options)),
     }
     return commands[options.command]()
+
+
+def _leftovers(options: argparse.Namespace) -> dict[str, Any]:
+    from mosaic_deploy.platform.daemon import leftovers
+
+    return leftovers.remove_leftovers(options.remove) if options.remove else leftovers.find_leftovers()
 
 
 def _backup_or_restore(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -118,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         ("open", "create a link that opens the dashboard in a browser"),
         ("backup", "back up everything to one file"),
         ("restore", "restore a backup"),
+        ("leftovers", "list PostgreSQL's folders whose platform is gone, or delete some"),
         ("serve", "run in the foreground"),
     ):
         command = commands.add_parser(name, help=text)
@@ -131,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--progress", action="store_true", help="print progress as JSON lines first")
         if name == "key":
             command.add_argument("--rotate", action="store_true")
+        if name == "leftovers":
+            command.add_argument("--remove", action="append", metavar="FOLDER")
         if name == "reset":
             command.add_argument("--project", metavar="ID")
     cluster_commands.add_commands(commands)

@@ -201,7 +201,7 @@ def test_annotations(session) -> None:
     async def conversation(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         writing = {name for name, tool in tools.items() if not tool.annotations.read_only_hint}
-        assert writing == {"apply", "submit_ticket"}
+        assert writing == {"apply", "submit_ticket", "upload_storage", "delete_storage"}
         assert tools["apply"].annotations.destructive_hint
         assert all(tool.description for tool in tools.values())
 

@@ -21,7 +21,7 @@ def built(folder: Path) -> Path:
 def test_a_build_isnt_run_for_an_agent(session, built: Path) -> None:
     async def conversation(client: Client) -> None:
         assert [tool.name for tool in (await client.list_tools()).tools if not tool.annotations.read_only_hint] == [
-            "apply", "submit_ticket"
+            "apply", "submit_ticket", "upload_storage", "delete_storage"
         ]  # fmt: skip
         assert (await call(client, "validate"))["valid"]
         for tool, more in (("plan", {}), ("apply", {"fingerprint": "x"})):

@@ -70,16 +70,25 @@ def test_deleting_all_or_most_files_must_be_approved(
     assert [approval.allow for approval in approvals(before, after, kind)] == ([allow] if allow else [])
 
 
-def test_deleting_what_this_project_did_not_deploy_must_be_approved() -> None:
-    live = objects([*SITE, "theirs.html"])
-    live["theirs.html"] = replace(live["theirs.html"], state=ObjectState.UNMANAGED)
+@pytest.mark.parametrize(
+    ("wanted", "theirs", "effect"),
+    [
+        (SITE, 1, "deletes 1 file that this manifest didn't deploy, or that changed since"),
+        (SITE, 2, "deletes 2 files that this manifest didn't deploy, or that changed since"),
+        (SITE[:3], 1, "deletes 2 files: 1 of them was not deployed by this manifest, or changed since"),
+        ([], 2, "deletes 6 files: all static files that were live; 2 of them were not deployed by this manifest, or changed since"),
+    ],
+)  # fmt: skip
+def test_deleting_what_this_project_did_not_deploy_must_be_approved(
+    wanted: list[str], theirs: int, effect: str
+) -> None:
+    live = objects([*SITE, *(f"theirs{n}.html" for n in range(theirs))])
+    for name in live.keys() - SITE:
+        live[name] = replace(live[name], state=ObjectState.UNMANAGED)
     rules = PlanRules(prune_static="all")
-    plan = make_plan(Snapshot(PROJECT, static=objects(SITE)), Snapshot(PROJECT, static=live), rules)
+    plan = make_plan(Snapshot(PROJECT, static=objects(wanted)), Snapshot(PROJECT, static=live), rules)
     [approval] = plan.approvals
-    assert (approval.allow, approval.effect) == (
-        "prune=1",
-        "deletes 1 file: 1 not deployed by this manifest, or changed since",
-    )
+    assert (approval.allow, approval.effect) == (f"prune={effect.split()[1]}", effect)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +126,7 @@ def test_a_file_is_replaced_only_within_its_top_folder() -> None:
 def test_a_generated_file_does_not_make_a_site() -> None:
     generated = {"generated": frozenset({"mosaic-auth.json"})}
     [approval] = approvals(["index.html", "mosaic-auth.json"], ["mosaic-auth.json"], **generated)
-    assert approval.effect == "deletes 1 file: all static files that were live"
+    assert approval.effect == "deletes 1 file: the only live static file"
 
 
 @pytest.mark.parametrize("state", ObjectState)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mosaic_deploy.errors import Location
 from mosaic_deploy.model.change import Action, ApplyMigration, DeleteStatic, PutStatic
+from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.plan import Counts, Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import (
     Migration,
@@ -120,6 +122,21 @@ def test_a_plan_counts_its_actions() -> None:
     assert replace(PLAN, changes=(*PLAN.changes, changed)).counts == Counts(add=1, change=1, destroy=1)
     assert not PLAN.empty
     assert replace(PLAN, changes=()).empty
+
+
+@pytest.mark.parametrize(
+    ("destroys", "file", "counts"),
+    [
+        ((), "sql/1_a.sql", Counts(change=1)),
+        ((), "sql/2_b.sql", Counts(add=1)),
+        (("table t",), "sql/1_a.sql", Counts(add=1, destroy=1)),
+    ],
+)
+def test_a_file_that_destroys_rows_counts_as_a_change(destroys, file: str, counts: Counts) -> None:
+    migration = ApplyMigration("1", "1_a.sql", "", "", destroys=destroys)
+    hazard = Hazard("delete_rows", HazardSeverity.DESTRUCTIVE, "", "t", Location(file))
+    plan = replace(PLAN, changes=(migration,), hazards=(hazard,), migrations="sql")
+    assert plan.counts == counts
 
 
 def test_a_plan_is_identified_by_its_changes() -> None:

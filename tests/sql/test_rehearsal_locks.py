@@ -14,9 +14,7 @@ from mosaic_deploy.sql.guard.documented_locks import documented_locks
 from mosaic_deploy.sql.guard.locks import HeldLock, LocksHeld, parse_locks, unwatched
 from mosaic_deploy.sql.parse import parse
 
-STEP = Step(
-    "1", "1.sql", "c", "s", "", "", 1, 1, split_steps(parse("ALTER TABLE t ADD x int"), transaction=True)[0]
-)
+STEP = Step("1", "1.sql", "c", "s", "", "", 1, 1, split_steps(parse("ALTER TABLE t ADD x int"))[0])
 APPLY = SqlSession("token", "deploy")
 
 

@@ -36,7 +36,7 @@ def report_lines(event: ChangeDone) -> Iterator[str]:
             facts.insert(0, f"step {number} of {total} in {duration_text(step.seconds or 0.0)}")
         if facts:
             yield ", ".join(facts)
-        tables = [table for table in step.tables if table.kinds]
+        tables = [table for table in step.tables if table.kinds or table.rows_moved]
         yield from (table.text for table in tables[:_MAX_TABLES])
         if len(tables) > _MAX_TABLES:
             yield f"… and {count_text(len(tables) - _MAX_TABLES, 'more table')} (all of them: -o json)"

@@ -175,11 +175,13 @@ class Screen:
     def error(self, error: MosaicError) -> None:
         self.view.error(error)
 
-    def watching(self, project: Project, folders: Sequence[str]) -> None:
-        """Edits in `folders` are deployed from now on."""
+    def watching(self, project: Project, folders: Sequence[str], inputs: Sequence[str]) -> None:
+        """Edits in `folders` are deployed from now on. Of them a build reads `inputs`."""
+        from mosaic_deploy.cli.render.text.edits import watched_line
+
         known = {"project": project.id or None, "url": project.url or None}
         document = {"type": "watching", **known, "folders": list(folders)}
-        self.result(document, [f"Watching {', '.join(folders) or 'the manifest'}. Press Ctrl-C to stop."])
+        self.result(document, [watched_line(folders, inputs)])
 
     def edit_report(self, planned: PreparedPlan, seen: float) -> EditReport:
         """The report of one run of a watch, whose edits were `seen` at that time."""

@@ -131,7 +131,7 @@ class _Watcher:
         planner = IncrementalPlanner(session.api, session.manifest, session.target, options)
         self._deployer.use(session, planner)
         paths = watched_paths(session.manifest)
-        self._folders = paths.folders
+        self._watched = (paths.folders, paths.inputs)
         self._settings_files = {session.manifest.file.name, ".env"}
         find_paths = partial(watched_paths, session.manifest)
         self._edits = watch_edits(paths, find_paths, poll=self._options.poll, deployed=planner.is_deployed)
@@ -157,7 +157,7 @@ class _Watcher:
             if self._options.asks_consent:
                 raise
             self._report_error(error)
-            self._screen.watching(Project("", ""), self._folders)
+            self._screen.watching(Project("", ""), *self._watched)
             self._deploy_unaffected(error, frozenset(), time.time())
             return
         if code == Interrupted.exit_code:
@@ -165,7 +165,7 @@ class _Watcher:
         last = events_seen[0] if events_seen else None
         project = last.project if isinstance(last, ApplyDone) else next(iter(ready), plan.project)
         self._observer.on_start(self._session, project.id)
-        self._screen.watching(project, self._folders)
+        self._screen.watching(project, *self._watched)
         if isinstance(last, ApplyFailed):
             # The apply has shown this error already.
             self._deployer.record_failure(last.error, plan)

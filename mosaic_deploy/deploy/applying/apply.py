@@ -222,7 +222,8 @@ def _sql_report(event: ChangeDone) -> dict[str, object]:
     for step in event.steps:
         rows.update(step.rows)
         for table in step.tables:
-            numbers = {"inserted": table.inserted, "updated": table.updated, "deleted": table.deleted}
+            left = "moved" if table.rows_moved else "deleted"
+            numbers = {"inserted": table.inserted, "updated": table.updated, left: table.deleted}
             tables.setdefault(table.table, Counter()).update(numbers)
     notices = [
         f"{one.severity}: {one.message}"[:_MAX_NOTICE_LENGTH] for step in event.steps for one in step.notices

@@ -232,7 +232,7 @@ def _parse_down(file: MigrationFile, down: DownMigration) -> ParsedFile:
         len(parsed.steps) > 1 or parsed.steps[0].execution_mode is ExecutionMode.OUTSIDE_TRANSACTION
     )
     if needs_several or (down.no_transaction and statements > 1):
-        why = reasons[0] if reasons else "it has its own transactions"
+        why = next(filter(None, (*reasons, down.no_transaction, "it has its own transactions")))
         raise _RollbackImpossible(
             name,
             f"its down migration can't run in one transaction ({down.description}): {why}",

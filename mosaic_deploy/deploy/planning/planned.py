@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.deploy.planning.divergence import history_owner, moved_from
 from mosaic_deploy.diff.check_record import CheckRecord, parse_check_record
-from mosaic_deploy.diff.file_notes import removed_section_notes
+from mosaic_deploy.diff.file_notes import NOT_BUILT_UPON, removed_section_notes, replaced_work_note
 from mosaic_deploy.diff.history.owner import owner_record, parse_owner, removed_migrations_notes
 from mosaic_deploy.diff.ledger_cleanup import NO_UNPROVEN, LedgerCleanup, ledger_cleanup
 from mosaic_deploy.diff.policies import DEFAULT_POLICY, loosened, record_with, recorded_policy
@@ -181,6 +181,9 @@ class PreparedPlan:
         notes = compare_commit(live.get("hash"), bool(live.get("dirty"))) if compare_commit else []
         if self.plan.empty:
             notes = [note for note in notes if note.code not in _ABOUT_UNCOMMITTED]
+        if any(note.code in NOT_BUILT_UPON for note in notes):
+            replaced = replaced_work_note(self.plan.changes, self.live.ledger_facts.get("last") or {})
+            notes = [*notes, *([replaced] if replaced else [])]
         left = (*self.removed_section_notes(), *self._owner_notes(), *self._leftover_notes())
         paths = (change.path for change in self.plan.changes if isinstance(change, PutStorageFile))
         urls = self.live.storage_urls.known(paths)

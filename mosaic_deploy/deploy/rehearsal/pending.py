@@ -48,8 +48,17 @@ _ABOUT_ROWS = ("02", "21", "22", "23", "55", "P0")
 """Classes of SQLSTATEs that missing rows can cause: no data, cardinality, values, constraints, states such as that
 of a materialized view that nobody refreshed, and what PL/pgSQL raises."""
 
-_NEVER_ABOUT_ROWS = frozenset({"0A000", "42601"})
-"""What PostgreSQL doesn't support, and syntax: no row changes that."""
+_EXISTENCE = frozenset(
+    {"42501", "42701", "42703", "42704", "42710", "42723", "42883", "42P01", "42P02", "42P03", "42P04", "42P05", "42P06", "42P07"}
+)  # fmt: skip
+"""What is missing or there already, and privileges: code that looks at rows may have made or dropped it."""
+
+
+def may_need_rows(sqlstate: str | None) -> bool:
+    """Whether live rows could make a difference to a statement that failed like this. They don't to what PostgreSQL doesn't
+    support, syntax, and definitions that are invalid by themselves, such as a view that would lose a column (42P16)."""
+    code = sqlstate or ""
+    return code != "0A000" and (not code.startswith("42") or code in _EXISTENCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,5 +267,5 @@ def _failed(
         f"{failure.message} (in the rehearsal, which has no live rows; nothing live was changed)",
         **failure_facts(failure, parsed),
         hint=hint,
-        next_actions=[] if failure.sqlstate in _NEVER_ABOUT_ROWS else [without],
+        next_actions=[without] if may_need_rows(failure.sqlstate) else [],
     )

@@ -30,6 +30,7 @@ from mosaic_deploy.sql.quote import json_literal, literal
 
 RECORD, OBJECTS = "catalog", "catalog.objects"
 _MAX_DIFFERENCES = 2000
+"""Objects in an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,6 @@ class ExpectedResult:
     others: bool
 
 
-"""Objects in an answer."""
 _SERVER = "pg_catalog.current_setting('server_version_num')::integer / 10000"
 _LIVE = f"""live AS MATERIALIZED ({CATALOG_OBJECTS}),
 digest AS MATERIALIZED (SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(COALESCE(pg_catalog.string_agg(

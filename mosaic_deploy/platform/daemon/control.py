@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from mosaic_deploy.platform.daemon.client import (
 )
 from mosaic_deploy.platform.faults import ProcessFault
 from mosaic_deploy.platform.machine import state_folder
+from mosaic_deploy.platform.machine.sizes import file_size, tree_size
 from mosaic_deploy.platform.machine.state_folder import PlatformState
 from mosaic_deploy.version import __version__
 
@@ -160,28 +160,12 @@ def _delete_postgres(folder: Path) -> None:
 def _disk_usage(folder: Path, state: PlatformState | None) -> dict[str, int]:
     """Bytes on disk, by kind."""
     return {
-        "databases": _tree_size(Path(state.postgres_folder) / "data") if state else 0,
-        "files": _tree_size(folder / "store"),
-        "logs": sum(_file_size(path) for path in _logs(folder, state)),
+        "databases": tree_size(Path(state.postgres_folder) / "data") if state else 0,
+        "files": tree_size(folder / "store"),
+        "logs": sum(file_size(path) for path in _logs(folder, state)),
     }
 
 
 def _logs(folder: Path, state: PlatformState | None) -> list[Path]:
     postgres_logs = Path(state.postgres_folder).glob("postgres.log*") if state else ()
     return [*folder.glob("platform.log*"), *postgres_logs]
-
-
-def _tree_size(place: Path) -> int:
-    total = 0
-    for base, _, names in os.walk(place):
-        for name in names:
-            total += _file_size(Path(base) / name)
-    return total
-
-
-def _file_size(path: Path) -> int:
-    """0 if the file no longer exists: the running server creates and deletes files."""
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0

@@ -22,7 +22,7 @@ def own_postgres_folder(home: Path, recorded: Path) -> Path:
         inside = home / "postgres"
         # A running server is recognized by its path, so another name of the same folder is kept.
         return recorded if _is_same(recorded, inside) else inside
-    owner = _read_owner(recorded)
+    owner = read_owner(recorded)
     if owner is not None and not _is_same(owner, home) and _recorded_folder(owner) == recorded:
         raise ProcessFault(
             "state_copied",
@@ -38,7 +38,13 @@ def record_owner(home: Path, folder: Path) -> None:
         (folder / _OWNER_FILE).write_text(str(home), encoding="utf-8")
 
 
-def _read_owner(folder: Path) -> Path | None:
+def belongs_to(folder: Path, home: Path) -> bool:
+    """Whether the platform in `home` uses this folder for PostgreSQL."""
+    return _recorded_folder(home) == folder
+
+
+def read_owner(folder: Path) -> Path | None:
+    """The state folder of the platform that the folder belongs to; None if that isn't recorded."""
     try:
         return Path((folder / _OWNER_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -8,6 +8,7 @@ more of them than its queries name whenever it has dropped its caches, as it doe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -16,7 +17,14 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from mosaic_deploy.platform.postgres.server import Connection, Server
-from mosaic_deploy.platform.tenants.offences import SHARE, AccountShare, OpenTransaction, Role, Session
+from mosaic_deploy.platform.tenants.offences import (
+    SHARE,
+    AccountShare,
+    OpenTransaction,
+    PredicateLocks,
+    Role,
+    Session,
+)
 
 # The views' own functions: views read catalogs of all databases. Times and transactions are null for a role that was just
 # created and isn't the platform's to see into yet.
@@ -28,16 +36,26 @@ SELECT pid, usesysid, datid, coalesce(locks, 0), coalesce(extract(epoch FROM bac
 FROM pg_stat_get_activity(NULL) LEFT JOIN held USING (pid)
 WHERE usesysid IS NOT NULL AND datid <> 0 AND pid <> pg_backend_pid()
 """
-# By database: they outlive their sessions.
-_PREDICATE_LOCKS = (
-    "SELECT database, count(*) FROM pg_lock_status() WHERE mode = 'SIReadLock' GROUP BY database"
+# They outlive their transactions and sessions. Each transaction locks its own virtual ID until it ends.
+_PREDICATE_LOCKS = """
+WITH held AS MATERIALIZED (
+    SELECT database, virtualtransaction, locktype, mode FROM pg_lock_status()
+    WHERE mode = 'SIReadLock' OR locktype = 'virtualxid' AND mode = 'ExclusiveLock'
 )
+SELECT database, virtualtransaction, count(*),
+       virtualtransaction IN (SELECT virtualtransaction FROM held WHERE locktype = 'virtualxid')
+FROM held WHERE mode = 'SIReadLock' GROUP BY 1, 2
+"""
 _TRANSACTIONS = """
 SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8
 FROM unnest(%s::int[]) AS pid JOIN pg_stat_get_activity(NULL) USING (pid) WHERE usesysid IS NOT NULL
 """
+_SNAPSHOTS = """
+SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8
+FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+"""
 _WRITERS = "SELECT unnest(pg_safe_snapshot_blocking_pids(%s))"
-# Predicate locks of earlier transactions have the same PID. Each transaction locks its own virtual ID.
+# Predicate locks of earlier transactions have the same PID.
 _HOLDERS = """
 SELECT pid FROM pg_lock_status() WHERE pid IS NOT NULL GROUP BY pid, virtualtransaction
 HAVING bool_or(mode = 'SIReadLock') AND bool_or(locktype = 'virtualxid' AND mode = 'ExclusiveLock')
@@ -110,6 +128,7 @@ class ActivityConnection:
         await self.sessions()
         await self.predicate_locks()
         await self.transactions(await self.serializable_writers(0) + await self.predicate_lock_holders())
+        await self.snapshots()
         return AccountShare(*(capacity // SHARE for capacity in row))
 
     async def roles(self) -> dict[int, Role]:
@@ -122,9 +141,13 @@ class ActivityConnection:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
         return [Session(*row) for row in await self._fetch(_SESSIONS)]
 
-    async def predicate_locks(self) -> dict[int, int]:
-        """Their number by database."""
-        return dict(await self._fetch(_PREDICATE_LOCKS))
+    async def predicate_locks(self) -> PredicateLocks:
+        by_database, committed = Counter[int](), Counter[str]()
+        for database, transaction, held, active in await self._fetch(_PREDICATE_LOCKS):
+            by_database[database] += held
+            if not active:
+                committed[transaction] += held
+        return PredicateLocks(by_database, committed)
 
     async def serializable_writers(self, waiting: int) -> list[int]:
         """The PIDs of the SERIALIZABLE transactions that keep the deferrable one of PID `waiting` from starting."""
@@ -137,6 +160,11 @@ class ActivityConnection:
     async def transactions(self, pids: list[int]) -> list[OpenTransaction]:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
         return [OpenTransaction(*row) for row in await self._fetch(_TRANSACTIONS, pids)]
+
+    async def snapshots(self) -> list[OpenTransaction]:
+        """The transactions that have one: a SERIALIZABLE one keeps it until its end, whatever it does."""
+        await self._fetch("SELECT pg_stat_clear_snapshot()")
+        return [OpenTransaction(*row) for row in await self._fetch(_SNAPSHOTS)]
 
     async def end(self, pids: Iterable[int]) -> None:
         """Also waits until they have ended, up to a second in all: a session takes a while to release many locks.

@@ -14,6 +14,18 @@ while another's is open: in this time, its share."""
 
 
 @dataclass(frozen=True)
+class PredicateLocks:
+    """How many there are: by database, and by transaction those of committed ones. The oldest of these count as one."""
+
+    by_database: Mapping[int, int]
+    committed: Mapping[str, int]
+
+    def remaining(self, later: PredicateLocks) -> int:
+        """How many of those of committed transactions are still there."""
+        return sum(min(held, later.committed.get(one, 0)) for one, held in self.committed.items())
+
+
+@dataclass(frozen=True)
 class Session:
     """`locks` are without predicate locks."""
 
@@ -26,7 +38,7 @@ class Session:
 
 @dataclass(frozen=True)
 class OpenTransaction:
-    """A SERIALIZABLE transaction; `age` in seconds."""
+    """`age` in seconds."""
 
     pid: int
     role: int
@@ -96,37 +108,47 @@ def too_many_predicate_locks(locks: Mapping[int, int], over: Collection[int], sh
     return bool(over) or sum(locks.values()) > 2 * share.predicate_locks
 
 
-def keeps_long(transactions: Iterable[OpenTransaction], roles: Mapping[int, Role]) -> bool:
-    """Whether a project's transaction is among them that is open for long."""
-    return any(one.role in roles and one.age > SHORT_SECONDS for one in transactions)
+def keepers_to_end(
+    transactions: Iterable[OpenTransaction], roles: Mapping[int, Role]
+) -> tuple[bool, list[Offence]]:
+    """Which of the transactions, which keep predicate locks, must end. Also whether they are open for long.
 
-
-def predicate_lock_offences(
-    counted: Mapping[int, int],
-    transactions: Iterable[OpenTransaction],
-    roles: Mapping[int, Role],
-    share: AccountShare,
-) -> list[Offence]:
-    """Which of the transactions, which keep predicate locks, must end, and which projects made too many of them.
-
-    `counted` are, by database, those that were made within SHORT_SECONDS, or all if the account often has too many.
-
-    PostgreSQL keeps the predicate locks of a committed transaction until all SERIALIZABLE transactions that began before
-    its end have ended, in all databases. An ordinary project can have too many only because another's transaction is
-    open for long. So those that are end first. If all are short, the projects that made too many meanwhile are suspended;
-    what was made more slowly is kept by one that isn't a project's, or isn't found, and is nobody's fault here.
+    PostgreSQL keeps the predicate locks of a committed transaction until all SERIALIZABLE transactions that began before its
+    end have ended, in all databases. An ordinary project can have too many only because another's transaction is open for
+    long. So those that are end first; all of them if all are short.
     """
     keeping = [one for one in transactions if one.role in roles]
     long = [one for one in keeping if one.age > SHORT_SECONDS]
-    offences = [Offence(roles[one.role], (one.pid,)) for one in long or keeping]
-    if not long:
-        by_account: dict[int, list[tuple[int, Role]]] = defaultdict(list)
-        for project_locks, role in _by_project(counted, roles):
-            by_account[role.account].append((project_locks, role))
-        for held in by_account.values():
-            most = _until_within(held, share.predicate_locks)
-            offences += [Offence(role, (), project_locks) for project_locks, role in most]
-    return offences
+    return bool(long), [Offence(roles[one.role], (one.pid,)) for one in long or keeping]
+
+
+def makers_of_predicate_locks(
+    counted: Mapping[int, int], roles: Mapping[int, Role], share: AccountShare
+) -> list[Offence]:
+    """The projects that made too many predicate locks while no transaction was open for long.
+
+    `counted` are, by database, those that were made within SHORT_SECONDS, or all if the account often has too many. What
+    was made more slowly is kept by a transaction that isn't a project's, and is nobody's fault here.
+    """
+    by_account: dict[int, list[tuple[int, Role]]] = defaultdict(list)
+    for project_locks, role in _by_project(counted, roles):
+        by_account[role.account].append((project_locks, role))
+    return [
+        Offence(role, (), project_locks)
+        for held in by_account.values()
+        for project_locks, role in _until_within(held, share.predicate_locks)
+    ]
+
+
+def possible_keepers(
+    transactions: Iterable[OpenTransaction], roles: Mapping[int, Role]
+) -> list[list[OpenTransaction]]:
+    """Of the transactions with a snapshot, projects' that are open for long: by account, that of the oldest first."""
+    by_account: dict[int, list[OpenTransaction]] = defaultdict(list)
+    for one in sorted(transactions, key=lambda one: -one.age):
+        if one.role in roles and one.age > SHORT_SECONDS:
+            by_account[roles[one.role].account].append(one)
+    return list(by_account.values())
 
 
 def _by_project(locks: Mapping[int, int], roles: Mapping[int, Role]) -> list[tuple[int, Role]]:

@@ -1,8 +1,8 @@
 """Finds how fast projects make predicate locks, and the SERIALIZABLE transactions that keep those of others.
 
 No view tells how a transaction is isolated. But one that is SERIALIZABLE READ ONLY DEFERRABLE waits for all SERIALIZABLE
-ones that may write, and PostgreSQL tells for whom it waits. Those that only read can keep locks as well, while any that may
-write is open; they are found by their own predicate locks. One without any isn't found.
+ones that may write, and PostgreSQL tells for whom it waits. Those that only read can keep locks as well; they are found by
+their own predicate locks. One without any is found only by ending it: see `PredicateLockWatch`.
 """
 
 from __future__ import annotations
@@ -56,30 +56,23 @@ class RecentPredicateLocks:
         }
 
 
-class Excesses:
-    """Which accounts had more predicate locks than their share, and how often: one whose transactions are all short, and
-    that stays just below what it may make at once, still makes everybody's transactions end each time."""
+class RecentOffenders:
+    """Which accounts made everybody's transactions end, and how often: each time may be by chance."""
 
     def __init__(self) -> None:
-        self._over: frozenset[int] = frozenset()
         self._times: dict[int, list[float]] = {}
 
-    def often(self, over: Collection[int], *, count: bool, now: float | None = None) -> set[int]:
-        """Of the accounts that are over their share, those that are for the third time within 20 seconds.
-
-        A time lasts until the account is within its share again. It counts only if `count`.
-        """
+    def add(self, accounts: Collection[int], now: float | None = None) -> set[int]:
+        """Those of the accounts for which this is the third time within 20 seconds."""
         now = time.monotonic() if now is None else now
-        if count:
-            for account in set(over) - self._over:
-                self._times.setdefault(account, []).append(now)
-        self._over = frozenset(over)
+        for account in accounts:
+            self._times.setdefault(account, []).append(now)
         recent = {
             account: [at for at in times if now - at < _OFTEN_SECONDS]
             for account, times in self._times.items()
         }
         self._times = {account: times for account, times in recent.items() if times}
-        return {account for account in over if len(self._times.get(account, ())) >= _OFTEN}
+        return {account for account in accounts if len(self._times[account]) >= _OFTEN}
 
 
 async def find_keeping_transactions(

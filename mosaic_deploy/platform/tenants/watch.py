@@ -19,23 +19,9 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.tenants import suspension
 from mosaic_deploy.platform.tenants.activity import ActivityConnection
 from mosaic_deploy.platform.tenants.database_sizes import check_sizes
-from mosaic_deploy.platform.tenants.offences import (
-    AccountShare,
-    Offence,
-    Role,
-    Session,
-    accounts_over,
-    find_offences,
-    keeps_long,
-    predicate_lock_offences,
-    too_many_predicate_locks,
-)
+from mosaic_deploy.platform.tenants.offences import AccountShare, Offence, Role, Session, find_offences
 from mosaic_deploy.platform.tenants.pending_suspensions import PendingSuspensions
-from mosaic_deploy.platform.tenants.predicate_locks import (
-    Excesses,
-    RecentPredicateLocks,
-    find_keeping_transactions,
-)
+from mosaic_deploy.platform.tenants.predicate_lock_watch import PredicateLockWatch
 
 _TICK_SECONDS = 0.25
 _ROLES_SECONDS = 2.0
@@ -100,8 +86,7 @@ class _Watch:
         # Roles, and the databases that they are in, of the last time.
         self._known: set[tuple[int, int]] = set()
         self._roles_due = 0.0
-        self._recent = RecentPredicateLocks()
-        self._excesses = Excesses()
+        self._predicate_locks = PredicateLockWatch(platform.server, connection, share)
 
     async def look(self) -> bool:
         """End the sessions that must end. Returns whether to look again soon."""
@@ -110,14 +95,13 @@ class _Watch:
         await self._read_roles(sessions)
         offences = find_offences(sessions, self._roles, self._share)
         self.suspensions.begin(offences, self._share.locks)
-        keeping = await self._predicate_lock_offences()
-        self.suspensions.begin(keeping, self._share.predicate_locks)
-        ended = {pid for offence in [*offences, *keeping] for pid in offence.pids}
-        ended |= self.suspensions.sessions(sessions)
+        ended = {pid for offence in offences for pid in offence.pids} | self.suspensions.sessions(sessions)
         if ended:
             await self._connection.end(ended)
             _report(offences, "beyond its account's share, or in a database that isn't its own")
-            _report(keeping, "a SERIALIZABLE transaction kept too many predicate locks")
+        keeping = await self._predicate_locks.look(self._roles)
+        self.suspensions.begin(keeping, self._share.predicate_locks)
+        _report(keeping, "a SERIALIZABLE transaction kept too many predicate locks")
         self.suspensions.forget(suspended)
         return bool(self.suspensions or keeping)
 
@@ -128,21 +112,6 @@ class _Watch:
             self._roles = await self._connection.roles()
             self._known = present
             self._roles_due = time.monotonic() + _ROLES_SECONDS
-
-    async def _predicate_lock_offences(self) -> list[Offence]:
-        locks = await self._connection.predicate_locks()
-        made = self._recent.made(locks)
-        over = accounts_over(locks, self._roles, self._share)
-        if not too_many_predicate_locks(locks, over, self._share):
-            self._excesses.often((), count=False)
-            return []
-        transactions = await find_keeping_transactions(
-            self._platform.server, control_database.DATABASE, self._connection
-        )
-        often = self._excesses.often(over, count=not keeps_long(transactions, self._roles))
-        databases = {one for role in self._roles.values() if role.account in often for one in role.databases}
-        counted = {**made, **{one: held for one, held in locks.items() if one in databases}}
-        return predicate_lock_offences(counted, transactions, self._roles, self._share)
 
 
 async def _upkeep(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import PurePosixPath
 
-from mosaic_deploy.source.detection.tree import Tree, is_below, is_sample, join, relative
+from mosaic_deploy.source.detection.tree import Tree, is_below, is_sample, join, relative, upwards
 from mosaic_deploy.source.migrations.layouts.detect import LAYOUTS, shown_layouts
 from mosaic_deploy.source.migrations.layouts.flyway import FLYWAY
 from mosaic_deploy.source.migrations.layouts.layout import FolderContent, Layout
@@ -87,9 +87,7 @@ def _folders_with_sql(tree: Tree) -> set[str]:
     found: set[str] = set()
     for place, content in tree.folders.items():
         if any(name.lower().endswith(".sql") for name in content.files):
-            while place not in found:
-                found.add(place)
-                place = place.rpartition("/")[0] or "."  # noqa: PLW2901 - goes up
+            found.update(upwards(place))
     return found
 
 

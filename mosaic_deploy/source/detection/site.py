@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from mosaic_deploy.source.detection.packages import Package
 from mosaic_deploy.source.detection.settings import script_setting
-from mosaic_deploy.source.detection.tree import Tree, is_below, is_sample, join
+from mosaic_deploy.source.detection.tree import Tree, is_below, is_sample, join, upwards
 
 PLAIN = "plain files"
 """The name of no framework."""
@@ -68,10 +68,7 @@ class Project:
 
     def package_of(self, folder: str) -> Package | None:
         """The package that `folder` is in."""
-        place = folder
-        while place not in self.packages and place != ".":
-            place = place.rpartition("/")[0] or "."
-        return self.packages.get(place)
+        return next((self.packages[place] for place in upwards(folder) if place in self.packages), None)
 
     def rank(self, folder: str, usual: Rank) -> Rank:
         return Rank.SAMPLE if is_sample(folder) else usual

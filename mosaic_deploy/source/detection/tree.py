@@ -133,6 +133,14 @@ def relative(path: str, folder: str) -> str:
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
+def upwards(folder: str) -> Iterator[str]:
+    """`folder`, the one that it is in, and so on to the root, `.`."""
+    yield folder
+    while folder != ".":
+        folder = folder.rpartition("/")[0] or "."
+        yield folder
+
+
 def is_below(path: str, folder: str) -> bool:
     """Whether `path` is `folder` or in it."""
     return folder in (".", path) or path.startswith(f"{folder}/")

@@ -21,12 +21,12 @@ _UP_SUFFIX = re.compile(r"(?:\.up)?\.sql$", re.IGNORECASE)
 class DownMigration:
     """A down migration. `file` contains only its statements, at their original offsets.
 
-    `description` says where it is written; `no_transaction` is set by the section's marker.
+    `description` says where it is written; `no_transaction` is what in the section's marker turns transactions off.
     """
 
     file: MigrationFile
     description: str
-    no_transaction: bool = False
+    no_transaction: str = ""
 
 
 def read_down_migrations(root: Path, folder: str, file: MigrationFile) -> tuple[DownMigration, ...]:

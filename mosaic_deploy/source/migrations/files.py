@@ -141,10 +141,11 @@ def _parse(file: MigrationFile, begun: Migration | None) -> ParsedFile:
     statements = read_script(section.text, file.outside)
     _refuse_body_syntax_errors(statements, section.text)
     _refuse_ledger_writes(statements, section.text)
-    off = section.no_transaction or any(_NO_TRANSACTION.search(each) for each in _directives(section.text))
+    directives = [found[0] for each in _directives(section.text) if (found := _NO_TRANSACTION.search(each))]
+    each_alone = section.no_transaction or (directives[0] if directives else "")
 
     def split_after(committed: int) -> list[StepSql]:
-        return cut_rows(split_steps(statements, transaction=not off, committed=committed))
+        return cut_rows(split_steps(statements, each_alone=each_alone, committed=committed))
 
     steps = split_after(0)
     if begun:

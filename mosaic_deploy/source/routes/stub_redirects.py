@@ -11,8 +11,6 @@ from mosaic_deploy.source.files.names import name_problem
 from mosaic_deploy.source.routes.redirects_file import Redirect, has_placeholder
 from mosaic_deploy.source.routes.stub_pages import is_page_path, stub_name
 
-"""Where the embedded platform serves storage files, which aren't known here."""
-
 
 def stub_redirects(
     redirects: Iterable[Redirect], files: Collection[str], *, has_fallback: bool

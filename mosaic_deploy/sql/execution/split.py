@@ -74,7 +74,6 @@ class TransactionControlError(Exception):
 _BEGIN_KINDS = frozenset({"TRANS_STMT_BEGIN", "TRANS_STMT_START"})
 _END_KINDS = {"TRANS_STMT_COMMIT": "COMMIT", "TRANS_STMT_ROLLBACK": "ROLLBACK"}
 _SAVEPOINT_KINDS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
-_EACH_ALONE = "transaction=false"
 _OUTLIVES_ROLLBACK = (
     "BEGIN … ROLLBACK isn't run, but this statement may leave what ROLLBACK doesn't undo, such as the numbers that it draws "
     "from a sequence; remove the block, or write COMMIT"
@@ -82,21 +81,20 @@ _OUTLIVES_ROLLBACK = (
 _COMMITTED = "its first part was applied before the file was edited"
 
 
-def split_steps(
-    statements: list[Statement], *, transaction: bool = True, committed: int = 0
-) -> list[StepSql]:
-    """The steps of a file, in order. `transaction=False` makes every statement outside BEGIN … COMMIT its own step.
+def split_steps(statements: list[Statement], *, each_alone: str = "", committed: int = 0) -> list[StepSql]:
+    """The steps of a file, in order. `each_alone`, what the file says so with, makes every statement outside BEGIN …
+    COMMIT its own step, and is the reason of these.
     A step ends after the first `committed` statements, unless that is between BEGIN and COMMIT.
 
     A COMMIT or ROLLBACK without BEGIN ends a step; a block that is rolled back is in none, and a file with nothing else is
     one empty step. An unclosed BEGIN is committed at the end of the file. Raises TransactionControlError for what can't
     be done so.
     """
-    return _Splitter(each_alone=not transaction, committed=committed).split(statements)
+    return _Splitter(each_alone=each_alone, committed=committed).split(statements)
 
 
 class _Splitter:
-    def __init__(self, *, each_alone: bool, committed: int) -> None:
+    def __init__(self, *, each_alone: str, committed: int) -> None:
         self.each_alone = each_alone
         self.left_of_committed = committed
         """Statements that aren't in a closed step yet, of those that an earlier run committed."""
@@ -138,12 +136,12 @@ class _Splitter:
                     f"{reason}, but it is between BEGIN and COMMIT", statement.offset
                 )
             self._close_step()
-            reason = _EACH_ALONE if self.each_alone else reason
+            reason = self.each_alone or reason
             self._append(StepSql((statement,), ExecutionMode.OUTSIDE_TRANSACTION, reason))
         else:
             self._add_to_open_step(statement)
             if self.each_alone and not self.open_begin:
-                self._close_step(_EACH_ALONE)
+                self._close_step(self.each_alone)
 
     def _add_to_open_step(self, statement: Statement) -> None:
         if not self.open_begin and self.values_of_existing_enums.may_be_used(statement, self.routines):
@@ -217,7 +215,9 @@ class _Splitter:
             step = _transactional_step(tuple(self.open_statements))
             mode = ExecutionMode.PLAIN if self.plain_reason else step.execution_mode
             # Each statement alone is so for that reason, even if it is also one that EXECUTE doesn't accept.
-            why = reason if reason == _EACH_ALONE else step.reason or self.plain_reason or reason
+            why = (
+                reason if reason and reason == self.each_alone else step.reason or self.plain_reason or reason
+            )
             explicit = self.open_begin is not None
             self._append(replace(step, execution_mode=mode, reason=why, explicit=explicit))
         self._forget_open_step()

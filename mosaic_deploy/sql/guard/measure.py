@@ -222,11 +222,14 @@ def _exceeds(exact: str) -> str:
         f"NOT {names('m', name)} @> {names('e', name)}" for name in ("columns_dropped", "types_changed")
     )
     loses_rows = f"{is_set('e', 'emptied')} AND {is_set('m', 'rows_kept')} AND NOT {is_set('e', 'rows_kept')}"
+    not_moved = (
+        f"{number('e', 'deleted')} > 0 AND {is_set('m', 'rows_moved')} AND NOT {is_set('e', 'rows_moved')}"
+    )
     more_before = (
         f"({is_set('e', 'emptied')} OR {is_set('e', 'dropped')}) AND m ? 'rows_before' "
         "AND COALESCE((e ->> 'rows_before')::pg_catalog.int8 > (m ->> 'rows_before')::pg_catalog.int8, true)"
     )
-    exceeded = " OR ".join((*more_rows, *more_kinds, *more_columns, loses_rows, more_before))
+    exceeded = " OR ".join((*more_rows, *more_kinds, *more_columns, loses_rows, not_moved, more_before))
     return f"(SELECT {exceeded} FROM (SELECT {exact} AS m) x)"
 
 

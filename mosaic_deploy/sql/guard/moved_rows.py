@@ -8,6 +8,7 @@ Rows that other code deletes and inserts would look the same, so the step must r
 
 from __future__ import annotations
 
+from mosaic_deploy.model.effects import EffectKind
 from mosaic_deploy.sql.guard.agreement import MOVED
 from mosaic_deploy.sql.guard.own_code import may_run_own_code_sql
 
@@ -47,15 +48,28 @@ def begin_moves_sql(agreed: str) -> str:
 
 
 def measure_moves_sql(agreed: str) -> str:
-    """PL/pgSQL after a step: the variable `moved` gets the partitions whose deleted rows came back in their partitioned table.
+    """PL/pgSQL after a step: the variable `moved` gets the partitions whose deleted rows came back in their partitioned table, and
+    `effects` says so of them, unless `agreed` also has the letter for deleted rows.
 
     TRUNCATE sets counters back, which must not make deletes of other partitions look like moves.
     """
     return f"""    moved := '{{}}';
     IF in_partitions <> '{{}}' THEN
       IF NOT {_runs_own_code(agreed)} THEN moved := {_MOVED}; END IF;
+      IF moved <> '{{}}' AND effects ? 'tables' THEN
+        effects := pg_catalog.jsonb_set(effects, '{{tables}}', (SELECT pg_catalog.jsonb_agg(
+          CASE WHEN {_is_only_moved(agreed)} THEN e || '{{"rows_moved": true}}' ELSE e END ORDER BY n)
+          FROM pg_catalog.jsonb_array_elements(effects -> 'tables') WITH ORDINALITY x(e, n)));
+      END IF;
     END IF;
 """
+
+
+def _is_only_moved(agreed: str) -> str:
+    letters = f"""(SELECT pg_catalog.string_agg(a.value, '') FROM pg_catalog.jsonb_each_text({agreed} -> 'tables') a
+            WHERE e -> 'names' ? a.key)"""
+    return f"""moved ? (e ->> 'oid') AND e ? 'deleted'
+            AND pg_catalog.strpos({letters}, '{MOVED}') > 0 AND pg_catalog.strpos({letters}, '{EffectKind.DELETED}') = 0"""
 
 
 def _runs_own_code(agreed: str) -> str:

@@ -22,7 +22,8 @@ DBMATE, GOOSE, SQL_MIGRATE, NODE_PG_MIGRATE, TERN = (
 class Mark:
     """A marker of `tool`. `direction` is up, down, or "" for one inside a section; `end` is where its section starts.
 
-    `implies_up`: the text before it is the up section. `whole_file`: its options are those of both sections.
+    `no_transaction` is what of it turns transactions off, as written; "" if nothing does. `implies_up`: the text before it is the
+    up section. `whole_file`: its options are those of both sections.
     """
 
     tool: str
@@ -30,7 +31,7 @@ class Mark:
     start: int
     end: int
     text: str
-    turns_off_transactions: bool = False
+    no_transaction: str = ""
     implies_up: bool = False
     whole_file: bool = False
     is_exact: bool = True
@@ -78,11 +79,11 @@ def _marks(text: str, comments: Sequence[Span]) -> Iterator[Mark]:
         elif indent.strip():
             continue  # behind SQL
         elif _TERN_NO_TRANSACTION.fullmatch(line):
-            yield Mark(TERN, "", comment.start, comment.end, line.strip(), True, implies_up=True)
+            yield Mark(TERN, "", comment.start, comment.end, line.strip(), "disable-tx", implies_up=True)
         elif found := _DBMATE.match(line):
             name = f"-- migrate:{found.group(1)}"
-            off = bool(_NO_TRANSACTION.search(found.group(2)))
-            yield Mark(DBMATE, found.group(1), comment.start, comment.end, name, off)
+            off = _NO_TRANSACTION.search(found.group(2))
+            yield Mark(DBMATE, found.group(1), comment.start, comment.end, name, off[0] if off else "")
         elif found := _GOOSE.fullmatch(line):
             yield _goose_mark(comment, found.group(1).strip(), bool(indent))
         elif found := _SQL_MIGRATE.match(line):
@@ -114,7 +115,7 @@ def _goose_mark(comment: Span, given: str, indented: bool) -> Mark:
         comment.start,
         comment.end,
         f"-- +goose {word or given}",
-        turns_off_transactions=word == "NO TRANSACTION",
+        no_transaction=word if word == "NO TRANSACTION" else "",
         whole_file=True,
         mistake=mistake,
     )
@@ -168,7 +169,7 @@ def _sql_migrate_mark(comment: Span, line: str, words: list[str], indented: bool
         comment.start,
         comment.end,
         f"-- +migrate {word}".rstrip(),
-        turns_off_transactions="notransaction" in options,
+        no_transaction="notransaction" if "notransaction" in options else "",
         mistake=mistake,
     )
 

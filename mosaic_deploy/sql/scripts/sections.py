@@ -22,7 +22,7 @@ from mosaic_deploy.sql.scripts.section_marks import (
 
 UP, DOWN = "up", "down"
 _COMMENT_LINE = re.compile(r"(?:^|(?<=\r))[ \t]*(--[^\r\n]*)", re.MULTILINE)
-_NO_TRANSACTION = re.compile(r"-- no-transaction|(?:(?:--! .*)?\n)*--! no-transaction\b")
+_NO_TRANSACTION = re.compile(r"(-- no-transaction)|(?:(?:--! .*)?\n)*(--! no-transaction)\b")
 """What sqlx and graphile-migrate read at the start of a file."""
 _MARKS_TWICE = "sql-migrate"
 """The tool that joins several sections of one direction."""
@@ -32,19 +32,20 @@ _MARKS_TWICE = "sql-migrate"
 class Section:
     """`text` is the file with everything outside the section replaced by spaces, so offsets stay the same.
 
-    `mark` is the marker as written, "" for a file without markers.
+    `mark` is the marker as written, "" for a file without markers. `no_transaction` is what turns transactions off, as written.
     """
 
     text: str
     mark: str = ""
-    no_transaction: bool = False
+    no_transaction: str = ""
 
 
 def up_section(text: str) -> Section:
     """Raises ScriptInvalid for markers that the tool wouldn't accept or that would skip a statement, SqlSyntaxError."""
     marks = _marks(text)
     found = _section(text, marks, UP) or Section(text)
-    return replace(found, no_transaction=True) if _NO_TRANSACTION.match(text) else found
+    at_start = _NO_TRANSACTION.match(text)
+    return replace(found, no_transaction=at_start[1] or at_start[2]) if at_start else found
 
 
 def down_section(text: str) -> Section | None:
@@ -135,10 +136,14 @@ def _section(text: str, marks: Sequence[Mark], direction: str) -> Section | None
     for start, end in spans:
         pieces += [_blank(text[at:start]), text[start:end]]
         at = end
-    off = any(
-        mark.turns_off_transactions
-        and (mark.direction == direction if mark.direction else mark.whole_file or _inside(mark, spans))
-        for mark in marks
+    off = next(
+        (
+            mark.no_transaction
+            for mark in marks
+            if mark.no_transaction
+            and (mark.direction == direction if mark.direction else mark.whole_file or _inside(mark, spans))
+        ),
+        "",
     )
     found = "".join([*pieces, _blank(text[at:])])
     for mark in marks:

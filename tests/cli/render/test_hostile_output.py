@@ -172,7 +172,7 @@ CALLS: Mapping[str, Callable[[Screen], object]] = {
     "lint": lambda s: s.lint([mark(Hazard)], 1),
     "result": lambda s: s.result(DOCUMENT, [MARKER, *table([MARKER], [[MARKER], [{"a": MARKER}]])]),
     "error": lambda s: (s.error(mark(MosaicError)), s.error(mark(StatementFailed))),
-    "watching": lambda s: s.watching(mark(Project), [MARKER]),
+    "watching": lambda s: s.watching(mark(Project), [MARKER], [MARKER]),
     "still_failing": lambda s: s.still_failing(mark(MosaicError), MARKER, [MARKER]),
     "postponed": lambda s: s.postponed([MARKER, MARKER]),
     "draft_ended": lambda s: s.draft_ended(MARKER, MARKER),

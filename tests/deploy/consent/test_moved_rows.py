@@ -284,3 +284,13 @@ def test_rows_of_an_earlier_step_hide_no_deletes(site, plainly):
     assert isinstance(last, ApplyFailed), last
     assert isinstance(last.error, EffectsExceedConsent), last.error
     assert site.sql("SELECT count(*) AS n FROM pt WHERE id <= 10") == [{"n": 10}]
+
+
+@pytest.mark.parametrize("plainly", [False, True])
+def test_moved_rows_are_not_said_to_be_deleted(site, plainly):
+    site.deploy_sql(LIVE)
+    site.write("sql/2_move.sql", sent("UPDATE pt SET k = 11 WHERE id <= 3;", plainly=plainly))
+    events = site.run(site.plan())
+    assert isinstance(last := events[-1], ApplyDone), last
+    texts = [table.text for event in events for step in getattr(event, "steps", ()) for table in step.tables]
+    assert texts == ["p1: moves 3 rows to another partition", "p2: inserts 3 rows"]

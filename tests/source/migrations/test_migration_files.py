@@ -240,20 +240,26 @@ def test_checksums_of_bytes_and_of_statements(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "directive",
-    [
-        "-- mosaic: transaction=false",
-        "--mosaic:transaction=false",
-        "  -- mosaic: transaction = false  ",
-        "-- mosaic: transaction: false",
-        "-- mosaic: Transaction=FALSE\r",
-        "-- migrate:up transaction:false",
-        "-- migrate:up transaction: false\r",
-    ],
+    ("directive", "shown"),
+    {
+        "-- mosaic: transaction=false": "transaction=false",
+        "--mosaic:transaction=false": "transaction=false",
+        "  -- mosaic: transaction = false  ": "transaction = false",
+        "-- mosaic: transaction: false": "transaction: false",
+        "-- mosaic: Transaction=FALSE\r": "Transaction=FALSE",
+        "-- migrate:up transaction:false": "transaction:false",
+        "-- migrate:up transaction: false\r": "transaction: false",
+        "-- no-transaction": "-- no-transaction",
+        "--! no-transaction": "--! no-transaction",
+        "--! Previous: -\n--! no-transaction\n": "--! no-transaction",
+        "-- +goose NO TRANSACTION\n-- +goose Up": "NO TRANSACTION",
+        "-- +migrate Up notransaction": "notransaction",
+        "---- tern: disable-tx ----": "disable-tx",
+    }.items(),
 )
-def test_directives(tmp_path: Path, directive: str) -> None:
+def test_a_step_per_statement_names_what_the_file_says(tmp_path: Path, directive: str, shown: str) -> None:
     one = parsed(tmp_path, f"{directive}\nSELECT 1;\nSELECT 2;\n")
-    assert [(len(u.statements), u.reason) for u in one.steps] == [(1, "transaction=false")] * 2
+    assert [(len(u.statements), u.reason) for u in one.steps] == [(1, shown)] * 2
 
 
 @pytest.mark.parametrize(

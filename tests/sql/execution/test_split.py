@@ -162,9 +162,9 @@ def test_time_limits_that_do_not_hold_are_remarked(text: str, remark: str | None
     assert [each.message for each in last.remarks] == ([remark] if remark else [])
 
 
-def test_transaction_false_makes_each_statement_a_step() -> None:
+def test_a_file_without_transaction_has_a_step_per_statement() -> None:
     text = "SELECT 1; BEGIN; SELECT 2; SAVEPOINT a; COMMIT; SAVEPOINT b; SELECT 3 INTO t; VACUUM t"
-    steps = split_steps(parse(text), transaction=False)
+    steps = split_steps(parse(text), each_alone="NO TRANSACTION")
     assert [(u.execution_mode, [s.text for s in u.statements]) for u in steps] == [
         (ExecutionMode.BATCH, ["SELECT 1"]),
         (ExecutionMode.PLAIN, ["SELECT 2", "SAVEPOINT a"]),
@@ -172,7 +172,7 @@ def test_transaction_false_makes_each_statement_a_step() -> None:
         (ExecutionMode.OUTSIDE_TRANSACTION, ["VACUUM t"]),
     ]
     assert [step.explicit for step in steps] == [False, True, False, False]
-    assert {step.reason for step in steps if not step.explicit} == {"transaction=false"}
+    assert {step.reason for step in steps if not step.explicit} == {"NO TRANSACTION"}
 
 
 ADDED = "an enum value is added and then used, which needs a commit in between"

@@ -26,7 +26,9 @@ WITH_CASES = [code for code in CODES if code not in FROM_REHEARSALS | {"updates_
 
 def script(file: Path) -> Script:
     text = file.read_text(encoding="utf-8")
-    steps = split_steps(parse(text), transaction="mosaic: transaction=false" not in text)
+    steps = split_steps(
+        parse(text), each_alone="transaction=false" if "mosaic: transaction=false" in text else ""
+    )
     return Script(file.name, text, tuple(steps))
 
 

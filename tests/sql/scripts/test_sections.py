@@ -45,18 +45,21 @@ def test_both_sections_keep_their_offsets(text: str) -> None:
 
 
 NO_TRANSACTION = {
-    "-- migrate:up transaction:false\n{up}\n-- migrate:down\n{down}": (True, False),
-    "-- migrate:up\n{up}\n-- migrate:down transaction:false\n{down}": (False, True),
-    "-- +goose NO TRANSACTION\n-- +goose Up\n{up}\n-- +goose Down\n{down}": (True, True),
-    "-- +migrate Up notransaction\n{up}\n-- +migrate Down\n{down}": (True, False),
-    "-- +migrate Up\n{up}\n-- +migrate Down notransaction\n{down}": (False, True),
-    "---- tern: disable-tx ----\n{up}\n---- create above / drop below ----\n{down}": (True, False),
-    "{up}\n---- create above / drop below ----\n---- tern: disable-tx ----\n{down}": (False, True),
+    "-- migrate:up transaction:false\n{up}\n-- migrate:down\n{down}": ("transaction:false", ""),
+    "-- migrate:up\n{up}\n-- migrate:down transaction: false\n{down}": ("", "transaction: false"),
+    "-- +goose NO TRANSACTION\n-- +goose Up\n{up}\n-- +goose Down\n{down}": (
+        "NO TRANSACTION",
+        "NO TRANSACTION",
+    ),
+    "-- +migrate Up notransaction\n{up}\n-- +migrate Down\n{down}": ("notransaction", ""),
+    "-- +migrate Up\n{up}\n-- +migrate Down notransaction\n{down}": ("", "notransaction"),
+    "---- tern: disable-tx ----\n{up}\n---- create above / drop below ----\n{down}": ("disable-tx", ""),
+    "{up}\n---- create above / drop below ----\n---- tern: disable-tx ----\n{down}": ("", "disable-tx"),
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), NO_TRANSACTION.items())
-def test_markers_that_turn_transactions_off(text: str, expected: tuple[bool, bool]) -> None:
+def test_markers_that_turn_transactions_off(text: str, expected: tuple[str, str]) -> None:
     text = text.format(up=UP, down=DOWN)
     down = down_section(text)
     assert down

@@ -1,9 +1,11 @@
-"""`mosaic-deploy local backup`, `restore` and `reset`: all data of the embedded platform."""
+"""`mosaic-deploy local backup`, `restore`, `reset` and `prune`: all data of the embedded platform."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +14,7 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.embedded import platform_home, run_platform_command
 from mosaic_deploy.cli.terminal.consent import require_confirmation
 from mosaic_deploy.errors import WriteFailed
+from mosaic_deploy.model.quantities import count_text, size_text
 
 
 @click.command()
@@ -93,3 +96,50 @@ def reset(screen: Screen, project: str | None, yes: bool) -> None:
         f"Delete {what}? This can't be undone.", yes=yes, command=confirmed, needs_person=True
     )
     screen.platform(run_platform_command("reset", *(["--project", project] if project else [])))
+
+
+@click.command()
+@click.option("--yes", "-y", is_flag=True, help="Delete without asking.")
+@options.output
+@click.pass_obj
+def prune(screen: Screen, yes: bool) -> None:
+    """Delete databases whose platform is gone. Shows their folders and sizes, and asks.
+
+    Only root's PostgreSQL is outside the data folder, so it stays behind if that folder is deleted by hand.
+
+    \b
+    Example:
+      mosaic-deploy local prune
+    """
+    found = run_platform_command("leftovers")
+    removable = [each for each in found["folders"] if each["pid"] is None]
+    if removable:
+        screen.print_notice(_leftover_lines(removable))
+        require_confirmation(
+            "Delete these folders? If a data folder was moved, start the platform there first.",
+            yes=yes,
+            command="mosaic-deploy local prune --yes",
+            needs_person=True,
+        )
+        chosen = [word for each in removable for word in ("--remove", str(each["folder"]))]
+        found = run_platform_command("leftovers", *chosen)
+    document = {"type": "local_prune", "removed": found["removed"], "left": found["folders"]}
+    screen.result(document, _pruned_lines(found["removed"], found["folders"]))
+
+
+def _leftover_lines(folders: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for each in folders:
+        size = size_text(each["bytes"])
+        yield f"{each['folder']} ({size}): of a platform in {each['home']}, which has no data there any more"
+
+
+def _pruned_lines(removed: Sequence[Mapping[str, Any]], left: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    size = size_text(sum(each["bytes"] for each in removed))
+    yield f"deleted {count_text(len(removed), 'folder')} ({size})" if removed else "nothing to delete"
+    for each in left:
+        why = (
+            f"its PostgreSQL runs; stop it first: kill {each['pid']}"
+            if each["pid"]
+            else "it can't be deleted"
+        )
+        yield f"left: {each['folder']}: {why}"

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mosaic_deploy.cli import options
-from mosaic_deploy.cli.commands.local.data import backup, reset, restore
+from mosaic_deploy.cli.commands.local.data import backup, prune, reset, restore
 from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
@@ -216,7 +216,7 @@ def rotate(screen: Screen) -> None:
     screen.key(run_platform_command("key", "--rotate"))
 
 
-for _command in (backup, restore, reset):
+for _command in (backup, restore, reset, prune):
     local.add_command(_command)
 
 

@@ -17,7 +17,7 @@ from mosaic_deploy.cli.commands.start.workflow import (
     workflow_text,
 )
 from mosaic_deploy.errors import FileExists, SourceUnreadable, WriteFailed
-from mosaic_deploy.git import repository_root
+from mosaic_deploy.git import default_branch, repository_root
 from mosaic_deploy.model.manifest import Manifest
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
@@ -101,7 +101,8 @@ def write_workflow(path: Path, manifest: Manifest | None, notes: list[str]) -> I
         notes.append(f"{templates.WORKFLOW_FILE} deploys {shown}; remove the jobs that you don't want")
     place = path.resolve().relative_to(root.resolve()).as_posix()
     make_folder(file.parent)
-    write_atomically(file, workflow_text(Workflow(place, source, targets, steps)))
+    workflow = Workflow(place, source, targets, steps, default_branch(root))
+    write_atomically(file, workflow_text(workflow))
     yield Path(os.path.relpath(file.resolve(), path.resolve())).as_posix()
 
 

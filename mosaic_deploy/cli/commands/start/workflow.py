@@ -24,14 +24,14 @@ _EXPLAINED = f"""\
 """
 
 _HEAD = """\
-# Plans on pull requests and applies on push to main.
+# Plans on pull requests and applies on push to {branch}.
 # Needs your API key as the repository secret MOSAIC_API_KEY; update it when the key rotates.
 name: Mosaic
 
 on:
   pull_request:
   push:
-    branches: [main]
+    branches: [{listed_branch}]
 
 permissions:
   contents: read
@@ -69,18 +69,22 @@ class Workflow:
 
     `source` is the deployer's own action, as `OWNER/REPOSITORY@COMMIT`. `targets` are names of environments, deployed in this
     order, each if those before it succeeded; an empty one is the manifest without any. `build_steps` are the lines of the
-    steps that install what the build needs.
+    steps that install what the build needs. A push to `branch` deploys.
     """
 
     path: str
     source: str | None = None
     targets: Sequence[str] = ("",)
     build_steps: Sequence[str] = ()
+    branch: str = "main"
 
 
 def workflow_text(workflow: Workflow) -> str:
     """The text of the workflow file."""
-    return _HEAD + "\n".join(_jobs(workflow))
+    name = workflow.branch
+    listed = name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_/.-]*", name) else _yaml(name)
+    head = _HEAD.replace("{branch}", name).replace("{listed_branch}", listed)
+    return head + "\n".join(_jobs(workflow))
 
 
 def _jobs(workflow: Workflow) -> Iterator[str]:
@@ -146,9 +150,8 @@ def _package_steps(manifest: Manifest, build: BuildSpec, manager: str) -> Iterat
     folder = lock.parent if lock else (manifest.root / build.dir).resolve()
     yield f"- uses: {_SETUP_NODE}"
     yield "  with:"
-    version = next((name for name in (".nvmrc", ".node-version") if (folder / name).is_file()), None)
-    if version:
-        yield f"    node-version-file: {_yaml(_in_repository(manifest.root, folder / version))}"
+    if version := _node_version_file(folder):
+        yield f"    node-version-file: {_yaml(_in_repository(manifest.root, version))}"
     else:
         yield "    node-version: lts/*"
     yield "    package-manager-cache: false"
@@ -161,6 +164,28 @@ def _package_steps(manifest: Manifest, build: BuildSpec, manager: str) -> Iterat
         install = install.replace("--immutable", "--frozen-lockfile")
     yield f"- run: {install}"
     yield from _in_folder(manifest.root, folder)
+
+
+def _node_version_file(folder: Path) -> Path | None:
+    """The file that says which Node the packages in `folder` need, as setup-node reads it."""
+    for name in (".nvmrc", ".node-version"):
+        if (folder / name).is_file():
+            return folder / name
+    if re.search(r"^nodejs\s", _text(folder / ".tool-versions"), re.MULTILINE):
+        return folder / ".tool-versions"
+    try:
+        package = json.loads(_text(folder / "package.json"))
+        named = [package.get(name, {}).get("node") for name in ("volta", "engines")]
+    except (ValueError, AttributeError):
+        return None
+    return folder / "package.json" if any(isinstance(each, str) for each in named) else None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, ValueError):
+        return ""
 
 
 def _python_steps(manifest: Manifest, build: BuildSpec, package: str) -> Iterator[str]:

@@ -43,18 +43,10 @@ def allow_number(kind: str, what: str) -> Callable[[F], F]:
     )
 
 
-def managed(command: F) -> F:
-    """`--managed`."""
-    return click.option(
-        "--managed",
-        is_flag=True,
-        help="Also change files that a manifest deploys; its next apply undoes that.",
-    )(command)
-
-
-def dry_run(command: F) -> F:
-    """`--dry-run`."""
-    return click.option("--dry-run", is_flag=True, help="Show what would be done and exit.")(command)
+managed = click.option(
+    "--managed", is_flag=True, help="Also change files that a manifest deploys; its next apply undoes that."
+)
+dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done and exit.")
 
 
 def change_storage(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.commands.storage import changing
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
+
+if TYPE_CHECKING:
+    from mosaic_deploy.cli.render.schema_documents import Document
+    from mosaic_deploy.deploy.storage.put import Sources
+    from mosaic_deploy.live.storage_urls import Listing
+    from mosaic_deploy.model.plan import Plan
 
 
 @click.command()
@@ -59,7 +67,7 @@ def put(
     from mosaic_deploy.deploy.storage.stored import read_stored
     from mosaic_deploy.live.api.operations import read_storage_files
     from mosaic_deploy.model.change import Action
-    from mosaic_deploy.model.plan import Plan, Severity
+    from mosaic_deploy.model.plan import Severity
     from mosaic_deploy.model.quantities import count_text
 
     with screen.hash_progress() as on_hashed:
@@ -79,8 +87,25 @@ def put(
         if plan is None:
             return
         listed, _ = read_storage_files(session.api, project.id)
+    document = put_document(plan, sources, listed)
+    actions = [change.action for change in plan.changes]
+    changed = actions.count(Action.CHANGE)
+    counts = {
+        "uploaded": len(actions) - changed,
+        "replaced": changed,
+        "already there": len(sources.files) - len(actions),
+    }
+    summary = ", ".join(f"{count_text(n, 'file')} {what}" for what, n in counts.items() if n)
+    rows = [(str(each["filename"]), str(each["url"] or "")) for each in document["files"]]
+    shown = (note for note in plan.notes if note.code != "storage_usage" or note.severity is Severity.WARNING)
+    lines = (*(note_line(note) for note in shown), *listed_lines(rows, "file"), summary or "no files found")
+    screen.result(document, lines)
+
+
+def put_document(plan: Plan, sources: Sources, listed: Listing) -> Document:
+    """The result for what `plan` has uploaded of `sources`; `listed` is what is in storage now."""
     actions = {change.address.partition(":")[2]: change.action for change in plan.changes}
-    results = [
+    files = [
         {
             "filename": name,
             "size": file.object.size,
@@ -89,14 +114,4 @@ def put(
         }
         for name, file in sources.files.items()
     ]
-    changed = sum(action is Action.CHANGE for action in actions.values())
-    counts = {
-        "uploaded": len(actions) - changed,
-        "replaced": changed,
-        "already there": len(sources.files) - len(actions),
-    }
-    summary = ", ".join(f"{count_text(n, 'file')} {what}" for what, n in counts.items() if n)
-    rows = [(str(each["filename"]), str(each["url"] or "")) for each in results]
-    shown = (note for note in plan.notes if note.code != "storage_usage" or note.severity is Severity.WARNING)
-    lines = (*(note_line(note) for note in shown), *listed_lines(rows, "file"), summary or "no files found")
-    screen.result({"type": "storage_put", "files": results}, lines)
+    return {"type": "storage_put", "files": files}

@@ -143,6 +143,21 @@ def postponed_line(paths: Sequence[str]) -> str:
     return f"{clock()} {paths[0]} has no statements yet; it is applied once you add one{rest}"
 
 
+_MAX_FOLDERS = 5
+
+
+def watched_line(folders: Sequence[str], inputs: Sequence[str]) -> str:
+    """`folders` are watched; of them a build reads `inputs`, which may be many."""
+    names = ["this folder" if name == "." else name for name in folders if name not in inputs]
+    more = len(names) - _MAX_FOLDERS
+    if more > 1:
+        names[_MAX_FOLDERS:] = [count_text(more, "more folder")]
+    names += ["the build's inputs"] if inputs else []
+    if len(names) > 1 and (inputs or more > 1):
+        names[-2:] = [" and ".join(names[-2:])]
+    return f"Watching {', '.join(names) or 'the manifest'}. Press Ctrl-C to stop."
+
+
 def clock() -> str:
     return time.strftime("%H:%M:%S")
 

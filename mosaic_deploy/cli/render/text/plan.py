@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import PurePosixPath
 
 from mosaic_deploy.cli.render.layout import text_width, wrap
 from mosaic_deploy.cli.render.text.hazards import plan_hazard_lines
@@ -19,10 +18,10 @@ from mosaic_deploy.cli.render.text.schema import (
 from mosaic_deploy.cli.render.text.storage_urls import plan_url_lines
 from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.diff.schema_drift import SCHEMA_DRIFT
-from mosaic_deploy.model.approval import DESTRUCTIVE
+from mosaic_deploy.model.approval import DESTRUCTIVE, sql_path
 from mosaic_deploy.model.catalog import Rehearsal
-from mosaic_deploy.model.change import Action, ApplyMigration, Change, Delete, Put, RunSeed, RunsSql
-from mosaic_deploy.model.hazard import HazardSeverity
+from mosaic_deploy.model.change import Action, ApplyMigration, Change, Delete, Put, RunsSql
+from mosaic_deploy.model.hazard import destroying_files
 from mosaic_deploy.model.kind import BY_NAME
 from mosaic_deploy.model.plan import CHECKS_CHANGED, CHECKS_PENDING, Note, Plan, Severity
 from mosaic_deploy.model.quantities import count_text, size_text
@@ -164,13 +163,6 @@ def _group_by_heading(changes: tuple[Change, ...]) -> list[Change]:
     return sorted(changes, key=lambda c: order[BY_NAME[c.kind].heading])
 
 
-def _destructive_files(plan: Plan) -> frozenset[str]:
-    """The paths of the SQL files with a destructive hazard."""
-    return frozenset(
-        hazard.location.file for hazard in plan.hazards if hazard.severity is HazardSeverity.DESTRUCTIVE
-    )
-
-
 def _sign(
     change: Change, destructive_files: frozenset[str], rehearsal: Rehearsal, migrations: str
 ) -> tuple[str, str]:
@@ -180,14 +172,13 @@ def _sign(
         dropped = {one.object for one in done.changes if one.counts_as == "drop"} if done else set()
         if change.destroys or not dropped.isdisjoint(rehearsal.destroyed):
             return _SIGNS[Action.DESTROY]
-        path = change.path if isinstance(change, RunSeed) else str(PurePosixPath(migrations) / change.file)
-        if path in destructive_files:
+        if sql_path(change, migrations) in destructive_files:
             return ("~", "red")
     return _SIGNS[change.action]
 
 
 def _change_lines(changes: list[Change], width: int | None, plan: Plan) -> Iterator[str]:
-    destructive_files, rehearsal = _destructive_files(plan), plan.rehearsal or Rehearsal()
+    destructive_files, rehearsal = destroying_files(plan.hazards), plan.rehearsal or Rehearsal()
     shown = changes if len(changes) <= _MAX_SHOWN + 1 else changes[:_MAX_SHOWN]
     names = [_name(change) for change in shown]
     name_width = min(_MAX_NAME_WIDTH, max(text_width(name) for name in names))

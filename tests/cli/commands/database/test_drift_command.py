@@ -28,7 +28,7 @@ def drifted(sql) -> None:
     sql("create table votes (id int); alter table t add sneaky int")
 
 
-def test_without_drift(run, sql):
+def test_without_drift(run, sql, tmp_path_factory):
     ended = run("migrate", "drift", "--local", "--exit-code")
     assert ended.returncode == 0
     assert ended.stdout.startswith("The schema is as the last deploy left it.\n\nNot compared:\n  - ")
@@ -37,6 +37,18 @@ def test_without_drift(run, sql):
     assert document["not_compared"] == list(NOT_COMPARED)
     assert "schema         as the last deploy left it\n" in run("status", "--local").stdout
     assert run("migrate", "drift", "--local", "--accept").stdout.startswith("Nothing to accept")
+    # Only what writes needs the manifest.
+    elsewhere = (
+        "migrate",
+        "drift",
+        "--local",
+        "--project",
+        document["project"]["id"],
+        "--in",
+        str(tmp_path_factory.mktemp("empty")),
+    )
+    assert run(*elsewhere, "--exit-code").returncode == 0
+    assert "error[manifest_missing]" in run(*elsewhere, "--accept").stderr
 
 
 def test_drift_is_shown_and_accepted(run, drifted):

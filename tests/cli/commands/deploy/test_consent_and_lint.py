@@ -109,7 +109,9 @@ def test_invalid_values_of_allow_are_refused(run, folder, given):
 def test_pruning_is_confirmed_even_with_yes(environment, stranger, answer, code):
     found, shown = answered(environment, stranger, answer, "apply", "--local", "--yes")
     assert found == code
-    assert "This deletes 1 file: 1 not deployed by this manifest, or changed since. Apply anyway?" in shown
+    assert (
+        "This deletes 1 file that this manifest didn't deploy, or that changed since. Apply anyway?" in shown
+    )
 
 
 def test_allow_does_not_replace_yes(run, shop):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -89,8 +89,8 @@ async def _watch_two(server: Server) -> None:
     await _watched_database(server, "watched")
     sessions = [await _project(server, "watched", name, account=1) for name in ("one", "two")]
     looking = await ActivityConnection.open(server, "watched")
-    # Only suspending, which the test replaces, uses the platform.
-    watching = asyncio.create_task(watch._watch(cast(Platform, None), looking))
+    # Only suspending, which the test replaces, uses more of the platform.
+    watching = asyncio.create_task(watch._watch(cast(Platform, SimpleNamespace(server=server)), looking))
     for conninfo in sessions:
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as session:
             await session.execute("SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 5000) AS n")
@@ -132,11 +132,25 @@ def test_predicate_locks_that_outlive_their_sessions_do_not_fill_their_table(
 
     monkeypatch.setattr(suspension, "suspend", suspend)
     monkeypatch.setattr(offences, "SHORT_SECONDS", short)
-    asyncio.run(_leave_predicate_locks(Server.from_url(url)))
+    asyncio.run(_leave_predicate_locks(Server.from_url(url), suspended, len(expected)))
     assert suspended == expected
 
 
-async def _leave_predicate_locks(server: Server) -> None:
+async def _leave_predicate_locks(server: Server, suspended: list[str], expected: int) -> None:
+    async with _leaving_and_keeping(server) as (_, keeping):
+        async with await psycopg.AsyncConnection.connect(keeping) as keeper:
+            await keeper.set_isolation_level(psycopg.IsolationLevel.SERIALIZABLE)
+            # It has no predicate lock itself.
+            await keeper.execute("SELECT 1")
+            await _await_end(keeper)
+        await _await_no_predicate_locks(server)
+        while len(suspended) < expected:
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def _leaving_and_keeping(server: Server) -> AsyncIterator[tuple[str, str]]:
+    """Two watched projects; the first leaves many predicate locks if anybody's transaction keeps them."""
     await _watched_database(server, control_database.DATABASE)
     leaving = await _project(server, control_database.DATABASE, "leaving", account=1)
     keeping = await _project(server, control_database.DATABASE, "keeping", account=2)
@@ -144,23 +158,11 @@ async def _leave_predicate_locks(server: Server) -> None:
         await setup.execute(_MANY_TABLES)
     looking = await ActivityConnection.open(server, control_database.DATABASE)
     watching = asyncio.create_task(watch._watch(cast(Platform, SimpleNamespace(server=server)), looking))
-    async with await psycopg.AsyncConnection.connect(keeping) as keeper:
-        await keeper.set_isolation_level(psycopg.IsolationLevel.SERIALIZABLE)
-        # It has no predicate lock itself.
-        await keeper.execute("SELECT 1")
-        left = asyncio.create_task(_leave(leaving))
-        with pytest.raises(psycopg.OperationalError, match=r"terminating|closed"):
-            for _ in range(1000):
-                await keeper.execute("SELECT pg_sleep(0.05)")
-        left.cancel()
-        await asyncio.wait([left])
-    async with await server.connect(control_database.DATABASE) as other:
-        row = await (
-            await other.execute("SELECT count(*) FROM pg_locks WHERE mode = 'SIReadLock'")
-        ).fetchone()
-    assert row == (0,)
+    leaves = asyncio.create_task(_leave(leaving))
+    yield leaving, keeping
+    leaves.cancel()
     watching.cancel()
-    await asyncio.wait([watching])
+    await asyncio.wait([leaves, watching])
     await looking.close()
     async with await server.connect("postgres") as teardown:
         for name in ("tenant_leaving", "tenant_keeping", control_database.DATABASE):
@@ -168,14 +170,72 @@ async def _leave_predicate_locks(server: Server) -> None:
         await teardown.execute("DROP ROLE tenant_leaving, tenant_keeping")
 
 
+async def _await_end(session: psycopg.AsyncConnection) -> None:
+    with pytest.raises(psycopg.OperationalError, match=r"terminating|closed"):
+        for _ in range(1000):
+            await session.execute("SELECT pg_sleep(0.05)")
+
+
+async def _await_no_predicate_locks(server: Server) -> None:
+    """Those of the transactions that are running are few."""
+    async with await server.connect(control_database.DATABASE) as other:
+        for _ in range(200):
+            cursor = await other.execute("SELECT count(*) FROM pg_locks WHERE mode = 'SIReadLock'")
+            if (await cursor.fetchone() or (None,))[0] < 500:
+                return
+            await asyncio.sleep(0.05)
+    pytest.fail("the predicate locks stay")
+
+
+def test_a_transaction_that_cant_be_seen_to_keep_predicate_locks_ends(url, monkeypatch) -> None:
+    """It only reads, has read no table, and no writer's end makes it safe. The third time, its project is suspended; never
+    the one whose locks it keeps, nor does a newer session end that has a snapshot."""
+    suspended = []
+
+    async def suspend(_platform: object, project_id: str, *_: object) -> None:
+        suspended.append(project_id)
+
+    monkeypatch.setattr(suspension, "suspend", suspend)
+    asyncio.run(_keep_hidden(Server.from_url(url), suspended))
+
+
+async def _keep_hidden(server: Server, suspended: list[str]) -> None:
+    async with _leaving_and_keeping(server) as (leaving, keeping):
+        async with await psycopg.AsyncConnection.connect(keeping, autocommit=True) as setup:
+            await setup.execute("CREATE TABLE a (n int); CREATE TABLE b (n int)")
+        for times in (1, 2, 3):
+            async with contextlib.AsyncExitStack() as closing:
+                writing, writer, hidden = [
+                    await closing.enter_async_context(
+                        await psycopg.AsyncConnection.connect(keeping, autocommit=True)
+                    )
+                    for _ in range(3)
+                ]
+                await writing.execute(f"{_SERIALIZABLE}; SELECT FROM a")
+                await writer.execute(f"{_SERIALIZABLE}; INSERT INTO a VALUES (1); COMMIT")
+                await hidden.execute(f"{_SERIALIZABLE} READ ONLY; SELECT 1")
+                await writing.execute("INSERT INTO b VALUES (1); COMMIT")
+                newer = await closing.enter_async_context(
+                    await psycopg.AsyncConnection.connect(leaving, autocommit=True)
+                )
+                await newer.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+                await _await_end(hidden)
+                await newer.execute("COMMIT")
+            await _await_no_predicate_locks(server)
+            while times == 3 and not suspended:
+                await asyncio.sleep(0.01)
+            assert suspended == (["keeping"] if times == 3 else [])
+
+
 async def _leave(conninfo: str) -> None:
-    """Short sessions, until cancelled or refused."""
+    """Short sessions, until cancelled or refused. Within a second fewer locks than an account may make."""
     reads = "; ".join(f"SELECT FROM read{number}" for number in range(1, 101))
     while True:
         async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as session:
             await session.execute(
                 f"{_SERIALIZABLE}; INSERT INTO written VALUES (1); {reads}; COMMIT".encode()
             )
+        await asyncio.sleep(0.05)
 
 
 def test_transactions_that_only_read_keep_predicate_locks_as_well(url) -> None:

@@ -20,14 +20,17 @@ from mosaic_deploy.platform.tenants.offences import (
     AccountShare,
     Offence,
     OpenTransaction,
+    PredicateLocks,
     Role,
     Session,
     accounts_over,
     find_offences,
-    predicate_lock_offences,
+    keepers_to_end,
+    makers_of_predicate_locks,
+    possible_keepers,
     too_many_predicate_locks,
 )
-from mosaic_deploy.platform.tenants.predicate_locks import Excesses, RecentPredicateLocks
+from mosaic_deploy.platform.tenants.predicate_locks import RecentOffenders, RecentPredicateLocks
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -363,34 +366,58 @@ WRITING, LONG, OTHERS = OpenTransaction(1, 1, 0.9), OpenTransaction(2, 2, 1.1), 
 
 
 @pytest.mark.parametrize(
-    ("locks", "made", "transactions", "expected"),
+    ("locks", "too_many"),
     [
-        ({1: 50, 3: 50}, {1: 50, 3: 50}, [WRITING], None),
+        ({1: 50, 3: 50}, False),
         # Of an account, or half of the server's. Also those of a database that is no project's, or dropped.
-        ({1: 51}, {1: 51}, [], [Offence(ROLES[1], (), 51)]),
-        ({1: 20, 2: 31}, {1: 20, 2: 31}, [], [Offence(ROLES[2], (), 31)]),
-        ({1: 40, 3: 40, 99: 21}, {1: 40, 3: 40, 99: 21}, [WRITING], [Offence(ROLES[1], (1,))]),
-        # Whoever keeps them for long is to blame, in whichever database.
-        ({1: 51}, {1: 51}, [LONG], [Offence(ROLES[2], (2,))]),
-        ({1: 51}, {1: 51}, [WRITING, LONG, OTHERS], [Offence(ROLES[2], (2,))]),
-        (
-            {1: 51},
-            {1: 51},
-            [WRITING, OTHERS],
-            [Offence(ROLES[1], (1,)), Offence(ROLES[3], (3,)), Offence(ROLES[1], (), 51)],
-        ),
-        # Not the platform's own transactions, nor others'.
-        ({3: 51}, {3: 51}, [OpenTransaction(4, 99, 60.0)], [Offence(ROLES[3], (), 51)]),
-        # Nobody is suspended for what a transaction keeps that can't be ended.
-        ({3: 51}, {3: 50}, [OpenTransaction(4, 99, 60.0)], []),
-        ({3: 51}, {3: 50}, [OTHERS], [Offence(ROLES[3], (3,))]),
+        ({1: 51}, True),
+        ({1: 20, 2: 31}, True),
+        ({1: 40, 3: 40, 99: 21}, True),
     ],
 )
-def test_who_has_too_many_predicate_locks(locks, made, transactions, expected) -> None:
-    found = None
-    if too_many_predicate_locks(locks, accounts_over(locks, ROLES, SHARE), SHARE):
-        found = predicate_lock_offences(made, transactions, ROLES, SHARE)
-    assert found == expected
+def test_too_many_predicate_locks(locks, too_many) -> None:
+    assert too_many_predicate_locks(locks, accounts_over(locks, ROLES, SHARE), SHARE) == too_many
+
+
+@pytest.mark.parametrize(
+    ("transactions", "expected"),
+    [
+        ([], (False, [])),
+        ([WRITING], (False, [Offence(ROLES[1], (1,))])),
+        # Whoever keeps them for long is to blame, in whichever database.
+        ([WRITING, LONG, OTHERS], (True, [Offence(ROLES[2], (2,))])),
+        ([WRITING, OTHERS], (False, [Offence(ROLES[1], (1,)), Offence(ROLES[3], (3,))])),
+        # Not the platform's own transactions, nor others'.
+        ([OpenTransaction(4, 99, 60.0)], (False, [])),
+    ],
+)
+def test_whose_transactions_keep_predicate_locks(transactions, expected) -> None:
+    assert keepers_to_end(transactions, ROLES) == expected
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ({1: 50, 3: 50}, []),
+        ({1: 51, 3: 50}, [Offence(ROLES[1], (), 51)]),
+        ({1: 20, 2: 31}, [Offence(ROLES[2], (), 31)]),
+    ],
+)
+def test_who_made_too_many_predicate_locks(made, expected) -> None:
+    assert makers_of_predicate_locks(made, ROLES, SHARE) == expected
+
+
+def test_who_may_keep_predicate_locks_unseen() -> None:
+    """Those with a snapshot, an account's at a time."""
+    oldest = OpenTransaction(5, 3, 9.0)
+    found = possible_keepers([WRITING, LONG, oldest, OTHERS, OpenTransaction(4, 99, 60.0)], ROLES)
+    assert found == [[oldest], [LONG]]
+
+
+def test_which_predicate_locks_remain() -> None:
+    before = PredicateLocks({1: 90}, {"3/1": 40, "3/2": 20, "-1/0": 30})
+    after = PredicateLocks({1: 90}, {"3/1": 40, "3/3": 20, "-1/0": 35})
+    assert before.remaining(after) == 70
 
 
 @pytest.mark.parametrize(
@@ -411,20 +438,9 @@ def test_how_many_predicate_locks_were_made_lately(calls, expected) -> None:
     assert [recent.made({1: held}, at) for at, held in calls][-1] == {1: expected}
 
 
-@pytest.mark.parametrize(
-    ("times", "often"),
-    [
-        # Over its share at (seconds): is it often?
-        ([(0, True), (1, False), (6, True), (7, False), (13, True)], True),
-        ([(0, True), (1, False), (6, True), (7, False), (20, True)], False),
-        # It lasts: that is once, and may be another's fault.
-        ([(0, True), (1, True), (2, True), (3, True)], False),
-        ([(0, True), (1, False), (6, True), (7, False), (13, False)], False),
-    ],
-)
-def test_an_account_that_is_over_its_share_again_and_again(times, often) -> None:
-    excesses = Excesses()
-    found = [excesses.often({7} if over else (), count=True, now=float(at)) for at, over in times]
-    assert found[-1] == ({7} if often else set())
-    uncounted = Excesses()
-    assert not any(uncounted.often({7} if over else (), count=False, now=float(at)) for at, over in times)
+@pytest.mark.parametrize(("last", "often"), [(13.0, {7}), (20.0, set())])
+def test_an_account_that_is_over_its_share_again_and_again(last, often) -> None:
+    offenders = RecentOffenders()
+    assert offenders.add({7, 8}, 0.0) == set()
+    assert offenders.add({7}, 6.0) == set()
+    assert offenders.add({7, 8}, last) == often

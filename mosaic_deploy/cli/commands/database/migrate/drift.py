@@ -59,7 +59,7 @@ def drift(
     """Show how the live schema differs from the last deploy. Each deploy records the schema that it leaves.
 
     Lists what was changed since in another way: by hand, by an app or by another tool. PATH is a folder with a
-    mosaic.yaml, or a manifest.
+    mosaic.yaml, or a manifest; with --project, only --accept needs one.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def drift(
     """
     if exit_code and accept:
         raise click.UsageError("--exit-code and --accept can't be combined")
-    session = target_options.open()
+    session = target_options.open("required" if accept else "if_there")
     with session:
         if accept:
             return _accept(screen, session, ConsentOptions(yes), LeaseOptions(lock_timeout, force_unlock))
