@@ -14,7 +14,7 @@ from mosaic_deploy.model.manifest import BuildSpec, Manifest
 from mosaic_deploy.source.files.ignored import IGNORE_FILE
 from mosaic_deploy.source.files.mtimes import Poller
 from mosaic_deploy.source.files.walk import ALWAYS_EXCLUDED
-from mosaic_deploy.source.manifest.folders import is_inside
+from mosaic_deploy.source.manifest.folders import is_inside, is_project_folder, published_tops
 
 if TYPE_CHECKING:
     from watchfiles._rust_notify import RustNotify
@@ -64,6 +64,10 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     """Everything that a deploy of this manifest reads, and instead of what its build makes, what that reads."""
     root = manifest.root
     configured = [os.path.normpath(name) for name in manifest.deployed_folders]
+    tops: tuple[str, ...] = ()
+    if manifest.static and is_project_folder(manifest.static.dir):
+        tops = published_tops(manifest.static.include)
+        configured = [*(name for name in configured if name != "."), *tops]
     listed: list[str] = []
     written: list[str] = []
     read: list[str] = []
@@ -75,7 +79,7 @@ def watched_paths(manifest: Manifest) -> WatchedPaths:
     files = [name for name in names if (root / name).is_file()]
     folders = [name for name in names if name not in files]
     ignore_files = dict.fromkeys(
-        f"{above}{IGNORE_FILE}" for name in folders for above in _parent_prefixes(name)
+        f"{above}{IGNORE_FILE}" for name in (*folders, *tops) for above in _parent_prefixes(name)
     )
     outermost = tuple(name for name in folders if not any(_inside(name, other) for other in folders))
     single = dict.fromkeys((manifest.file.name, ".env", *files, *ignore_files))

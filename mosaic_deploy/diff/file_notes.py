@@ -83,8 +83,11 @@ def file_notes(
         yield _note(f"{kind}_foreign", message, diff.foreign)
 
 
-def retired_notes(retired: Objects, seconds: float) -> Iterator[Note]:
-    """Until when static files that have left the folder are kept, `seconds` after they left."""
+def retired_notes(kind: str, retired: Objects, seconds: float) -> Iterator[Note]:
+    """Until when the site's files that have left the folder are kept, `seconds` after they left.
+
+    `kind` is where they are: `static` or `storage`.
+    """
     if not retired:
         return
     ends = sorted((each.retired_at or 0.0) + seconds for each in retired)
@@ -94,7 +97,7 @@ def retired_notes(retired: Objects, seconds: float) -> Iterator[Note]:
         f"{_count_text(retired, 'file')} no longer in the folder, kept until {_time_text(ends[0])}{last} "
         f"({_names_text(retired)}); an apply after that deletes {it}"
     )
-    yield _note("static_retired", message, retired)
+    yield _note(f"{kind}_retired", message, retired)
 
 
 def _time_text(seconds: float) -> str:

@@ -86,7 +86,7 @@ class PlanRules:
     other_key: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By kind, `static` and `storage`: names of files that were deployed with another API key."""
     retirement: Retirement = NO_RETIREMENT
-    """Which static files stay live for a while before they are pruned."""
+    """Which files of the site, also those in storage, stay live for a while before they are pruned."""
     left_out: frozenset[str] = frozenset()
     """Names of static files that were generated from a section that the manifest doesn't have."""
 
@@ -126,7 +126,7 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             for delete in sorted(static.deletes, key=lambda delete: deletion_order(delete.path))
         ),
         *(
-            DeleteStorageFile(delete.path, delete.reason, delete.unmanaged)
+            DeleteStorageFile(delete.path, delete.reason, delete.unmanaged, delete.keep, delete.approved)
             for delete in (*storage_files.deletes, *site_storage.deletes)
         ),
     ]
@@ -137,7 +137,8 @@ def make_plan(desired: Snapshot, live: Snapshot, rules: PlanRules, notes: tuple[
             *notes,
             *history.notes,
             *seed_notes(desired, live),
-            *retired_notes(static.retired, rules.retirement.seconds),
+            *retired_notes("static", static.retired, rules.retirement.seconds),
+            *retired_notes("storage", site_storage.retired, rules.retirement.seconds),
             *(
                 note
                 for kind, diff, section in (
@@ -202,6 +203,7 @@ def _storage_objects(
         prefix=SITE_STORAGE_PREFIX,
         manifest=rules.manifest,
         other_key=rules.other_key.get("storage", ()),
+        retirement=rules.retirement,
     )
     return own if rules.manages_storage else ObjectDiff(), site
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from heapq import nsmallest
 from urllib.parse import quote, unquote
 
 from mosaic_deploy.model.manifest import STORAGE_PATH
@@ -12,7 +13,7 @@ from mosaic_deploy.model.manifest import STORAGE_PATH
 Listing = Mapping[str, tuple[int | None, str]]
 """Filename → (size or None, URL), as the platform lists it."""
 _MAX_COMPARED = 100
-"""Listed files that must agree on what precedes a name."""
+"""Listed files that are asked what precedes a name, the first by name: the same in every run."""
 _UNQUOTED = "/-._~!$&'()*+,;=:@"
 """The characters of a name, besides letters and digits, that are the same in a URL's path."""
 
@@ -35,6 +36,16 @@ class StorageUrls:
         """By name, the URLs of the files of which they are known."""
         return {name: url for name in names if (url := self.of(name))}
 
+    @property
+    def lasting(self) -> bool:
+        """Whether pages may refer to the files: their URLs aren't signed for a while, and most end with the name."""
+        return self.base != "" and not any("?" in url for url in self.listed.values())
+
+    def exceptions(self, prefix: str) -> dict[str, str]:
+        """By name, the URLs of live files whose names begin with `prefix` that aren't `base` and the name."""
+        names = (name for name in self.listed if name.startswith(prefix))
+        return {name: self.listed[name] for name in names if _base(name, self.listed[name]) != self.base}
+
 
 def storage_url(base: str, name: str) -> str:
     return base + quote(name, safe=_UNQUOTED)
@@ -55,9 +66,10 @@ def find_storage_urls(listed: Listing | None, site: str, *, embedded: bool) -> S
 
 
 def _common_base(urls: Mapping[str, str]) -> str:
-    """What precedes the name in all of these URLs; empty if they differ in that, or end otherwise, as signed ones do."""
-    bases = {_base(name, url) for name, url in islice(urls.items(), _MAX_COMPARED)}
-    return bases.pop() if len(bases) == 1 else ""
+    """What precedes the name in more than half of these URLs; empty if nothing does, as with signed ones."""
+    compared = nsmallest(_MAX_COMPARED, urls)
+    bases = Counter(_base(name, urls[name]) for name in compared)
+    return next((base for base, count in bases.most_common(1) if count > len(compared) / 2), "")
 
 
 def _base(name: str, url: str) -> str:

@@ -103,8 +103,8 @@ class StaticSpec:
     """`dir` is a folder relative to the manifest. Patterns use gitignore syntax, relative to `dir`.
 
     Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
-    for paths without a file. `keep` is how long files that left the folder stay live before they are pruned, in seconds.
-    `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
+    for paths without a file. With `clean_urls`, `about.html` is also `about/index.html`. `keep` is how long files that left the
+    folder stay live before they are pruned, in seconds. `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
     """
 
     dir: str
@@ -114,6 +114,7 @@ class StaticSpec:
     prune: Prune = False
     keep: float = 3600.0
     fallback: str | None = None
+    clean_urls: bool = False
     redirects: tuple[RedirectSpec, ...] = ()
     unsupported: str = "error"
     check_links: str = "warn"

@@ -94,11 +94,13 @@ def delete_objects(run: Run) -> Iterator[Event]:
     static = [change for change in run.changes if isinstance(change, DeleteStatic) and not change.keep]
     for _, group in groupby(static, key=lambda change: deletion_order(change.path)[0]):
         yield from _delete_all(run, ledger.STATIC, list(group), delete_static_file)
-    storage_files = [change for change in run.changes if isinstance(change, DeleteStorageFile)]
-    yield from _delete_all(run, ledger.STORAGE, storage_files, delete_storage_file)
-    yield from _retire(
-        run, [change for change in run.changes if isinstance(change, DeleteStatic) and change.keep]
+    stored = [change for change in run.changes if isinstance(change, DeleteStorageFile)]
+    yield from _delete_all(
+        run, ledger.STORAGE, [change for change in stored if not change.keep], delete_storage_file
     )
+    kept = [change for change in run.changes if isinstance(change, DeleteStatic) and change.keep]
+    yield from _retire(run, ledger.STATIC, kept)
+    yield from _retire(run, ledger.STORAGE, [change for change in stored if change.keep])
 
 
 def clean_up_ledger(run: Run) -> None:
@@ -177,13 +179,13 @@ def _delete_all(
     yield from _transfer_and_record(run, deletes, send, forget)
 
 
-def _retire(run: Run, changes: Sequence[DeleteStatic]) -> Iterator[Event]:
+def _retire(run: Run, kind: str, changes: Sequence[DeleteStatic | DeleteStorageFile]) -> Iterator[Event]:
     for first in range(0, len(changes), _MAX_ROWS):
         group = changes[first : first + _MAX_ROWS]
         yield from (ChangeStarted(change) for change in group)
         began = time.monotonic()
         paths = [change.path for change in group]
-        run.write(ledger_rows.retire_objects_sql(ledger.STATIC, paths, run.claim.token))
+        run.write(ledger_rows.retire_objects_sql(kind, paths, run.claim.token))
         yield from (ChangeDone(change, time.monotonic() - began) for change in group)
 
 

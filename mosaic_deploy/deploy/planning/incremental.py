@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.plan import compare, read_desired_and_live
 from mosaic_deploy.deploy.planning.planned import PlanOptions, PreparedPlan, Target
-from mosaic_deploy.deploy.planning.read_target import at_storage_addresses
+from mosaic_deploy.deploy.planning.read_target import at_storage_addresses, within_size_limit
 from mosaic_deploy.diff.check_record import passed_record
 from mosaic_deploy.diff.ledger_cleanup import LedgerCleanup
 from mosaic_deploy.diff.missing_pages import check_redirect_pages
@@ -82,7 +82,8 @@ class IncrementalPlanner:
         elapsed = time.monotonic() - self._read_at
         return any(
             each.retired_at is not None and each.retired_for + elapsed >= spec.keep
-            for each in (live.snapshot.static or {}).values()
+            for objects in (live.snapshot.static, live.snapshot.storage)
+            for each in (objects or {}).values()
         )
 
     def forget(self) -> None:
@@ -116,9 +117,14 @@ class IncrementalPlanner:
         previous, self._desired = self._desired, None
         desired = reread_files(previous, self._index, edited) if previous and edited else None
         if desired is None:
-            desired = at_storage_addresses(read_desired(self._manifest), live)
+            desired = within_size_limit(self._api, read_desired(self._manifest))
+            desired = at_storage_addresses(desired, live)
             check_redirect_pages(self._manifest, desired.snapshot)
             self._remember(desired)
+        else:
+            desired = within_size_limit(self._api, desired)
+            if not desired.site.addresses.known:
+                desired = at_storage_addresses(desired, live)
         self._desired = desired
         return desired
 

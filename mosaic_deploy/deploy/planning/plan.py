@@ -41,6 +41,7 @@ from mosaic_deploy.deploy.planning.read_target import (
     plan_rules,
     read_target,
     storage_quota_check,
+    within_size_limit,
 )
 from mosaic_deploy.deploy.planning.request_sizes import refuse_large_steps
 from mosaic_deploy.deploy.planning.unknown_names import refuse_unknown_names
@@ -100,6 +101,7 @@ def read_desired_and_live(
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
+    desired = within_size_limit(api, desired)
     live = read_target(api, target, desired.snapshot, manifest)
     desired = at_storage_addresses(desired, live)
     verify_auth = options.compare_bytes is not None
@@ -268,7 +270,9 @@ def _refuse_too_large(api: Api, desired: Desired, plan: Plan) -> None:
         shown = {
             put.path: desired.static[put.path].relative_path for put in puts if put.path in desired.static
         }
-        prefix = storage_prefix(desired.manifest)
-        refuse_too_large(
-            puts, api.static_file_limit(), shown, lambda name: moving_hint(desired.static, name, prefix)
-        )
+        prefix, stores = storage_prefix(desired.manifest), desired.manifest.site_uses_storage
+
+        def hint(name: str) -> str:
+            return moving_hint(desired.static, name, prefix, rewritten=stores)
+
+        refuse_too_large(puts, api.static_file_limit(), shown, hint)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from mosaic_deploy.deploy.planning.planned import PreparedPlan, Target
-from mosaic_deploy.diff.limits import refuse_over_quota
+from mosaic_deploy.diff.limits import ALWAYS_ACCEPTED_SIZE, refuse_over_quota
 from mosaic_deploy.diff.objects import Retirement
 from mosaic_deploy.diff.plan import PlanRules
 from mosaic_deploy.diff.policies import changed_rules, recorded_policy, stricter_policy
@@ -25,15 +25,21 @@ from mosaic_deploy.live.snapshot import (
     read_storage_sizes_and_usage,
     storage_urls,
 )
-from mosaic_deploy.live.storage_urls import Listing
+from mosaic_deploy.live.storage_urls import Listing, find_storage_urls
 from mosaic_deploy.model.change import Change, PutStatic, PutStorageFile
 from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX, Manifest, Prune
 from mosaic_deploy.model.snapshot import NOT_LIVE_STATES, Object, Objects, ObjectState, Project, Snapshot
 from mosaic_deploy.source.files.folder import BeforeHashing
 from mosaic_deploy.source.files.walk import WalkedFile
 from mosaic_deploy.source.manifest.find import manifest_identity
-from mosaic_deploy.source.site.resolve import storage_addresses
-from mosaic_deploy.source.snapshot import AUTH_FILE, Desired, storage_prefix, with_storage_addresses
+from mosaic_deploy.source.site.resolve import StorageAddresses
+from mosaic_deploy.source.snapshot import (
+    AUTH_FILE,
+    Desired,
+    storage_prefix,
+    with_site,
+    with_storage_addresses,
+)
 
 _PROVISIONING = "provisioning"
 PREINSTALLED = frozenset({"vector", "uuid-ossp", "pgcrypto"})
@@ -115,6 +121,19 @@ def with_recorded_policy(api: Api, project: str, manifest: Manifest) -> Manifest
     return replace(manifest, policy=policy, held_rules=held, locations=located)
 
 
+def within_size_limit(api: Api, desired: Desired) -> Desired:
+    """`desired` with the site's files in storage that are too large for static hosting, if they may be there.
+
+    Asks for the platform's limit only if there are large ones. Raises SourceRefused and SourceChanged.
+    """
+    site = desired.site.site
+    is_large = any(file.object.size > ALWAYS_ACCEPTED_SIZE for file in site.files.values())
+    if not site.storing or site.limit is not None or not is_large:
+        return desired
+    limit = api.static_file_limit()
+    return desired if limit is None else with_site(desired, desired.site.within(limit))
+
+
 def at_storage_addresses(desired: Desired, live: LiveState) -> Desired:
     """`desired` with references to storage files as the platform's listing shows their addresses.
 
@@ -129,14 +148,32 @@ def at_storage_addresses(desired: Desired, live: LiveState) -> Desired:
 def _at_listed_addresses(desired: Desired, listed: Listing | None, site: str) -> Desired:
     if not desired.site.site.moved:
         return desired
-    urls = {name: url for name, (_, url) in (listed or {}).items()}
-    addresses = None if listed is None or not all(urls.values()) else storage_addresses(urls, site)
+    addresses = None if listed is None else site_storage_addresses(listed, site)
     if addresses is None:
         raise SourceRefused(
             "the site's files can't be put into storage: the platform lists no lasting addresses of storage files",
             hint="set static.unsupported to error, and exclude the files or put them where they have an address",
         )
     return with_storage_addresses(desired, addresses)
+
+
+def site_storage_addresses(listed: Listing, site: str) -> StorageAddresses | None:
+    """Where the platform serves the site's files in storage; None if it lists no addresses, or none that last.
+
+    URLs on the site's own host become paths, so they hold under every name of the site.
+    """
+    if not listed:
+        return StorageAddresses(site=site)
+    urls = find_storage_urls(listed, site, embedded=False)
+    if len(urls.listed) < len(listed) or not urls.lasting:
+        return None
+    others = sorted(urls.exceptions(SITE_STORAGE_PREFIX).items())
+    exceptions = tuple((name, _below(url, site)) for name, url in others)
+    return StorageAddresses(_below(urls.base, site), site, known=True, listed=exceptions)
+
+
+def _below(url: str, site: str) -> str:
+    return url[len(site) :] if site and url.startswith(f"{site}/") else url
 
 
 def at_listed_addresses(planned: PreparedPlan, listed: Listing | None, site: str) -> PreparedPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from mosaic_deploy.deploy.planning.read_target import within_size_limit
 from mosaic_deploy.deploy.storage.patterns import chosen_names
 from mosaic_deploy.deploy.storage.put import refuse_managed
 from mosaic_deploy.deploy.storage.stored import Stored
@@ -31,7 +32,7 @@ def plan_removal(
     """
     names: Collection[str] = stored.sizes
     if left:
-        names = _left_names(stored)
+        names = _left_names(api, stored)
     chosen = sorted(chosen_names(arguments, frozenset(names)) if arguments else names if left else ())
     if not managed:
         refuse_managed(chosen, stored.deployed_by)
@@ -47,11 +48,12 @@ def plan_removal(
     return apply_policy(Plan(stored.project, changes, (), "", "", 0, live_counts=counts), (), stored.manifest)
 
 
-def _left_names(stored: Stored) -> list[str]:
+def _left_names(api: Api, stored: Stored) -> list[str]:
+    """Without the site's files that open pages may still load, which the next applies delete."""
     if not stored.deployed:
         return []
-    wanted = read_desired(stored.manifest).snapshot.storage or {}
-    return [name for name in stored.deployed if name not in wanted]
+    wanted = within_size_limit(api, read_desired(stored.manifest)).snapshot.storage or {}
+    return [name for name, o in stored.deployed.items() if name not in wanted and o.retired_at is None]
 
 
 def _deletion(stored: Stored, name: str) -> DeleteStorageFile:

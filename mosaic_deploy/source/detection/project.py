@@ -20,13 +20,11 @@ from mosaic_deploy.source.detection.plain_sites import is_output, plain_sites, u
 from mosaic_deploy.source.detection.script_frameworks import script_sites
 from mosaic_deploy.source.detection.site import PLAIN, Project, Rank, Site, without_covered
 from mosaic_deploy.source.detection.tree import Tree, is_below, join, read_tree
-from mosaic_deploy.source.files.folder import is_served_type
+from mosaic_deploy.source.files.folder import is_served_type, needs_own_path
 
 _STORAGE_FOLDERS = ("assets", "storage", "uploads", "media")
 _PROGRAMS = frozenset(".ts .tsx .jsx .vue .svelte .scss .sass .less .py .go .rs .rb .php .java .cs".split())  # noqa: SIM905
 """Types of files that a build reads, so nobody downloads them."""
-_NEVER_SERVED = ("apple-app-site-association", "CNAME")
-"""Names that are asked for at the site's own path, where hosting serves no file without a type."""
 _UNIMPORTANT = (
     "readme",
     "license",
@@ -147,23 +145,25 @@ def _is_empty(tree: Tree) -> bool:
     return all(name.startswith(".") or name.lower().startswith(_UNIMPORTANT) for name in tree.files("."))
 
 
-def has_unserved_files(tree: Tree, site: Site) -> bool:
+def has_unserved_files(names: Iterable[str], site: Site) -> bool:
     """Whether hosting doesn't serve some of the site's files, or may not: a build that has yet to run may make any."""
     if site.build is not None:
         return True
-    names = (
-        name for name in tree.names_below(site.dir) if not name.rpartition("/")[2].startswith((".", "_"))
-    )
-    return any(not is_served_type(name) and not name.endswith(".map") for name in names)
+    shown = (name for name in names if not name.rpartition("/")[2].startswith((".", "_")))
+    return any(not is_served_type(name) and not name.endswith(".map") for name in shown)
 
 
-def useless_files(tree: Tree, site: Site) -> tuple[str, ...]:
-    """The site's files that only their own path would be good for, at which hosting doesn't serve them."""
-    folders = {
-        site.dir,
-        *([site.public] if site.public else []),
+def useless_files(tree: Tree, site: Site, names: Iterable[str]) -> tuple[str, ...]:
+    """The site's files that only their own path would be good for, at which hosting doesn't serve them.
+
+    `names` are those that are there; a build copies others.
+    """
+    folders = [
         join(site.folder, "public"),
         join(site.folder, "static"),
-    }
-    found = {name.rpartition("/")[2] for folder in folders for name in tree.names_below(folder)}
-    return tuple(name for name in _NEVER_SERVED if name in found)
+        *([site.public] if site.public else []),
+    ]
+    built = {name for folder in folders for name in tree.names_below(folder)} if site.build else set()
+    return tuple(
+        sorted(name for name in {*names, *built} if needs_own_path(name) and not is_served_type(name))
+    )

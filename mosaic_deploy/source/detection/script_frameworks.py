@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from mosaic_deploy.source.detection.packages import Package, lock_file, needed_packages, workspace_command
-from mosaic_deploy.source.detection.settings import computes_setting, script_setting, without_comments
+from mosaic_deploy.source.detection.settings import (
+    computes_setting,
+    script_flag,
+    script_setting,
+    without_comments,
+)
 from mosaic_deploy.source.detection.site import (
     Build,
     Project,
@@ -105,14 +110,26 @@ def _next(project: Project, package: Package, site: Site, text: str) -> Site | N
     if not text and not package.runs(r"\bnext\b") and not any(map(project.tree.files, places)):
         return None
     if script_setting(text, "output") == "export":
-        return replace(site, dir=join(package.folder, script_setting(text, "distDir") or "out"))
+        folder = join(package.folder, script_setting(text, "distDir") or "out")
+        return replace(site, dir=folder, clean_urls=not script_flag(text, "trailingSlash"))
     return _needs_server(site, 'set output: "export" in its settings')
 
 
 def _astro(_project: Project, _package: Package, site: Site, text: str) -> Site:
     if script_setting(text, "output") in ("server", "hybrid"):
         return _needs_server(site, 'remove output: "server" from its settings')
-    return site
+    return replace(site, clean_urls=script_setting(text, "format") in ("file", "preserve"))
+
+
+_LAYOUT = re.compile(r"\+layout(?:\.server)?\.[jt]s")
+_ALWAYS_SLASH = re.compile(r"\btrailingSlash\b[^=]*=\s*[\"'`]always[\"'`]")
+
+
+def _adds_slash(project: Project, package: Package) -> bool:
+    """Whether SvelteKit writes pages as folders."""
+    routes = join(package.folder, "src/routes")
+    files = [join(routes, name) for name in project.tree.files(routes) if _LAYOUT.fullmatch(name)]
+    return any(_ALWAYS_SLASH.search(without_comments(project.tree.read(file))) for file in files)
 
 
 def _sveltekit(project: Project, package: Package, site: Site, text: str) -> Site:
@@ -122,7 +139,8 @@ def _sveltekit(project: Project, package: Package, site: Site, text: str) -> Sit
         return _needs_server(site, "use @sveltejs/adapter-static")
     fallback = script_setting(text, "fallback")
     pages = join(package.folder, script_setting(text, "pages") or "build")
-    return replace(site, dir=pages, fallback=fallback if fallback != "404.html" else None)
+    fallback = fallback if fallback != "404.html" else None
+    return replace(site, dir=pages, fallback=fallback, clean_urls=not _adds_slash(project, package))
 
 
 def _react_router(_project: Project, package: Package, site: Site, text: str) -> Site:
@@ -197,7 +215,16 @@ def _documentation(project: Project, package: Package, site: Site, _text: str) -
     command = package.command(re.compile(rf"\b{tool} build\b"), f"{tool} build{argument}")
     notes = base_note(text, "base", file) if file else ()
     assert site.build is not None
-    return replace(site, dir=folder, build=replace(site.build, command=command or ""), notes=notes)
+    build = replace(site.build, command=command or "")
+    return replace(
+        site, dir=folder, build=build, notes=notes, clean_urls=bool(script_flag(text, "cleanUrls"))
+    )
+
+
+def _flagged(_project: Project, _package: Package, site: Site, text: str) -> Site:
+    """Docusaurus and Rspress have a setting for pages without a folder."""
+    files = script_flag(text, "trailingSlash") is False or bool(script_flag(text, "cleanUrls"))
+    return replace(site, clean_urls=files)
 
 
 _MODULE = r"[mc]?[jt]s"
@@ -213,12 +240,12 @@ FRAMEWORKS = (
     Framework("Create React App", ("react-scripts", "react-app-rewired", "@craco/craco"), r"(?!)", "build", "react-scripts build", refine=_create_react_app),
     Framework("Vue CLI", ("@vue/cli-service",), r"vue\.config\.js", "dist", "vue-cli-service build", "outputDir", "publicPath", refine=_page_app),
     Framework("Vite", ("vite", "rolldown-vite"), rf"vite\.config\.{_MODULE}", "dist", "vite build", "outDir", "base", refine=_vite),
-    Framework("Docusaurus", ("@docusaurus/core",), rf"docusaurus\.config\.{_MODULE}", "build", "docusaurus build", "", "baseUrl", Rank.DOCS),
+    Framework("Docusaurus", ("@docusaurus/core",), rf"docusaurus\.config\.{_MODULE}", "build", "docusaurus build", "", "baseUrl", Rank.DOCS, _flagged),
     Framework("VitePress", ("vitepress",), r"(?!)", ".vitepress/dist", "vitepress build", rank=Rank.DOCS, refine=_documentation),
     Framework("VuePress", ("vuepress",), r"(?!)", ".vuepress/dist", "vuepress build", rank=Rank.DOCS, refine=_documentation),
     Framework("Eleventy", ("@11ty/eleventy",), rf"\.?eleventy(\.config)?\.{_MODULE}", "_site", "eleventy", "output", "pathPrefix"),
     Framework("Hexo", ("hexo",), r"(?!)", "public", "hexo generate"),
-    Framework("Rspress", ("rspress", "@rspress/core"), rf"rspress\.config\.{_MODULE}", "doc_build", "rspress build", "outDir", "base", Rank.DOCS),
+    Framework("Rspress", ("rspress", "@rspress/core"), rf"rspress\.config\.{_MODULE}", "doc_build", "rspress build", "outDir", "base", Rank.DOCS, _flagged),
     Framework("webpack", ("webpack",), r"(?!)", "dist", "webpack", refine=_webpack),
     Framework("SolidStart", ("@solidjs/start",), r"(?!)", "dist", "vinxi build", refine=_server_only),
     Framework("TanStack Start", ("@tanstack/react-start", "@tanstack/solid-start"), r"(?!)", "dist", "vite build", refine=_server_only),

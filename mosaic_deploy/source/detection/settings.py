@@ -43,6 +43,12 @@ def computes_setting(text: str, name: str) -> bool:
     return stated and script_setting(text, name) is None
 
 
+def script_flag(text: str, name: str) -> bool | None:
+    """Whether a program in JavaScript gives `name` the value true or false; None if neither."""
+    found = re.search(rf"[\"']?\b{name}\b[\"']?\s*:\s*(true|false)\b", without_comments(text))
+    return found[1] == "true" if found else None
+
+
 def line_setting(text: str, name: str) -> str | None:
     """The text of `name` in TOML, YAML, an ini file or a Python program, on a line of its own."""
     found = re.search(

@@ -48,6 +48,8 @@ class Site:
     problem: str = ""
     """Why it can't be deployed as it is; empty if it can."""
     notes: tuple[str, ...] = ()
+    clean_urls: bool = False
+    """Whether its pages are `about.html` and their links say `/about`, by the settings of what builds it."""
     public: str | None = None
     """A folder whose files are copied into `dir` as they are."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from mosaic_deploy.errors import Location, Problem, SourceError, SourceRefused, 
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.files.digests import HashCounter, OnHashed, ignore_progress, read_digest
-from mosaic_deploy.source.files.gitignore import FileSelection, compile_matcher
+from mosaic_deploy.source.files.gitignore import WELL_KNOWN, FileSelection, compile_matcher, escaped_pattern
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.names import similar_name_notes, unicode_duplicate_problems
 from mosaic_deploy.source.files.secrets import secret_problems
@@ -25,6 +24,8 @@ SERVED_SUFFIXES = frozenset(
     ".html .css .js .json .txt .svg .png .jpg .jpeg .gif .ico .webp".split()  # noqa: SIM905 - as the guide lists them
 )
 """File types that static hosting serves, according to the platform's guide."""
+
+_OWN_PATH_NAMES = frozenset({"apple-app-site-association", "CNAME"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,11 @@ def is_served_type(name: str) -> bool:
     return _suffix(name).lower() in SERVED_SUFFIXES
 
 
+def needs_own_path(name: str) -> bool:
+    """Whether a program asks for the file at exactly this path: at another address it is of no use."""
+    return name.startswith(f"{WELL_KNOWN}/") or posixpath.basename(name) in _OWN_PATH_NAMES
+
+
 def refuse_unserved(files: Mapping[str, LocalFile], exclude: Sequence[str] = ()) -> None:
     """Raises SourceRefused with the types of files that static hosting doesn't serve, and a line that excludes them.
 
@@ -150,23 +156,26 @@ def refuse_unserved(files: Mapping[str, LocalFile], exclude: Sequence[str] = ())
             hint="set `unsupported: storage` under static to serve them from storage, with the references to them rewritten; "
             f"or leave them out: `exclude: {json.dumps(patterns, ensure_ascii=False)}`",
             problems=[
-                Problem(_unserved_text(suffix, names), Location(files[names[0]].relative_path))
+                Problem(
+                    _unserved_text(suffix, names),
+                    Location(files[names[0]].relative_path),
+                    hint=_OWN_PATH_HINT if any(map(needs_own_path, names)) else None,
+                )
                 for suffix, names in sorted(by_type.items(), key=lambda each: (-len(each[1]), each[0]))
             ],
         )
+
+
+_OWN_PATH_HINT = "leave out what is asked for at exactly this path, because storage has another: only another host can serve it"
 
 
 def _patterns(by_type: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Patterns that match the files: by type, or by name of those without an extension."""
     for suffix in sorted(by_type):
         if suffix:
-            yield f"*{_ESCAPED.sub(_ESCAPE, suffix)}"
+            yield f"*{escaped_pattern(suffix)}"
         else:
-            yield from (_ESCAPED.sub(_ESCAPE, posixpath.basename(name)) for name in by_type[suffix])
-
-
-_ESCAPED = re.compile(r"[\\*?\[\]!# ]")
-_ESCAPE = r"\\\g<0>"
+            yield from (escaped_pattern(posixpath.basename(name)) for name in by_type[suffix])
 
 
 def _unserved_text(suffix: str, names: Sequence[str]) -> str:

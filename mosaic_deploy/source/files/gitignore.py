@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import ManifestInvalid, Problem
-from mosaic_deploy.model.manifest import Manifest
+from mosaic_deploy.model.manifest import Manifest, StaticSpec
+from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
+from mosaic_deploy.source.manifest.folders import is_project_folder, published_tops
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -33,11 +36,39 @@ class FileSelection:
     published_folders: tuple[str, ...] = ()
 
 
+WELL_KNOWN = ".well-known"
+"""The folder of a site whose name begins with a dot, and which is published: browsers and apps look there."""
+
+
+def static_selection(manifest: Manifest, spec: StaticSpec) -> FileSelection:
+    """The static files. From the project folder, never the manifest or what else it deploys, whatever `include` says."""
+    exclude = spec.exclude
+    if is_project_folder(spec.dir):
+        others = [
+            each for each in manifest.deployed_folders if each != spec.dir and not each.startswith("..")
+        ]
+        own = (*MANIFEST_NAMES, *(posixpath.normpath(each) for each in others))
+        exclude = (*exclude, *(f"/{escaped_pattern(each)}" for each in own))
+    return FileSelection(
+        spec.dir, spec.include, exclude, "", spec.allow_secrets, published_folders=(WELL_KNOWN,)
+    )
+
+
+def escaped_pattern(name: str) -> str:
+    """A pattern that matches the name and no other."""
+    return _ESCAPED.sub(_ESCAPE, name)
+
+
+_ESCAPED = re.compile(r"[\\*?\[\]!# ]")
+_ESCAPE = r"\\\g<0>"
+
+
 class FileFilter:
     """Decides which names (relative to `dir`) a selection includes. Dotfiles need an `include` pattern that names them."""
 
     def __init__(self, selection: FileSelection) -> None:
         self._published = selection.published_folders
+        self._tops = published_tops(selection.include) if is_project_folder(selection.dir) else ()
         self._included = compile_matcher(selection.include)
         self._excluded = compile_matcher(selection.exclude)
         self._named = compile_matcher(
@@ -55,6 +86,8 @@ class FileFilter:
     def may_enter(self, name: str) -> bool:
         """Whether any file in the folder `name` can be selected."""
         if self._excluded and self._excluded(name + "/"):
+            return False
+        if self._tops and name.partition("/")[0] not in self._tops:
             return False
         return self._named is not None or not self._is_hidden(name)
 

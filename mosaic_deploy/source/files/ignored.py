@@ -65,14 +65,14 @@ class IgnoreRules:
 
 
 def inherited_ignore_rules(root: Path, folder: str) -> IgnoreRules:
-    """The rules for `folder` from the ignore files in its parent folders, up to the project folder.
+    """The rules for `folder` from the ignore files in its parent folders, up to the project folder; it is empty for that one.
 
     For a folder beside the project (`../web/dist`), up to the folder that both are in.
     Raises IgnoreFileInvalid if they exclude `folder` itself: nothing would be deployed, and pruning would delete
     everything.
     """
     found = IgnoreRules()
-    parts = folder.split("/")
+    parts = folder.split("/") if folder else []
     for depth, part in enumerate(parts):
         above = "/".join(parts[:depth])
         if part == "..":

@@ -31,8 +31,18 @@ _STORAGE = "storage"
 """The folder of storage files in the addresses of the embedded platform."""
 
 
-def moving_hint(files: Mapping[str, LocalFile], name: str, prefix: str) -> str:
-    """What to do about the static file `name` that can't be served; `prefix` is that of the storage files."""
+def moving_hint(files: Mapping[str, LocalFile], name: str, prefix: str, *, rewritten: bool = True) -> str:
+    """What to do about the static file `name`, which is too large; `prefix` is that of the storage files.
+
+    `rewritten` is whether `static.unsupported` is `storage` already.
+    """
+    if _suffix(name) == ".html":
+        return "split the page, or leave it out with static.exclude: storage doesn't show pages"
+    if not rewritten:
+        return (
+            "set `unsupported: storage` under static to serve it from storage, with the references to it rewritten; or leave it "
+            "out with static.exclude"
+        )
     hint = (
         "move it to the storage folder, or leave it out with static.exclude; either way its address changes"
     )

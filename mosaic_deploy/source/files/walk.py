@@ -42,7 +42,8 @@ class Walk:
         self.ignored: list[str] = []
         self.hidden: list[str] = []
         self._root = str(root)
-        self._base = PurePosixPath(selection.dir).as_posix()
+        base = PurePosixPath(selection.dir).as_posix()
+        self._base = "" if base == "." else base
         self._real_base = os.path.realpath(f"{self._root}/{self._base}")
         self._boundaries = (os.path.realpath(root), self._real_base)
         self._prefix = selection.prefix
@@ -65,15 +66,14 @@ class Walk:
                 if isinstance(result, WalkedFile):
                     yield result
                 elif result is not None:
-                    pending.append(
-                        (f"{relative_path}/{entry.name}", f"{name}{entry.name}/", result, parents, ignored)
-                    )
+                    below = f"{relative_path}/{entry.name}" if relative_path else entry.name
+                    pending.append((below, f"{name}{entry.name}/", result, parents, ignored))
 
     def _classify(
         self, entry: os.DirEntry[str], folder: str, prefix: str, real: str, ignored: IgnoreRules
     ) -> WalkedFile | str | None:
         """A file to deploy, the real path of a folder to enter, or None."""
-        name, relative_path = prefix + entry.name, f"{folder}/{entry.name}"
+        name, relative_path = prefix + entry.name, f"{folder}/{entry.name}" if folder else entry.name
         is_folder = _is_folder(entry)
         shown = f"{name}/" if is_folder else name
         if entry.name.lower() in _ALWAYS_EXCLUDED:

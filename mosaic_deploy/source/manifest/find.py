@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 from mosaic_deploy.errors import ManifestMissing, NextAction, SourceUnreadable
 from mosaic_deploy.git import path_in_repository, repository_name, repository_root
 from mosaic_deploy.model.manifest_identity import identity_of
+from mosaic_deploy.model.plan import Note, Severity
 
 MANIFEST_NAMES = ("mosaic.yaml", "mosaic.yml")
 
@@ -48,10 +50,12 @@ def _in_folder(folder: Path) -> Path:
     )
 
 
-def second_manifest(manifest: Path) -> str | None:
-    """The name of an ignored second manifest: `mosaic.yml` beside a chosen `mosaic.yaml`."""
+def second_manifest_notes(manifest: Path) -> Iterator[Note]:
+    """A warning about an ignored second manifest: `mosaic.yml` beside a chosen `mosaic.yaml`."""
     chosen, other = MANIFEST_NAMES
-    return other if manifest.name == chosen and (manifest.parent / other).is_file() else None
+    if manifest.name == chosen and (manifest.parent / other).is_file():
+        message = f"there are two manifests: {chosen} is used and {other} is ignored; delete one of them"
+        yield Note("manifest_twice", message, Severity.WARNING)
 
 
 def init_command(folder: Path) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -23,6 +24,7 @@ _FOLDERS = (
 )
 _PUBLISHED = ("output", "static", "storage")
 _WILDCARDS = frozenset("*?[")
+_ESCAPED = re.compile(r"\\(.)")
 _OUTSIDE_HINT = "use a folder below the manifest, or beside it in the same git repository; links are followed"
 
 
@@ -56,6 +58,25 @@ def literal_part(pattern: str) -> str:
     parts = pattern.split("/")
     first = next((i for i, part in enumerate(parts) if not _WILDCARDS.isdisjoint(part)), len(parts))
     return "/".join(parts[:first]) or "."
+
+
+def published_tops(include: Sequence[str]) -> tuple[str, ...]:
+    """The names at the top of a folder that patterns begin with (`/index.html`, `/css/*.css`); none if one begins otherwise."""
+    tops: dict[str, None] = {}
+    for line in include:
+        if line.startswith("!"):
+            continue
+        pattern = line.strip().rstrip("/")
+        top = pattern.removeprefix("/").partition("/")[0]
+        if "/" not in pattern or not top.strip(".") or not _WILDCARDS.isdisjoint(_ESCAPED.sub("", top)):
+            return ()
+        tops[_ESCAPED.sub(r"\1", top)] = None
+    return tuple(tops)
+
+
+def is_project_folder(folder: str) -> bool:
+    """Whether a folder of the manifest, as written, is the one that the manifest is in."""
+    return os.path.normpath(folder) == "."
 
 
 def folder_problems(root: Path, tree: Node, source: SourceText, rules: FolderRules) -> Iterator[Problem]:
@@ -142,9 +163,7 @@ class _Checker:
     def folder_mistake(self, kind: str, node: Node) -> tuple[str, str | None] | None:
         folder, name = self.real_path(node), _name(node)
         if kind in _PUBLISHED and is_inside(self.project, folder) and is_inside(folder, self.boundary):
-            what = "the manifest's own folder" if folder == self.project else "above the manifest"
-            hint = "move the files to publish into their own folder, such as public"
-            return f"{name} is {what}: mosaic.yaml, .env and migrations would be published", hint
+            return self.containing_mistake(kind, node)
         if outside := self.outside_mistake(folder, name):
             return outside
         if os.path.isdir(folder):  # noqa: PTH112
@@ -155,6 +174,23 @@ class _Checker:
             return None
         hint = _suggestion(self.project, str(node.value)) if node.variable is None else "create it"
         return f"no such folder: {name}", hint
+
+    def containing_mistake(self, kind: str, node: Node) -> tuple[str, str] | None:
+        """Of a folder to publish that the manifest is in."""
+        is_own = self.real_path(node) == self.project
+        if kind == "static" and is_project_folder(str(node.value)) and self.names_published():
+            return None
+        what = "the manifest's own folder" if is_own else "above the manifest"
+        hint = "move the files to publish into their own folder, such as public"
+        if kind == "static" and is_own:
+            hint += "; or set dir to . and name each file and folder: include: [/index.html, /css/]"
+        return f"{_name(node)} is {what}: mosaic.yaml, .env and migrations would be published", hint
+
+    def names_published(self) -> bool:
+        """Whether `static.include` names what to publish, so that nothing else beside the manifest is published."""
+        include = node_at(self.tree, "static", "include")
+        listed = include.value if include is not None and isinstance(include.value, list) else ()
+        return bool(published_tops([str(each.value) for each in listed]))
 
     def entry_mistake(self, node: Node) -> tuple[str, str | None] | None:
         """Of a seed or an input, which are files, folders or patterns."""

@@ -10,6 +10,7 @@ from mosaic_deploy.model.manifest import Manifest, StaticSpec
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.quantities import count_text
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
+from mosaic_deploy.source.routes.clean_urls import clean_page_notes, clean_pages, copied_page
 from mosaic_deploy.source.routes.fallback_page import fallback_page
 from mosaic_deploy.source.routes.headers_file import HEADERS_FILE, header_notes, parse_headers
 from mosaic_deploy.source.routes.redirects_file import (
@@ -31,15 +32,26 @@ Files = Mapping[str, LocalFile]
 
 @dataclass(frozen=True, slots=True)
 class SiteRoutes:
-    """The additional files by name, and notes. `copies` are files of the folder under another name."""
+    """The additional files by name, and notes. `copies` are files of the folder under another name.
+
+    `pages` are those of the copies that are one folder deeper than their page, whose name is the value.
+    """
 
     copies: Files = field(default_factory=dict)
-    generated: Mapping[str, bytes] = field(default_factory=dict)
+    pages: Mapping[str, str] = field(default_factory=dict)
+    redirects: Mapping[str, Redirect] = field(default_factory=dict)
+    """By the name of their page."""
     notes: tuple[Note, ...] = ()
+
+    @property
+    def generated(self) -> dict[str, bytes]:
+        """The pages of the redirects, by name."""
+        return {name: stub_page(each) for name, each in self.redirects.items()}
 
 
 def site_routes(manifest: Manifest, files: Files, route_files: Files) -> SiteRoutes:
-    """The routes of a site with these `files`. Raises ManifestInvalid for mistakes in the manifest, and SourceChanged.
+    """The routes of a site with these `files`. Raises ManifestInvalid for mistakes in the manifest, SourceRefused for pages
+    that clean_urls can't publish, and SourceChanged.
 
     What isn't possible of `route_files` is a warning, because they were written for another host.
     """
@@ -48,16 +60,23 @@ def site_routes(manifest: Manifest, files: Files, route_files: Files) -> SiteRou
         return SiteRoutes()
     listed = _read_redirects(route_files)
     fallback = fallback_page(manifest, spec, listed, files)
-    stubs, problems = stub_redirects(
-        _redirects(manifest, spec, listed), {*files, *fallback.copies}, has_fallback=fallback.wanted
-    )
+    pages = clean_pages(spec, files)
+    names = {*files, *fallback.copies, *pages}
+    stubs, problems = stub_redirects(_redirects(manifest, spec, listed), names, has_fallback=fallback.wanted)
     found = [*listed.problems, *fallback.problems, *problems]
     if mistakes := [each for each in found if each.field]:
         raise ManifestInvalid(
             "some paths of the site can't be answered as the manifest says", problems=mistakes
         )
-    notes = (*fallback.notes, *_stub_notes(stubs), *_impossible_notes(found), *_header_notes(route_files))
-    return SiteRoutes(fallback.copies, {name: stub_page(each) for name, each in stubs.items()}, notes)
+    notes = (
+        *fallback.notes,
+        *clean_page_notes(pages),
+        *_stub_notes(stubs),
+        *_impossible_notes(found),
+        *_header_notes(route_files),
+    )
+    copies = {**fallback.copies, **{name: copied_page(files[page], name) for name, page in pages.items()}}
+    return SiteRoutes(copies, pages, stubs, notes)
 
 
 def _read_redirects(files: Files) -> RedirectsFile:

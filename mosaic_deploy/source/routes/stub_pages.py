@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import json
 import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
 from mosaic_deploy.source.routes.redirects_file import Redirect
@@ -83,6 +85,14 @@ def stub_page(redirect: Redirect) -> bytes:
         f'<a href="{shown}">{html.escape(redirect.target)}</a>\n'
         "</html>\n"
     ).encode()
+
+
+def moved_stubs(
+    redirects: Mapping[str, Redirect], moved_address: Callable[[str], str | None]
+) -> dict[str, bytes]:
+    """By name, the pages of redirects to files in storage. `moved_address` is the new address of one, None for others."""
+    targets = {name: moved_address(each.target) for name, each in redirects.items()}
+    return {name: stub_page(replace(redirects[name], target=new)) for name, new in targets.items() if new}
 
 
 def _relative(redirect: Redirect) -> str:

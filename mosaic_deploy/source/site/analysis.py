@@ -14,9 +14,10 @@ from mosaic_deploy.source.site.charset import decode_text, encode_text, foreign_
 from mosaic_deploy.source.site.css import css_edits
 from mosaic_deploy.source.site.found import Edit, Found, Role, Visit, apply_edits
 from mosaic_deploy.source.site.html import base_address, html_edits
+from mosaic_deploy.source.site.policies import with_new_hashes
 from mosaic_deploy.source.site.script import json_edits, script_edits, web_manifest_edits
 
-RULES = 2
+RULES = 4
 """Changes when the same file gives another result."""
 _SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})
@@ -113,13 +114,14 @@ class TextRewrite:
 
     def apply(self, content: bytes) -> bytes:
         """The content as deployed. Equal contents and rewrites give equal bytes."""
-        text = decode_text(content, self.charset)
+        old = text = decode_text(content, self.charset)
         if self.addresses:
-            text = apply_edits(
-                text, edits_of(self.suffix, text, lambda f: self.addresses.get(f.role + f.url))
-            )
-        for old, new in self.digests.items():
-            text = text.replace(old, new)
+            edits = edits_of(self.suffix, text, lambda f: self.addresses.get(f.role + f.url))
+            text = apply_edits(text, edits)
+        for digest, new in self.digests.items():
+            text = text.replace(digest, new)
+        if self.suffix in _PAGES:
+            text = with_new_hashes(old, text)
         return encode_text(text, self.suffix, self.charset)
 
     def digest(self) -> str:

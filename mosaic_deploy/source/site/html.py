@@ -67,6 +67,12 @@ _LINKS = {
     "image": {"href", "xlink:href"},
 }
 _ADDRESSES = frozenset({"src", "href", "poster", "data", "background", "xlink:href", "content", "value"})
+_FORM_TARGETS = {"form": "action", "button": "formaction", "input": "formaction"}
+_REFRESH = re.compile(
+    r"""\s*+[0-9.]*+\s*+[;,]?\s*+url\s*+=\s*+(?:"(?P<double>[^"]*)"?|'(?P<single>[^']*)'?|(?P<bare>\S(?:.*\S)?))\s*+""",
+    re.IGNORECASE,
+)
+"""The text of `<meta http-equiv="refresh">` with an address."""
 _NO_SCRIPT = ("text/template", "text/html", "text/x-")
 
 
@@ -177,18 +183,33 @@ def _attribute_edits(tag: Tag, visit: Visit) -> Iterator[Edit]:
 def _new_value(tag: Tag, name: str, value: str, start: int, visit: Visit) -> str | None:
     if name == "style":
         return apply_edits(value, css_edits(value, lambda f: visit(f._replace(start=start))))
+    if tag.name == "meta" and name == "content" and (kind := tag.value("http-equiv").lower()):
+        if kind == "content-security-policy":
+            return visit(Found(Role.POLICY, value, start))
+        return _new_refresh(value, start, visit) if kind == "refresh" else None
     role = _role(tag, name)
     if role is None or not value.strip():
         return None
     if name.endswith("srcset"):
         return _new_srcset(value, role, start, visit)
-    return None if tag.name == "base" else visit(Found(role, value, start))
+    return visit(Found(Role.BASE if tag.name == "base" else role, value, start))
+
+
+def _new_refresh(value: str, start: int, visit: Visit) -> str | None:
+    found = _REFRESH.fullmatch(value)
+    if found is None or found.lastgroup is None:
+        return None
+    new = visit(Found(Role.LINK, found[found.lastgroup], start))
+    begin, end = found.span(found.lastgroup)
+    return None if new is None else value[:begin] + new + value[end:]
 
 
 def _role(tag: Tag, name: str) -> str | None:
     if tag.name == "link" and name in ("href", "imagesrcset"):
         loads = not _LOADING_RELS.isdisjoint(tag.value("rel").lower().split())
-        return Role.LINK if loads else Role.REFERENCE
+        return Role.LINK if loads else Role.ADDRESS
+    if _FORM_TARGETS.get(tag.name) == name:
+        return Role.ADDRESS
     if name in _LINKS.get(tag.name, ()):
         return Role.LINK
     return (

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from mosaic_deploy.errors import Location, Problem, SourceRefused
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.quantities import count_text, size_text
+from mosaic_deploy.source.files.folder import is_served_type, needs_own_path
 from mosaic_deploy.source.site.analysis import LINKING_SUFFIXES, RULES, suffix_of
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache
 from mosaic_deploy.source.site.found import Role
+from mosaic_deploy.source.site.policies import blocked_directives
 from mosaic_deploy.source.site.resolve import StorageAddresses, is_answered, resolve
 from mosaic_deploy.source.site.site import Site, folder_of, last_part
 
@@ -51,7 +54,7 @@ def broken_links(
     names = {*site.files, *also}
     broken: dict[str, tuple[BrokenLink, ...]] = {}
     by_folder: dict[tuple[str, str], dict[str, str]] = {}
-    for name, found in site.analyses.items():
+    for name, found in site.written:
         if suffix_of(name) not in LINKING_SUFFIXES:
             continue
         if known is not None and name not in edited:
@@ -77,7 +80,7 @@ def links_key(site: Site, also: Iterable[str], *, fallback: bool) -> str:
     for name, file in sorted(site.files.items()):
         content = file.object.sha256 if suffix_of(name) in LINKING_SUFFIXES else ""
         digest.update(f"{name}\n{content}\n".encode())
-    digest.update("\n".join(sorted(also)).encode())
+    digest.update("\n".join([*sorted(also), "", *sorted(site.copies)]).encode())
     return digest.hexdigest()
 
 
@@ -146,8 +149,8 @@ def _suggestion(site: Site, path: str) -> str:
 
 def charset_notes(site: Site) -> Iterator[Note]:
     """Which texts are converted to UTF-8, and which can't be."""
-    converted = [name for name, found in site.analyses.items() if found.charset]
-    unknown = [name for name, found in site.analyses.items() if found.charset is None]
+    converted = [name for name, found in site.written if found.charset]
+    unknown = [name for name, found in site.written if found.charset is None]
     if converted:
         message = f"converted to UTF-8 while deploying, as which hosting serves every text: {_names_text(converted)}"
         yield Note("charset_converted", message, Severity.INFO, tuple(f"static:{n}" for n in converted[:100]))
@@ -175,9 +178,20 @@ def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> 
             f"from there only if it allows that (CORS), which isn't known ({_names_text(moved)}); check the site after the apply"
         )
         yield Note("storage_other_origin", message, Severity.WARNING)
+    if large := sorted(n for n in site.moved if is_served_type(n)):
+        message = f"larger than {size_text(site.limit or 0)}, this platform's limit for static files, so in storage: {_names_text(large)}"
+        yield Note("large_file_stored", message, Severity.INFO)
+    if bound := sorted(n for n in site.moved if needs_own_path(n)):
+        message = (
+            f"in storage, and asked for at exactly their own path, where nothing answers: {_names_text(bound)}; leave them out with "
+            "static.exclude, and if you need them, have another host serve them"
+        )
+        yield Note("own_path_not_served", message, Severity.WARNING)
     if pages := sorted(n for n in site.moved if suffix_of(n) in _PAGES):
         message = f"storage doesn't show pages, it downloads them: {_names_text(pages)}; rename to .html"
         yield Note("page_in_storage", message, Severity.WARNING)
+    if not storage.same_origin:
+        yield from _policy_notes(site, storage, cache)
     yield from _reference_notes(site, storage, cache)
 
 
@@ -185,6 +199,27 @@ _NEED_CORS = frozenset(
     ".woff .woff2 .ttf .otf .eot .mjs .cjs .wasm .webmanifest .vtt .gltf .glb .xml .bin .data .pdf .csv .geojson .avif".split()  # noqa: SIM905
 ) - {".pdf", ".avif"}
 _PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
+
+
+def _policy_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
+    """Which pages don't let browsers load the site's files from storage. A policy is loosened by a person only."""
+    suffixes = {suffix_of(name) for name in site.moved}
+    found = [
+        (BrokenLink(name, reference[1:], "", Role.POLICY), directives)
+        for name, analysis in site.written
+        for reference in analysis.references
+        if reference[0] == Role.POLICY
+        and (directives := blocked_directives(reference[1:], storage.root, suffixes))
+    ]
+    for policy, directives in found[:_MAX_NOTES]:
+        message = (
+            f"{_place(site, policy, cache)}: the page's Content-Security-Policy doesn't let it load files from storage: add "
+            f"{storage.root} to {', '.join(directives)}"
+        )
+        yield Note("policy_blocks_storage", message, Severity.WARNING, (f"static:{policy.name}",))
+    if len(found) > _MAX_NOTES:
+        message = f"{len(found) - _MAX_NOTES:,} more pages have a Content-Security-Policy that blocks storage"
+        yield Note("policy_blocks_storage", message, Severity.WARNING)
 
 
 def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
@@ -200,14 +235,14 @@ def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache
                 target = resolve(folder_of(name), site.analyses[name].base, url)
                 named.add(target.path if target and target.path in site.moved else moved or "")
                 named.add(moved or "")
-            elif moved and site.moves_along(name, url):
+            elif moved and role != Role.STYLE and site.moves_along(name, url):
                 named.add(moved)
-            elif moved and role in (Role.LITERAL, Role.VALUE):
+            elif moved and role in (Role.LITERAL, Role.VALUE, Role.STYLE):
                 left.setdefault(moved, []).append(BrokenLink(name, url, moved, role))
     shown = sorted(left)[:_MAX_NOTES]
     for moved in shown:
         first, *others = left[moved]
-        more = f" and {len(others):,} more places" if others else ""
+        more = f" and {count_text(len(others), 'more place')}" if others else ""
         message = (
             f"{_place(site, first, cache)}{more}: {first.url} may mean {moved}, which is in storage now; it isn't rewritten, because only "
             "the running script knows the whole address"

@@ -39,12 +39,12 @@ def publish(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Publ
 
 
 def _rewrites(site: Site, storage: StorageAddresses) -> Iterator[tuple[str, TextRewrite]]:
-    """The rewrites of files that refer to files elsewhere, or aren't in UTF-8."""
+    """The rewrites of files that refer to files elsewhere, are copies in another folder, or aren't in UTF-8."""
     references = dict(site.references_to_moved()) if site.moved else {}
     for name, found in site.analyses.items():
         addresses = {
             each: new
-            for each in references.get(name, ())
+            for each in (found.references if name in site.copies else references.get(name, ()))
             if (new := site.new_address(name, each, storage)) is not None and new != each[1:]
         }
         if rewrite := TextRewrite(suffix_of(name), found.charset or "", addresses):
@@ -90,7 +90,8 @@ class _Digests:
         for name, found in self._site.analyses.items():
             for digest in found.digests:
                 by_digest.setdefault(digest, []).append(name)
-        waiting = list(self._rewrites)
+        # A file that names a digest means the page, not its copy.
+        waiting = [name for name in self._rewrites if name not in self._site.copies]
         while waiting:
             name = waiting.pop()
             for digest in self._old_digests(name):
@@ -99,7 +100,7 @@ class _Digests:
                     if dependent not in self._rewrites:
                         charset = self._site.analyses[dependent].charset or ""
                         self._rewrites[dependent] = TextRewrite(suffix_of(dependent), charset)
-                        waiting.append(dependent)
+                        waiting += [dependent] if dependent not in self._site.copies else []
         if not self._named:
             return self._rewrites
         done: dict[str, TextRewrite] = {}

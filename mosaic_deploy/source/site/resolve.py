@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -99,6 +98,15 @@ class StorageAddresses:
         return ("" if self.same_origin else self.site) + "/" + quote(path, safe=_UNQUOTED)
 
 
+def deeper_address(url: str) -> str:
+    """The relative address `url` as it is written one folder deeper."""
+    address = url.strip(" \t\n\f\r")
+    while address.startswith("./"):
+        address = address[2:]
+    path, rest = _split(address)
+    return f"../{rest}" if path == "." else f"../{address}"
+
+
 def relative_address(folder: str, address: str) -> str:
     """The path `address` of the site, as it is written in a file of `folder`."""
     path = address.removeprefix("/")
@@ -108,34 +116,3 @@ def relative_address(folder: str, address: str) -> str:
     depth = folder[len(shared) :].strip("/").count("/") + 1 if folder.rstrip("/") != shared else 0
     rest = path[len(shared) :].lstrip("/") if shared else path
     return "../" * depth + rest
-
-
-def storage_addresses(listed: Mapping[str, str], site: str) -> StorageAddresses | None:
-    """The addresses of storage files, from the URLs that the platform lists by name. None if those don't last.
-
-    URLs on the site's own host become paths, so they hold under every name of the site.
-    """
-    local = {name: _below(url, site) for name, url in listed.items() if url}
-    if any("?" in address for address in local.values()):
-        return None
-    if not local:
-        return StorageAddresses(site=site)
-    roots = Counter(_root(name, address) for name, address in sorted(local.items()))
-    del roots[""]
-    if not roots:
-        return None
-    [(chosen, _)] = roots.most_common(1)
-    others = tuple(sorted((n, a) for n, a in local.items() if _root(n, a) != chosen))
-    return StorageAddresses(chosen, site, known=True, listed=others)
-
-
-def _below(url: str, site: str) -> str:
-    return url[len(site) :] if site and url.startswith(f"{site}/") else url
-
-
-def _root(name: str, address: str) -> str:
-    """The address without the name; empty if it doesn't end with it."""
-    for spelling in (quote(name, safe=_UNQUOTED), quote(name), quote(name, safe=""), name):
-        if address.endswith(f"/{spelling}"):
-            return address[: -len(spelling)]
-    return ""

@@ -27,8 +27,17 @@ _META_AFTER = re.compile(
 )
 _JOINED_BEFORE = re.compile(r"(?:\+|\bconcat\s*\()\s*$")
 _JOINED_AFTER = re.compile(r"""["'`]\s*(?:\+|\.concat\b)""")
+_LOCATION = re.compile(
+    r"""\bURL\s*\(\s*(?P<quote>["'`])(?P<address>\.{1,2}(?:/\.{1,2})*/?)(?P=quote)\s*,\s*(?:(?:window|self|document)\s*\.\s*)?location\b"""
+)
+"""A folder relative to the page, as SvelteKit finds the site's root: `new URL(".", location)`."""
+_STYLE_URL = re.compile(
+    r"""(?<![\w$.])url\(\s*(?:\\?["'])?(?P<address>(?!\w+:|//|\#)[^"'()\\\s`${}<>]{1,1000}?)(?:\\?["'])?\s*\)"""
+)
+"""In a stylesheet within a text, as of CSS in JavaScript."""
 _CONTEXT = 40
 """Characters before a literal that say how it is used."""
+_URL_ESCAPES = str.maketrans({"'": "%27", "(": "%28", ")": "%29"})
 _SOURCE_MAP = re.compile(r"^[ \t]*//[#@][ \t]*sourceMappingURL=(?P<address>[^\s'\"]+)[ \t]*$", re.MULTILINE)
 _JSON_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
@@ -39,13 +48,21 @@ def script_edits(text: str, visit: Visit) -> list[Edit]:
 
 
 def _script_edits(text: str, visit: Visit) -> Iterator[Edit]:
-    escaped = "\\/" in text
-    for literal in _LITERAL.finditer(text.replace("\\/", "//") if escaped else text):
+    plain = text.replace("\\/", "//") if "\\/" in text else text
+    for style in _STYLE_URL.finditer(plain) if "url(" in text else ():
+        start, end = style.span("address")
+        new = visit(Found(Role.STYLE, text[start:end].replace("\\/", "/"), start))
+        if new is not None:
+            yield Edit(start, end, new.translate(_URL_ESCAPES))
+    for literal in _LITERAL.finditer(plain):
         start, end = literal.span(f"{literal.lastgroup}")
         url = text[start:end].replace("\\/", "/")
         new = visit(Found(_role(text, start, end), url, start))
         if new is not None:
             yield Edit(start, end, _escaped(new, text[start - 1]))
+    for found in _LOCATION.finditer(text) if "location" in text else ():
+        if (new := visit(Found(Role.LOCATION, found["address"], found.start("address")))) is not None:
+            yield Edit(*found.span("address"), new)
     for comment in _SOURCE_MAP.finditer(text):
         start, end = comment.span("address")
         if (new := visit(Found(Role.REFERENCE, comment["address"], start))) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location
@@ -23,7 +23,13 @@ from mosaic_deploy.source.site.analysis import (
 )
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache
 from mosaic_deploy.source.site.found import Role
-from mosaic_deploy.source.site.resolve import StorageAddresses, Target, relative_address, resolve
+from mosaic_deploy.source.site.resolve import (
+    StorageAddresses,
+    Target,
+    deeper_address,
+    relative_address,
+    resolve,
+)
 
 _MAX_SIZE = 64 * 1024 * 1024
 """Bytes: larger texts aren't searched."""
@@ -36,23 +42,67 @@ class Site:
     files: Mapping[str, LocalFile] = field(default_factory=dict)
     analyses: Mapping[str, Analysis] = field(default_factory=dict)
     moved: frozenset[str] = frozenset()
+    storing: bool = False
+    """Whether files that hosting can't serve are moved."""
+    limit: int | None = None
+    """The largest static file in bytes, as far as the platform says. Larger ones are moved, but not pages."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """Pages that are published a second time, one folder deeper: `about/index.html` → `about.html`. Both are in `files`."""
+
+    @property
+    def written(self) -> Iterator[tuple[str, Analysis]]:
+        """What is found in each text file, without the copies."""
+        return ((name, found) for name, found in self.analyses.items() if name not in self.copies)
 
     def new_address(self, name: str, reference: str, storage: StorageAddresses) -> str | None:
         """The address that the file `name` needs instead of a reference, as in an Analysis; None if it can stay, or isn't known."""
         role, url = reference[0], reference[1:]
-        if role in (Role.LINK, Role.REFERENCE):
+        page = self.copies.get(name)
+        if page is not None:
+            return self._address_in_copy(page, role, url, self.new_address(page, reference, storage))
+        if role in (Role.LINK, Role.REFERENCE, Role.ADDRESS):
             return self._new_reference(name, url, storage)
-        return self._new_literal(name, role, url, storage)
+        is_text = role in (Role.LITERAL, Role.VALUE, Role.STYLE)
+        return self._new_literal(name, role, url, storage) if is_text else None
+
+    def _address_in_copy(self, page: str, role: str, url: str, new: str | None) -> str | None:
+        """What the copy needs if the page needs `new` instead of `url`; None for nothing else."""
+        address = url if new is None else new
+        base = self.analyses[page].base
+        target = resolve(folder_of(page), "", address)
+        if target is None or target.rooted or (base and role not in (Role.BASE, Role.LOCATION)):
+            return new
+        sure = role in (Role.LINK, Role.ADDRESS, Role.BASE, Role.LOCATION)
+        return deeper_address(address) if sure or self._is_page_relative(page, role, url) else new
+
+    def _is_page_relative(self, page: str, role: str, url: str) -> bool:
+        """Whether a text of the page that may be an address is the path of a file, from the page's folder and from no other."""
+        if role == Role.REFERENCE and url.strip().startswith(("./", "../")):
+            return True
+        own, root = resolve(folder_of(page), "", url), resolve("", "", url)
+        if own is None or own.path not in self.files:
+            return False
+        return role == Role.REFERENCE or root == own or root is None or root.path not in self.files
 
     def references_to_moved(self) -> Iterator[tuple[str, list[str]]]:
-        """Each text file with those of its references that may mean a moved file, or that move with it, by the last part."""
+        """Each text file with those of its references that may mean a moved file, or that move with it, by the last part.
+
+        Without the copies.
+        """
         lasts = {posixpath.basename(name) for name in self.moved}
         every = set().union(*(found.references for found in self.analyses.values()))
         suspects = {each for each in every if last_part(each[1:]) in lasts}
-        for name, found in self.analyses.items():
+        for name, found in self.written:
             moves = name in self.moved
             if some := [each for each in found.references if moves or each in suspects]:
                 yield name, some
+
+    def moved_address(self, url: str, storage: StorageAddresses) -> str | None:
+        """The address of the moved file that the root-relative `url` means; None for everything else."""
+        target = resolve("", "", url)
+        if target is None or target.path not in self.moved:
+            return None
+        return storage.address(SITE_STORAGE_PREFIX + target.path) + target.rest
 
     def _new_reference(self, name: str, url: str, storage: StorageAddresses) -> str | None:
         folder, base = folder_of(name), self.analyses[name].base
@@ -73,15 +123,17 @@ class Site:
 
     def _new_literal(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
         found = self._literal_target(name, url)
-        if found is None or self.moves_along(name, url):
+        if found is None or (role != Role.STYLE and self.moves_along(name, url)):
             return None
         folder, target = found
+        if role == Role.STYLE and folder:
+            return None
         address = storage.address(SITE_STORAGE_PREFIX + target.path)
         if target.rooted:
             return address + target.rest
         if storage.same_origin:
             return _like(url, relative_address(folder, address)) + target.rest
-        return address + target.rest if role == Role.VALUE else None
+        return None if role == Role.LITERAL else address + target.rest
 
     def _literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
         """The moved file that a text in a script means, and the folder to which it is relative; None if there isn't exactly one.
@@ -135,15 +187,28 @@ def read_site(
     cache: AnalysisCache,
     *,
     storing: bool,
+    limit: int | None = None,
     known: Mapping[str, Analysis] | None = None,
+    copies: Mapping[str, str] | None = None,
 ) -> Site:
-    """The site of the files that were read from disk. With `storing`, files of types that hosting refuses are moved.
+    """The site of the files that were read from disk. With `storing`, files that hosting can't serve are moved.
 
-    `known` are analyses of files that haven't changed. Raises SourceChanged.
+    `known` are analyses of files that haven't changed; for the others see Site. Raises SourceChanged.
     """
-    moved = frozenset(name for name in files if not is_served_type(name)) if storing else frozenset()
     found = dict(_analyses(files, cache, known or {}, data=storing))
-    return Site(files, found, moved)
+    site = Site(files, found, storing=storing, copies=copies or {})
+    return with_size_limit(site, limit)
+
+
+def with_size_limit(site: Site, limit: int | None) -> Site:
+    """The site for a platform with this limit."""
+    moved = (
+        name
+        for name, file in site.files.items()
+        if not is_served_type(name)
+        or (limit is not None and file.object.size > limit and suffix_of(name) != ".html")
+    )
+    return replace(site, moved=frozenset(moved) if site.storing else frozenset(), limit=limit)
 
 
 def _analyses(

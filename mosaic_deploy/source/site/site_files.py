@@ -25,7 +25,7 @@ from mosaic_deploy.source.site.links import (
 )
 from mosaic_deploy.source.site.published import Published, publish
 from mosaic_deploy.source.site.resolve import StorageAddresses
-from mosaic_deploy.source.site.site import Site, read_site
+from mosaic_deploy.source.site.site import Site, read_site, with_size_limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,28 @@ class SiteFiles:
             self.cache.write()
         return replace(self, addresses=addresses, published=published)
 
+    def moved_address(self, target: str) -> str | None:
+        """The address in storage of what `target` means, as of a redirect; None for other targets."""
+        return self.site.moved_address(target, self.addresses)
+
+    def within(self, limit: int) -> SiteFiles:
+        """The same files for a platform with this limit, in bytes, for a static file. Raises SourceChanged and SourceRefused."""
+        site = with_size_limit(self.site, limit)
+        if site.moved == self.site.moved:
+            return replace(self, site=site)
+        _refuse_names(site, ())
+        published = publish(site, self.addresses, self.cache)
+        self.cache.write()
+        return replace(self, site=site, published=published)
+
     def with_edits(self, edited: Mapping[str, LocalFile]) -> SiteFiles:
         """The site after known files were edited. Raises SourceChanged, and SourceRefused as `read_site_files`."""
         files = {**self.site.files, **edited}
         known = {name: found for name, found in self.site.analyses.items() if name not in edited}
-        site = read_site(files, self.cache, storing=bool(self.site.moved), known=known)
+        before = self.site
+        site = read_site(
+            files, self.cache, storing=before.storing, limit=before.limit, known=known, copies=before.copies
+        )
         broken = self._checked(site, self.broken, edited.keys())
         return replace(self, site=site, broken=broken, published=publish(site, self.addresses, self.cache))
 
@@ -97,15 +114,16 @@ def read_site_files(
     stored: Iterable[str],
     *,
     fallback: bool = False,
+    copies: Mapping[str, str] | None = None,
 ) -> SiteFiles:
-    """The site of the files that were read from disk. `stored` are the names of the storage section; for the others see
-    SiteFiles.
+    """The site of the files that were read from disk. `stored` are the names of the storage section, `copies` as in Site;
+    for the others see SiteFiles.
 
     Raises SourceRefused for broken links if the manifest says so, and for names that can't be in storage; SourceChanged.
     """
     cache = analysis_cache(root)
     try:
-        site = read_site(files, cache, storing=spec.uses_storage)
+        site = read_site(files, cache, storing=spec.uses_storage, copies=copies)
         if spec.uses_storage:
             _refuse_names(site, stored)
         read = SiteFiles(

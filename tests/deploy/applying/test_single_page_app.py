@@ -46,3 +46,33 @@ def test_an_app_routes_in_the_browser_and_an_open_tab_survives_a_deploy(site) ->
         tab.go(f"{url}/todo")
         tab.wait_for("document.body.innerText === 'route /todo of build 2'")
         assert tab.value("more()") == "chunk 2"
+
+
+SVELTE_LIKE = (
+    '<!doctype html><link rel="icon" href="data:,"><link rel="stylesheet" href="./_app/s.css"><a href="./about">about</a>'
+    '<script>base = new URL(".", location).pathname.slice(0, -1); import("./_app/start.js")</script>'
+)
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium")
+def test_pages_without_html_in_their_addresses(site) -> None:
+    site.write("build/index.html", SVELTE_LIKE)
+    site.write("build/about.html", SVELTE_LIKE)
+    site.write("build/blog/post.html", SVELTE_LIKE.replace('"./', '"../').replace('"."', '".."'))
+    site.write("build/_app/s.css", "a { color: rgb(1, 2, 3) }")
+    site.write("build/_app/start.js", "document.title = 'at ' + base + '/'")
+    site.manifest(static={"dir": "build", "clean_urls": True})
+    site.apply()
+    url = site.plan().plan.project.url
+    with opened_browser() as tab:
+        for path, shown in (
+            ("/", "/"),
+            ("/about", "/about/"),
+            ("/about.html", "/about.html"),
+            ("/blog/post", "/blog/post/"),
+        ):
+            tab.go(url + path, lands_on=url + shown)
+            tab.wait_for("document.title === 'at /'")
+            assert tab.value("getComputedStyle(document.links[0]).color") == "rgb(1, 2, 3)"
+            assert tab.value("document.links[0].href") == f"{url}/about"
+        assert tab.console_errors() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx
 import pytest
 from browser import find_chromium, opened_browser
@@ -9,6 +11,7 @@ from browser import find_chromium, opened_browser
 from mosaic_deploy.deploy import PlanOptions
 from mosaic_deploy.diff.selection import Selection, parse_selector
 from mosaic_deploy.errors import SourceRefused
+from mosaic_deploy.model.change import DeleteStorageFile
 from mosaic_deploy.model.event import ApplyDone
 from tests.deploy.planning.test_incremental import follow, following
 
@@ -45,7 +48,7 @@ def codes(planned) -> list[str]:
 
 
 def test_a_site_is_deployed_rewritten_edited_and_pruned(site) -> None:
-    fill(site)
+    fill(site, keep=0)
     first = site.plan()
     assert "storage_address_assumed" in codes(first)
     addresses = [change.address for change in first.plan.changes]
@@ -70,6 +73,27 @@ def test_a_site_is_deployed_rewritten_edited_and_pruned(site) -> None:
     ]
     site.write("www/css/s.css", "a{b:url(../f/a.woff2)}")
     assert "link_broken" in codes(site.plan())
+    site.apply()
+    assert site.get("/storage/_static/f/a.woff2").status_code == 404
+
+
+def test_a_file_that_an_open_page_may_still_load_stays_for_a_while(site) -> None:
+    fill(site)
+    site.apply()
+    (site.root / "www/f/a.woff2").unlink()
+    site.write("www/css/s.css", "body{}")
+    [deleted] = [each for each in site.plan().plan.changes if isinstance(each, DeleteStorageFile)]
+    assert (deleted.path, deleted.keep, deleted.approved) == ("_static/f/a.woff2", 3600.0, False)
+    followed = following(site)
+    assert follow(site, followed)
+    assert not follow(site, followed)
+    assert site.get("/storage/_static/f/a.woff2").content == b"font"
+    planned = site.plan()
+    [note] = [each for each in planned.plan.notes if each.code == "storage_retired"]
+    assert (planned.plan.changes, note.addresses) == ((), ("storage:_static/f/a.woff2",))
+    site.sql("UPDATE mosaic_deploy.objects SET retired_at = retired_at - interval '1 hour'")
+    [deleted] = site.plan().plan.changes
+    assert (deleted.path, deleted.keep, deleted.approved) == ("_static/f/a.woff2", 0.0, True)
     site.apply()
     assert site.get("/storage/_static/f/a.woff2").status_code == 404
 
@@ -151,6 +175,46 @@ def test_real_addresses_replace_assumed_ones_while_deploying(site, api_over) -> 
     assert "storage_other_origin" in codes(second)
 
 
+class Small(httpx.HTTPTransport):
+    """A platform with a low limit."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.method == "GET" and request.url.path.endswith("/v1/project"):
+            response.read()
+            document = {**response.json(), "limits": {"static_file_bytes": 1_500_000}}
+            return httpx.Response(200, json=document, request=request)
+        return response
+
+
+def test_files_over_the_limit_go_into_storage_if_they_may(site, api_over) -> None:
+    site = replace(site, api=api_over(Small()))
+    site.write("www/index.html", "<img src=big.png><img src=small.png>")
+    site.write("www/big.png", b"x" * 1_500_001)
+    site.write("www/small.png", b"x" * 1_500_000)
+    site.manifest(static={"dir": "www"})
+    with pytest.raises(SourceRefused, match="too large") as refused:
+        site.plan()
+    [problem] = refused.value.problems
+    assert str(problem.location) == "www/big.png"
+    assert problem.hint.startswith("set `unsupported: storage` under static")
+    site.manifest(static={"dir": "www", "unsupported": "storage", "prune": True, "keep": 0})
+    followed = following(site)
+    assert follow(site, followed)
+    assert "large_file_stored" in codes(site.plan())
+    assert len(site.get("/storage/_static/big.png").content) == 1_500_001
+    assert site.get("/").text == "<img src=storage/_static/big.png><img src=small.png>"
+    site.write("www/small.png", b"x" * 1_500_002)
+    site.write("www/big.png", b"x")
+    assert follow(site, followed, "www/small.png", "www/big.png")
+    assert not follow(site, followed)
+    assert site.get("/").text == "<img src=big.png><img src=storage/_static/small.png>"
+    site.write("www/index.html", "x" * 1_500_001)
+    with pytest.raises(SourceRefused, match="too large") as refused:
+        site.plan()
+    assert refused.value.problems[0].hint.startswith("split the page")
+
+
 def test_addresses_that_expire_are_refused(site, api_over) -> None:
     fill(site)
     site.apply()
@@ -163,7 +227,20 @@ def test_no_request_fails_in_a_browser(site) -> None:
     fill(site)
     site.apply()
     url = site.plan().plan.project.url
+    site.write(
+        "www/late.html",
+        "<link rel=icon href='data:,'><script type=module>self.late = () => import('./js/late.mjs').then(m => m.default)</script>",
+    )
+    site.write("www/js/late.mjs", "export default 'late'")
+    site.apply()
     with opened_browser() as page:
+        # A tab that loads what a deploy has removed since.
+        page.go(f"{url}/late.html")
+        page.wait_for("self.late !== undefined")
+        site.write("www/late.html", "")
+        (site.root / "www/js/late.mjs").unlink()
+        site.apply()
+        assert page.value("late()") == "late"
         page.go(f"{url}/")
         page.wait_for("document.title === 'sum 5'")
         assert [each for each in page.console_errors() if "404" in each or "CORS" in each] == []

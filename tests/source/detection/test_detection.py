@@ -48,6 +48,7 @@ def test_sites(name: str, tmp_path: Path) -> None:
     assert (site.build and (site.build.command, site.build.dir)) == (command and (command, folder))
     assert list(site.build.inputs if site.build else ()) == wanted.get("inputs", [])
     assert site.fallback == wanted.get("fallback")
+    assert wanted.get("clean_urls", site.framework in ("Next.js", "SvelteKit")) == site.clean_urls
     assert "notes" not in wanted or list(site.notes) == wanted["notes"]
     assert len(titles) == 1
 

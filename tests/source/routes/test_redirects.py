@@ -9,7 +9,8 @@ import pytest
 from mosaic_deploy.errors import ManifestInvalid
 from mosaic_deploy.source.manifest.read import read_manifest
 from mosaic_deploy.source.routes.redirects_file import parse_redirects
-from mosaic_deploy.source.snapshot import Desired, read_desired
+from mosaic_deploy.source.site.resolve import StorageAddresses
+from mosaic_deploy.source.snapshot import Desired, read_desired, with_storage_addresses
 
 PAGES = ("index.html", "about.html", "docs/index.html")
 
@@ -123,6 +124,20 @@ def test_a_page_keeps_the_query_and_cannot_be_left_by_markup(tmp_path: Path) -> 
         "e/index.html": '"https://example.com/\\u003c/script>\\"\'&"+location.search+location.hash',
     }
     assert 'content="0; url=https://example.com/&lt;/script&gt;&quot;&#x27;&amp;"' in pages["e/index.html"]
+
+
+def test_a_redirect_to_a_file_in_storage_leads_there(tmp_path: Path) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/a b.pdf").write_text("x")
+    desired = read(tmp_path, "/a/paper /a%20b.pdf?v=1\n/b /about\n", "  unsupported: storage\n")
+    assert b'href="../../storage/_static/a%20b.pdf?v=1"' in desired.generated["a/paper/index.html"]
+    elsewhere = StorageAddresses("https://s3.example.com/p/", "https://p.mosaic.site", known=True)
+    moved = with_storage_addresses(desired, elsewhere)
+    assert b'href="https://s3.example.com/p/_static/a%20b.pdf?v=1"' in moved.generated["a/paper/index.html"]
+    assert moved.generated["b/index.html"] == desired.generated["b/index.html"]
+    objects = moved.snapshot.static
+    assert objects is not None
+    assert all(objects[name].size == len(text) for name, text in moved.generated.items())
 
 
 def test_the_manifest_comes_first(tmp_path: Path) -> None:

@@ -73,15 +73,28 @@ REWRITTEN = [
     ("index.html", '<link href="fonts/F%201.woff2">', '<link href="fonts/F%201.woff2">'),
     ("index.html", '<p title="fonts/f 1.woff2">', '<p title="fonts/f 1.woff2">'),
     ("js/a.js", 'p + "f 1.woff2"', 'p + "f 1.woff2"'),
+    (
+        "js/a.js",
+        "css(`@font-face{src: url(/a/g.woff2?v=1)}`)",
+        "css(`@font-face{src: url(/storage/_static/a/g.woff2?v=1)}`)",
+    ),
+    ("js/a.js", 'css("a{b:url(\\"/a/g.woff2\\")}")', 'css("a{b:url(\\"/storage/_static/a/g.woff2\\")}")'),
+    (
+        "js/a.js",
+        "css('a{b:url(a\\/g.woff2) , url(\"a/g.woff2\")}')",
+        "css('a{b:url(storage/_static/a/g.woff2) , url(\"storage/_static/a/g.woff2\")}')",
+    ),
+    ("a/a.js", 'css("a{b:url(g.woff2)}")', 'css("a{b:url(g.woff2)}")'),
+    ("a.js", 'css("a{b:url(/a/gg.woff2) url(data:a/g.woff2) curl(/a/g.woff2)}")', None),
 ]
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), REWRITTEN)
 def test_references_to_files_in_storage_are_rewritten(
-    tmp_path: Path, name: str, text: str, expected: str
+    tmp_path: Path, name: str, text: str, expected: str | None
 ) -> None:
-    site = read(tmp_path, {FONT: "font", name: text})
-    assert content(site.published.static, name) == expected
+    site = read(tmp_path, {FONT: "font", "a/g.woff2": "g", name: text})
+    assert content(site.published.static, name) == (text if expected is None else expected)
     assert content(site.published.stored, f"_static/{FONT}") == "font"
     assert (tmp_path / "public" / name).read_text() == text
 
@@ -150,20 +163,71 @@ def test_digests_of_rewritten_files_are_rewritten(tmp_path: Path) -> None:
     assert content(static, "b.html") == other
 
 
+def hash_of(text: str) -> str:
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@pytest.mark.parametrize("ending", ["", "\r\n"])
+def test_a_policy_keeps_the_hashes_of_rewritten_scripts_and_styles(tmp_path: Path, ending: str) -> None:
+    style, script = f"a{{b:url(f.woff2)}}{ending}", "f('x.js')"
+    page = (
+        '<meta http-equiv="Content-Security-Policy" content="style-src {}; script-src {} \'self\'">'
+        "<style>{}</style><script>{}</script>"
+    )
+    normal = ending.replace("\r", "")
+    old = page.format(hash_of(style.strip() + normal), hash_of(script), style, script)
+    site = read(tmp_path, {"f.woff2": "", "i.html": old.encode()})
+    new = f"a{{b:url(storage/_static/f.woff2)}}{ending}"
+    assert content(site.published.static, "i.html") == page.format(
+        hash_of(new.strip() + normal), hash_of(script), new, script
+    )
+
+
+POLICIES = [
+    ("default-src 'self'", "default-src"),
+    ("default-src 'self'; font-src *", "default-src"),
+    ("font-src 'self' https://S3.example.com; connect-src https:", ""),
+    ("font-src https://s3.example.com/other/; connect-src s3.example.com/p/", "font-src"),
+    ("font-src *.example.com; connect-src http://s3.example.com", "connect-src"),
+    ("img-src 'none'; script-src 'self'", ""),
+]
+
+
+@pytest.mark.parametrize(("policy", "blocked"), POLICIES)
+def test_a_policy_that_blocks_storage_is_reported_with_its_place(
+    tmp_path: Path, policy: str, blocked: str
+) -> None:
+    page = f'<title>x</title>\n<meta http-equiv=content-security-policy content="{policy}">'
+    site = read(tmp_path, {"f.woff2": "", "d.wasm": "", "i.html": page})
+    assert "policy_blocks_storage" not in [note.code for note in site.notes()], (
+        "storage is on the site itself"
+    )
+    found = [note.message for note in site.at(OTHER).notes() if note.code == "policy_blocks_storage"]
+    assert found == [
+        "public/i.html:2:51: the page's Content-Security-Policy doesn't let it load files from storage: add "
+        f"https://s3.example.com/p/ to {blocked}"
+    ] * bool(blocked)
+
+
 def test_what_cannot_be_rewritten_is_reported(tmp_path: Path) -> None:
     files = {
         "a/f.woff2": "f",
         "b/f.woff2": "g",
         "c.pdf": "c",
         "p.htm": "",
-        "in_text.ttf": "t",
-        "x.js": '\n  load(dir + "f.woff2"); css("@font-face{src:url(/in_text.ttf)}")',
+        "t/t.woff2": "t",
+        "x.js": '\n  load(dir + "f.woff2"); css("@font-face{src:url(s/t.woff2)}")',
         "i.html": "<a href=p.htm>",
     }
-    notes = {note.code: note.message for note in read(tmp_path, files).notes()}
-    assert notes["reference_not_rewritten"].startswith("public/x.js:2:15: f.woff2 may mean a/f.woff2, ")
+    found = read(tmp_path, files).notes()
+    notes = {note.code: note.message for note in found}
+    left = [note.message for note in found if note.code == "reference_not_rewritten"]
+    assert [each.partition(", ")[0] for each in left] == [
+        "public/x.js:2:15: f.woff2 may mean a/f.woff2",
+        "public/x.js:2:50: s/t.woff2 may mean t/t.woff2",
+    ]
     assert notes["stored_file_unnamed"].startswith(
-        "in storage, and no page, stylesheet or script has a reference to them that can be rewritten: b/f.woff2, c.pdf, in_text.ttf; "
+        "in storage, and no page, stylesheet or script has a reference to them that can be rewritten: b/f.woff2, c.pdf; "
     )
     assert "p.htm" in notes["page_in_storage"]
 

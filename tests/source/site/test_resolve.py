@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mosaic_deploy.source.site.resolve import (
-    StorageAddresses,
     is_answered,
     relative_address,
     resolve,
-    storage_addresses,
 )
 
 
@@ -81,29 +79,3 @@ def test_a_relative_address_leads_back(folders: list[str], parts: list[str]) -> 
 @pytest.mark.parametrize(("path", "answered"), [("", True), ("a", True), ("a.html", True), ("d", True), ("d/", True), ("a/", False), ("b", False)])  # fmt: skip
 def test_what_hosting_answers(path: str, answered: bool) -> None:
     assert is_answered(path, {"index.html", "a.html", "d/index.html"}) is answered
-
-
-SITE = "http://x.localhost:8787"
-
-
-@pytest.mark.parametrize(
-    ("listed", "expected"),
-    [
-        ({}, StorageAddresses(site=SITE)),
-        ({"a b.png": f"{SITE}/storage/a%20b.png"}, StorageAddresses("/storage/", SITE, known=True)),
-        (
-            {"a/b": "https://s3.example.com/p/a/b"},
-            StorageAddresses("https://s3.example.com/p/", SITE, known=True),
-        ),
-        ({"a": "https://s3.example.com/a?X-Amz-Signature=1"}, None),
-        ({"a": "https://s3.example.com/7f3e"}, None),
-    ],
-)
-def test_where_storage_files_are(listed: dict[str, str], expected: StorageAddresses | None) -> None:
-    assert storage_addresses(listed, SITE) == expected
-
-
-def test_addresses_of_their_own_are_kept() -> None:
-    found = storage_addresses({"a": f"{SITE}/s/a", "b": f"{SITE}/s/b", "c": f"{SITE}/other"}, SITE)
-    assert found is not None
-    assert [found.address(name) for name in ("a", "c", "d é?")] == ["/s/a", "/other", "/s/d%20%C3%A9%3F"]

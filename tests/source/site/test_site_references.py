@@ -123,8 +123,12 @@ def test_each_reference_is_found_and_can_be_replaced(suffix: str, text: str, exp
 
 ROLES = [
     (".html", '<link rel="stylesheet" href="x.y">', "a"),
-    (".html", '<link rel="canonical" href="x.y">', "r"),
+    (".html", '<link rel="canonical" href="x.y">', "h"),
     (".html", '<meta content="x.y">', "r"),
+    (".html", '<meta http-equiv=refresh content="0; url=x.y">', "a"),
+    (".html", '<form action="x.y">', "h"),
+    (".html", '<base href="x.y">', "b"),
+    (".html", '<script>new URL("..", location)</script>', "p"),
     (".js", 'export * from"x.y"', "r"),
     (".js", "import('x.y')", "r"),
     (".js", "new URL('x.y', import.meta.url)", "r"),

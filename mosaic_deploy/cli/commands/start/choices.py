@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import click
 
+from mosaic_deploy.cli.commands.start.clean_links import needs_clean_urls
 from mosaic_deploy.cli.commands.start.first_manifest import Chosen
+from mosaic_deploy.cli.commands.start.root_site import included_beside, published_names
 from mosaic_deploy.cli.terminal.consent import is_interactive
 from mosaic_deploy.source.detection.packages import lock_file
 from mosaic_deploy.source.detection.project import Detected, detect_project, has_unserved_files, useless_files
-from mosaic_deploy.source.detection.site import Build, Site
+from mosaic_deploy.source.detection.site import PLAIN, Build, Rank, Site
 from mosaic_deploy.source.detection.tree import join, listed_text
 from mosaic_deploy.source.manifest.folders import boundary_of
 
@@ -27,18 +29,25 @@ def choose(found: Detected, name: str) -> Chosen:
     folders = found.migration_choices
     migrations = _pick("folder of migrations", folders, [each.path for each in folders])
     site = sites[0] if len(sites) == 1 else None
+    include = () if site and site.rank is Rank.APP else included_beside(found)
+    if include:
+        site = Site(".", PLAIN, ".")
+        sites = (site,)
+    names = tuple(published_names(found.tree, site, include)) if site else ()
     return Chosen(
         name,
         sites,
         migrations,
-        found.storage,
+        None if found.storage and f"/{found.storage.dir}/" in include else found.storage,
         found.sites[0] if len(found.sites) == 1 and found.sites[0].problem else None,
         found.builds[0] if len(found.builds) == 1 else None,
         builds=not (
             site and site.build and missing_tool(found.tree.root, site.build) and _is_built(found, site)
         ),
-        uses_storage=site is not None and has_unserved_files(found.tree, site),
-        exclude=useless_files(found.tree, site) if site else (),
+        uses_storage=site is not None and has_unserved_files(names, site),
+        include=include,
+        exclude=useless_files(found.tree, site, names) if site else (),
+        clean_urls=site is not None and needs_clean_urls(found.tree, site),
     )
 
 
@@ -94,13 +103,21 @@ def _site_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
     )
     if site:
         yield from site.notes
+        if chosen.include:
+            yield (
+                "the site is the project folder itself: static.include names what index.html and its pages refer to, and only that is "
+                "published; add what is missing, or move the site into a folder such as public"
+            )
         others = [each.title for each in found.sites if each is not site and not each.problem]
         if others:
-            yield f"the site is {site.title}; others that aren't deployed: {listed_text(others)}"
+            yield f"the site is {'index.html beside the manifest' if chosen.include else site.title}; others that aren't deployed: {listed_text(others)}"
         yield from _build_notes(found, chosen, site)
         if chosen.exclude:
             names = " and ".join(chosen.exclude)
-            yield f"static.exclude has {names}: hosting doesn't serve files without a type"
+            yield (
+                f"static.exclude has {names}: what asks for it asks at exactly this path, where hosting serves no file without an "
+                "extension; if you need it, another host must serve it"
+            )
     elif found.has_root_page and not chosen.sites:
         yield (
             "index.html isn't deployed from the project folder, so other files are not published by accident. "

@@ -32,7 +32,11 @@ class Chosen:
     """Whether the site's build can run here; else its output is deployed as it is."""
     uses_storage: bool = False
     """Whether hosting doesn't serve some of the site's files."""
+    include: Sequence[str] = ()
+    """Of a site that is in the project folder itself: what is published."""
     exclude: Sequence[str] = ()
+    clean_urls: bool = False
+    """Whether the site's pages refer to each other without .html."""
 
     @property
     def site(self) -> Site | None:
@@ -156,6 +160,8 @@ def _candidate_lines(site: Site) -> Iterator[str]:
     yield f"  dir: {yaml_string(site.dir)}"
     if site.fallback:
         yield f"  fallback: {yaml_string(site.fallback)}"
+    if site.clean_urls:
+        yield "  clean_urls: true"
     if site.build:
         yield "  unsupported: storage"
 
@@ -174,9 +180,16 @@ def _static_lines(site: Site, chosen: Chosen) -> Iterator[str]:
     yield "# The site's files."
     yield "static:"
     yield f"  dir: {yaml_string(site.dir)}"
+    if chosen.include:
+        yield "  # Only what is named here is published:"
+        yield "  include:"
+        yield from (f"    - {yaml_string(each)}" for each in chosen.include)
     if site.fallback:
         yield "  # For paths without a file, which the app shows:"
         yield f"  fallback: {yaml_string(site.fallback)}"
+    if chosen.clean_urls:
+        yield "  # The pages refer to each other without .html, so each is also published as NAME/index.html:"
+        yield "  clean_urls: true"
     if chosen.uses_storage:
         yield "  # Types that hosting doesn't serve, such as fonts: into storage, and references to them are rewritten."
         yield "  unsupported: storage"

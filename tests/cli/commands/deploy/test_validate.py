@@ -85,13 +85,7 @@ def test_a_too_large_static_file_is_found_before_uploading(run, folder):
         "public/big.json: is 26,214,401 bytes; this platform accepts static files up to 26,214,400 bytes"
         in ended.stderr
     )
-    assert (
-        "storage folder, or leave it out with static.exclude; either way its address changes" in ended.stderr
-    )
-    (folder / "public/index.html").write_text("<script>fetch('/big.json')</script>")
-    refused = run("plan", "--local").stderr
-    assert "public/index.html:1:16 refers to it" in refused
-    assert "/storage/big.json" in refused
+    assert "set `unsupported: storage` under static to serve it from storage" in ended.stderr
     os.truncate(folder / "public/big.json", 25 * 1024 * 1024)
     assert run("plan", "--local").returncode == 0
 

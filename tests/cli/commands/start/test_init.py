@@ -222,21 +222,26 @@ def test_created_files_are_listed(run, tmp_path: Path) -> None:
     assert json.loads(run("init", "-o", "json").stdout)["made"] == []
 
 
-def test_a_page_next_to_the_manifest_is_noted(run, tmp_path: Path) -> None:
-    _put(tmp_path, "index.html", "style.css")
+def test_a_site_next_to_the_manifest_is_published_and_nothing_else(run, tmp_path: Path) -> None:
+    _put(tmp_path, "style.css", "notes.txt", "package.json", "migrations/1_a.sql")
+    (tmp_path / ".env").write_text("SECRET=1")
+    (tmp_path / "index.html").write_text('<link rel="stylesheet" href="style.css">')
     said = run("init").stdout
-    assert "note: index.html isn't deployed from the project folder" in said
-    assert not (tmp_path / "public").exists()
-    assert read_manifest(tmp_path).static is None
-    # The way it tells is one.
-    (tmp_path / "public").mkdir()
-    for name in ("index.html", "style.css"):
-        (tmp_path / name).rename(tmp_path / "public" / name)
-    manifest = tmp_path / "mosaic.yaml"
-    manifest.write_text(manifest.read_text().replace("# static:\n#   dir:", "static:\n  dir:"))
+    assert (
+        "note: the site is the project folder itself: static.include names what index.html and its pages"
+        in said
+    )
     static = read_manifest(tmp_path).static
     assert static
-    assert static.dir == "public"
+    assert (static.dir, static.include) == (".", ("/index.html", "/style.css"))
+    assert run("validate").returncode == 0
+    applied = run("apply", "--local", "--yes", "-o", "json")
+    assert applied.returncode == 0, applied.stderr
+    changes = [each["address"] for each in json.loads(applied.stdout)["plan"]["changes"]]
+    assert [each for each in changes if each.startswith("static:")] == [
+        "static:style.css",
+        "static:index.html",
+    ]
 
 
 def _git(folder: Path, *arguments: str) -> None:
