@@ -46,21 +46,21 @@ def upsert_objects_sql(
             "t": str(o.state),
             "f": proofs.get(o.path, ""),
             "b": o.size_before,
-            "c": packed_source(sources[o.path]) if sources else "",
+            **({"c": packed_source(sources[o.path])} if sources else {}),
         }
         for o in objects
     ]
     columns = ["sha256", "size", "state", "proof", "size_before", "manifest", "deploy_id", "updated_at"]
-    text = ""
+    given, text = "p text, h text, s bigint, t text, f text, b bigint", ""
     if sources:
         columns.append("source")
-        text = ", pg_catalog.decode(r.c, 'base64')"
+        given, text = f"{given}, c text", ", pg_catalog.decode(r.c, 'base64')"
     updated = ", ".join([*(f"{name} = EXCLUDED.{name}" for name in columns), "retired_at = NULL"])
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
         f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, r.b, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp(){text} "
-        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text, b bigint, c text')} "
+        f"FROM held, {recordset(facts, given)} "
         f"ON CONFLICT (kind, path) DO UPDATE SET {updated}{late} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )
