@@ -125,10 +125,13 @@ def _distinct(sites: Iterable[Site]) -> Iterator[Site]:
 
 
 def _storage(tree: Tree, sites: Iterable[Site], migrations: FoundMigrations) -> Storage | None:
-    """A folder of files that isn't a part of a site's sources."""
+    """A folder of files that isn't a part of a site's sources, nor has the pictures of a README."""
     sources = [site.folder for site in sites if site.build] + [site.dir for site in sites]
+    texts = "".join(tree.read(name) for name in tree.files(".") if name.lower().endswith((".md", ".rst")))
     for name in _STORAGE_FOLDERS:
         if name not in tree.subfolders(".") or any(is_below(name, place) for place in sources):
+            continue
+        if f"{name}/" in texts:
             continue
         inside = [each.path for each in migrations.folders if is_below(each.path, name)]
         files = [join(name, file) for file in tree.names_below(name)]
