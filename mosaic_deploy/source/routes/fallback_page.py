@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 from mosaic_deploy.errors import Location, Problem
@@ -13,11 +12,10 @@ from mosaic_deploy.model.manifest import Manifest, StaticSpec, serving_names
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
 from mosaic_deploy.source.routes.redirects_file import RedirectsFile
+from mosaic_deploy.source.site.html import base_address, parse_tags
 
 NOT_FOUND_PAGE = "404.html"
 _FIELD = "static.fallback"
-_MAX_SIZE = 256 * 1024
-"""Bytes of a page that is searched for relative addresses: such pages are small."""
 
 Files = Mapping[str, LocalFile]
 
@@ -73,7 +71,7 @@ def _page(name: str, location: Location, files: Files, field_name: str) -> Fallb
         }
     )
     notes = [_fallback_note(name)] if copies else []
-    if page.object.size <= _MAX_SIZE and (note := _relative_note(page)):
+    if note := _relative_note(page):
         notes.append(note)
     return FallbackPage(copies, tuple(notes), wanted=True)
 
@@ -87,15 +85,14 @@ def _fallback_note(name: str) -> Note:
 
 
 def _relative_note(page: LocalFile) -> Note | None:
-    parser = _FirstRelativeAddress()
-    parser.feed(read_unchanged(page).decode("utf-8", "replace"))
-    parser.close()
-    if parser.found is None or parser.has_base:
+    text = read_unchanged(page).decode("utf-8", "replace")
+    found = next(_relative_addresses(text), None)
+    if found is None or base_address(text):
         return None
-    attribute, address, line, column = parser.found
-    place = Location(page.relative_path, line, column)
+    attribute, address, start = found
+    place = Location(page.relative_path, text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start))
     message = (
-        f'{place} {attribute}="{address}" is relative, so the page finds it at / but not at a deeper path such as /a/b; '
+        f'{place} {attribute}="{address[:80]}" is relative, so the page finds it at / but not at a deeper path such as /a/b; '
         "begin such addresses with a slash (Vite: base: '/'), or add <base href=\"/\">"
     )
     return Note("fallback_relative", message, Severity.WARNING, (f"static:{NOT_FOUND_PAGE}",))
@@ -106,19 +103,11 @@ _LOADING = {"script": "src", "link": "href", "img": "src", "source": "src", "vid
 _ABSOLUTE = re.compile(r"\s*(?:/|#|[a-zA-Z][a-zA-Z0-9+.-]*:)|\s*\Z")
 
 
-class _FirstRelativeAddress(HTMLParser):
-    """Finds the first relative address of a file that a page loads, and whether the page says what addresses begin at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: tuple[str, str, int, int] | None = None
-        self.has_base = False
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        if tag == "base":
-            self.has_base = self.has_base or any(name == "href" for name, _ in attributes)
-        name = _LOADING.get(tag)
-        address = dict(attributes).get(name) if name else None
-        if self.found is None and name and address and not _ABSOLUTE.match(address):
-            line, column = self.getpos()
-            self.found = name, address[:80], line, column + 1
+def _relative_addresses(text: str) -> Iterator[tuple[str, str, int]]:
+    """The relative addresses of files that a page loads: attribute, address, and where it begins."""
+    for tag, _, _ in parse_tags(text):
+        attribute = _LOADING.get(tag.name, "")
+        if attribute in tag.attributes:
+            address, start, _, _ = tag.attributes[attribute]
+            if not _ABSOLUTE.match(address):
+                yield attribute, address, start

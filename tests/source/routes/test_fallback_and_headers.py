@@ -95,8 +95,8 @@ def test_a_folder_that_has_404_html_needs_no_copy(tmp_path: Path, page: str) -> 
 @pytest.mark.parametrize(
     ("page", "place"),
     [
-        ('<script src="assets/a.js"></script>', "public/index.html:1:1 src"),
-        ('<p>\n<link rel=stylesheet href="./a.css">', "public/index.html:2:1 href"),
+        ('<script src="assets/a.js"></script>', "public/index.html:1:14 src"),
+        ('<p>\n<link rel=stylesheet href="./a.css">', "public/index.html:2:28 href"),
         ('<base href="/"><script src="assets/a.js"></script>', ""),
         ('<script src="/a.js"></script><img src="data:,"><a href="b">', ""),
         ('<script src="https://example.com/a.js"></script><img src="">', ""),
