@@ -22,7 +22,9 @@ MAX_OWN_CHANGES = 3
 _OF_SESSION = frozenset(
     "_ COLORTERM COLUMNS DISPLAY LINES OLDPWD PWD SHLVL STY TERM TMUX TMUX_PANE WINDOWID".split()  # noqa: SIM905 - as `env` lists them
 )
-_OF_SESSION_PREFIXES = ("DBUS_", "GNOME_", "GPG_", "SSH_", "TERM_", "VSCODE_", "VTE_", "WAYLAND_", "XDG_")
+_OF_SESSION_PREFIXES = tuple(
+    "ALACRITTY_ DBUS_ GHOSTTY_ GNOME_ GPG_ ITERM_ KITTY_ KONSOLE_ SSH_ TERM_ VSCODE_ VTE_ WAYLAND_ WEZTERM_ WT_ XDG_ ZELLIJ".split()  # noqa: SIM905
+)
 """Variables that differ between two terminals and that builds don't read."""
 
 

@@ -98,6 +98,7 @@ def test_several_changes_are_counted(root: Path) -> None:
 def test_variables_and_the_environment_of_the_manifest_count(root: Path, monkeypatch) -> None:
     built(root)
     monkeypatch.setenv("WINDOWID", "4711")
+    monkeypatch.setenv("ITERM_SESSION_ID", "w0t1p0")
     monkeypatch.setenv("MOSAIC_API_KEY", "another")
     assert state(root).reason == ""
     monkeypatch.setenv("VITE_API", "https://staging")
