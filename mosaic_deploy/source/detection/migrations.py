@@ -29,6 +29,7 @@ _PROGRAM = re.compile(
     r"(?:V?[0-9]\w*[._-].*|[0-9a-f]{12}_.*)\.(py|js|ts|mjs|cjs|mts|cts|rb|java|kt|exs|php|cs)"
 )
 _PROGRAM_FOLDERS = frozenset({"migrations", "migration", "migrate", "versions"})
+_LAYOUT_FILES = (".sql", ".toml", ".json")
 _SCHEMA = re.compile(r"(schema|init|structure|tables|setup|create_tables?|db|database)\.sql", re.IGNORECASE)
 
 
@@ -99,7 +100,9 @@ def _covers(outer: MigrationFolder, place: str) -> bool:
 
 
 def _content(tree: Tree, place: str) -> FolderContent:
-    return FolderContent(tree.root / place, tuple(sorted(tree.names_below(place))))
+    """The files by which layouts are told apart. A folder may have many thousand others below it."""
+    names = (name for name in tree.names_below(place) if name.lower().endswith(_LAYOUT_FILES))
+    return FolderContent(tree.root / place, tuple(sorted(names)))
 
 
 def _migration_folder(tree: Tree, place: str) -> MigrationFolder | None:
@@ -162,7 +165,7 @@ def _flyway_folders(tree: Tree, known: list[str]) -> Iterator[MigrationFolder]:
         vendors = [name for name in tree.subfolders(outer) if _OTHER_DATABASES.fullmatch(name.lower())]
         found.add(join(outer, relative(place, outer).split("/")[0]) if vendors and place != outer else outer)
     for place in sorted(found):
-        if not any(place != each and is_below(place, each) for each in found):
+        if found.isdisjoint(each for each in upwards(place) if each != place):
             yield _folder(tree, place, FLYWAY, chosen=False)
 
 
