@@ -100,7 +100,7 @@ def _covers(outer: MigrationFolder, place: str) -> bool:
 
 
 def _content(tree: Tree, place: str) -> FolderContent:
-    """The files by which layouts are told apart. A folder may have many thousand others below it."""
+    """The files that show which layout a folder has. A folder may have many thousand others below it."""
     names = (name for name in tree.names_below(place) if name.lower().endswith(_LAYOUT_FILES))
     return FolderContent(tree.root / place, tuple(sorted(names)))
 
