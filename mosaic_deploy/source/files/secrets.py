@@ -8,10 +8,14 @@ from mosaic_deploy.errors import Location, Problem, SecretFound
 from mosaic_deploy.source.files.walk import WalkedFile
 from mosaic_deploy.source.secrets.kinds import SECRET_KINDS, SecretFinding
 
+_KEY_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk")
+
 
 def secret_rule_of_name(name: str) -> str | None:
-    """The rule that a file name violates, if any: `.env`, `.env.production`, `local.env`, but not `.env.example`."""
+    """The rule that a file name violates, if any: `.env`, `.env.production`, `local.env`, but not `.env.example`; `server.p12`."""
     last = name.rpartition("/")[2].lower()
+    if last.endswith(_KEY_STORES):
+        return "key_store"
     if ".env" not in last or last.endswith((".example", ".sample", ".template", ".dist")):
         return None
     return (

@@ -22,6 +22,7 @@ SECRET_KINDS = {
     "ai_key": "an OpenAI or Anthropic API key",
     "jwt": "a JSON web token (JWT)",
     "env_file": "a .env file",
+    "key_store": "a file with private keys",
 }
 
 

@@ -203,6 +203,12 @@ def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> 
     if pages := sorted(n for n in site.moved if suffix_of(n) in _PAGES):
         message = f"storage doesn't show pages, it downloads them: {_names_text(pages)}; rename to .html"
         yield Note("page_in_storage", message, Severity.WARNING)
+    if data := sorted(n for n in site.moved if suffix_of(n) in _DATABASES):
+        message = (
+            f"a database or a dump of one, which everybody can download: {_names_text(data)}; leave it out with static.exclude unless "
+            "the site needs it"
+        )
+        yield Note("database_published", message, Severity.WARNING)
     if not storage.same_origin:
         yield from _policy_notes(site, storage, cache)
     yield from _reference_notes(site, storage, cache)
@@ -211,6 +217,7 @@ def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> 
 _NEED_CORS = frozenset(
     ".woff .woff2 .ttf .otf .eot .mjs .cjs .wasm .webmanifest .vtt .gltf .glb .xml .bin .data .pdf .csv .geojson .avif".split()  # noqa: SIM905
 ) - {".pdf", ".avif"}
+_DATABASES = frozenset(".sql .sqlite .sqlite3 .db .db3 .mdb .accdb .dump .bak".split())  # noqa: SIM905
 _PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
 
 

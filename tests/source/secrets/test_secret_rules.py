@@ -165,7 +165,7 @@ def test_good(text: str) -> None:
 
 
 def test_every_rule_has_cases_and_a_name() -> None:
-    assert {rule for rule, _ in RULES} == BAD.keys() == SECRET_KINDS.keys() - {"env_file"}
+    assert {rule for rule, _ in RULES} == BAD.keys() == SECRET_KINDS.keys() - {"env_file", "key_store"}
 
 
 def test_a_finding_has_line_and_column_but_not_the_secret() -> None:
@@ -198,6 +198,11 @@ def test_binary_and_large_files_are_not_scanned(monkeypatch: pytest.MonkeyPatch)
 )
 def test_env_files(name: str) -> None:
     assert secret_rule_of_name(name) == "env_file"
+
+
+@pytest.mark.parametrize("name", ["a/server.p12", "client.PFX", "debug.keystore"])
+def test_key_stores(name: str) -> None:
+    assert secret_rule_of_name(name) == "key_store"
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,7 @@ def test_what_cannot_be_rewritten_is_reported(tmp_path: Path) -> None:
         "b/f.woff2": "g",
         "c.pdf": "c",
         "p.htm": "",
+        "s.sqlite": "s",
         "t/t.woff2": "t",
         "x.js": '\n  load(dir + "f.woff2"); css("@font-face{src:url(s/t.woff2)}")',
         "i.html": "<a href=p.htm>",
@@ -247,9 +248,10 @@ def test_what_cannot_be_rewritten_is_reported(tmp_path: Path) -> None:
         "public/x.js:2:50: s/t.woff2 may mean t/t.woff2",
     ]
     assert notes["stored_file_unnamed"].startswith(
-        "in storage, and no page, stylesheet or script has a reference to them that can be rewritten: b/f.woff2, c.pdf; "
+        "in storage, and no page, stylesheet or script has a reference to them that can be rewritten: b/f.woff2, c.pdf, s.sqlite; "
     )
     assert "p.htm" in notes["page_in_storage"]
+    assert "s.sqlite" in notes["database_published"]
 
 
 def test_nothing_depends_on_the_order_or_on_the_cache(tmp_path: Path) -> None:
