@@ -14,7 +14,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from started_platform import RunningPlatform, create_project, hide_projects, prepare_for_tests, run_platform
+from started_platform import (
+    RunningPlatform,
+    create_project,
+    drop_databases,
+    hide_projects,
+    prepare_for_tests,
+    run_platform,
+)
 
 from mosaic_deploy.platform.machine.ports import free_port
 
@@ -104,18 +111,21 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
     running = RunningPlatform(document["url"], document["api_key"], home)
     _OWN_PLATFORM.append(running)
     yield running
+    _DROPPING.shutdown(cancel_futures=True)
     # Reset stops it, and deletes what is outside the temporary folder if root runs the tests.
     assert run_platform(home, "reset")["exit_code"] == 0
 
 
 _OWN_PLATFORM: list[RunningPlatform] = []
+_DROPPING = ThreadPoolExecutor(1)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def projects_of_other_modules() -> None:
     """There are none on this process's own platform."""
     for running in _OWN_PLATFORM:
-        hide_projects(running.home)
+        # While the module's tests run. They use other databases.
+        _DROPPING.submit(drop_databases, running.home, hide_projects(running.home))
 
 
 @pytest.fixture(scope="session", autouse=True)

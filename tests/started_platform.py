@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg import sql
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,27 @@ SHARED = "Shared by all tests"
 """The name of a project that several modules use."""
 
 
-def hide_projects(home: Path) -> None:
-    """Gives the platform's projects, except the SHARED one, to another account: each request for a list of projects would list them."""
+def hide_projects(home: Path) -> list[str]:
+    """Gives the platform's projects, except the SHARED one, to another account: each request for a list of projects would list them.
+
+    Returns their databases.
+    """
     with control_database(home) as connection:
-        connection.execute(
+        found = connection.execute(
             "WITH other AS (INSERT INTO account (name) VALUES ('done') RETURNING id) "
-            "UPDATE project SET account_id = other.id FROM other WHERE NOT hidden AND project.name <> %s",
+            "UPDATE project SET account_id = other.id FROM other WHERE NOT hidden AND project.name <> %s "
+            "AND account_id NOT IN (SELECT id FROM account WHERE name = 'done') RETURNING project.id",
             [SHARED],
         )
+        return ["tenant_" + str(row[0]).replace("-", "_") for row in found]
+
+
+def drop_databases(home: Path, names: list[str]) -> None:
+    """Deletes the files of projects that no test uses any more: hundreds of databases are gigabytes, and take a minute at the end."""
+    with contextlib.suppress(psycopg.Error), control_database(home) as connection:
+        for name in names:
+            statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+            connection.execute(statement.format(sql.Identifier(name)))
 
 
 def control_database(home: Path) -> psycopg.Connection:
@@ -88,5 +103,5 @@ def create_project(url: str, api_key: str, name: str) -> str:
             listed = client.get("/projects").json()["projects"]
             if any(one["project_id"] == project_id and one["status"] == "running" for one in listed):
                 return project_id
-            time.sleep(0.02)
+            time.sleep(0.05)
     raise AssertionError(f"project {project_id} is not running")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
@@ -45,7 +46,9 @@ def imports(path: Path) -> set[str]:
     return {name for name in found if name in FILES} - {module_name(path)}
 
 
-IMPORTS: Graph = {name: imports(path) for name, path in FILES.items()}
+@functools.cache
+def all_imports() -> Graph:
+    return {name: imports(path) for name, path in FILES.items()}
 
 
 def room_graph(container: str) -> Graph:
@@ -56,7 +59,7 @@ def room_graph(container: str) -> Graph:
         return ".".join(module.split(".")[:depth]) if module.startswith(f"{container}.") else ""
 
     graph: Graph = defaultdict(set)
-    for module, imported in IMPORTS.items():
+    for module, imported in all_imports().items():
         if here := child(module):
             graph[here] |= {child(each) for each in imported} - {here, ""}
     return graph
@@ -100,7 +103,7 @@ def test_no_folder_is_crowded() -> None:
 def test_no_small_module_serves_a_single_other() -> None:
     """It belongs into the module that it serves."""
     readers: Graph = defaultdict(set)
-    for module, imported in IMPORTS.items():
+    for module, imported in all_imports().items():
         for each in imported:
             readers[each].add(module)
     small = [
@@ -112,7 +115,7 @@ def test_no_small_module_serves_a_single_other() -> None:
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
-    assert cycle(IMPORTS) == []
+    assert cycle(all_imports()) == []
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: module_name(room / "__init__.py"))

@@ -121,7 +121,8 @@ def apply(target: ToolTarget, fingerprint: str) -> Document:
 def status(target: ToolTarget) -> Document:
     """What is live, the last deploy, and what is pending."""
     with target.open("status", "if_there") as session:
-        desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target)
+        options = deploy.PlanOptions(unbuilt=True)
+        desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, options)
         if not session.manifest.file.is_file():
             return status_document(live, None)
         try:

@@ -75,7 +75,8 @@ def plan_and_apply(
     Raises subclasses of MosaicError.
     """
     screen.address_notice(session.address_notice)
-    if session.manifest.build or deploy_options.build is When.ALWAYS:
+    takes_files = deploy_options.plan_options.selection.takes_files
+    if deploy_options.build is When.ALWAYS or (session.manifest.build and takes_files):
         with heading("Build"):
             ensure_built(session.manifest, deploy_options.build, ShownBuild(screen))
     settings = SettingsFiles(session.manifest.file)

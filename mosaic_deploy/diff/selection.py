@@ -18,6 +18,8 @@ RESOURCES = {selector: kind.name for selector, kind in BY_SELECTOR.items()}
 """The words of `--only` → the kind of change."""
 _KINDS = {**{kind: kind for kind in RESOURCES.values()}, **RESOURCES}
 
+_FILE_KINDS = frozenset({"static", "storage"})
+
 Names = Mapping[str, frozenset[str]]
 """The names on either side, by kind."""
 
@@ -47,6 +49,13 @@ class Selection:
     def matches(self, kind: str, name: str) -> bool:
         included = not self.only or any(selector.matches(kind, name) for selector in self.only)
         return included and not any(selector.matches(kind, name) for selector in self.excluded)
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether it may select static or storage files."""
+        kinds = {selector.kind for selector in self.only} if self.only else _FILE_KINDS
+        excluded = {selector.kind for selector in self.excluded if selector.pattern is None}
+        return not _FILE_KINDS & kinds <= excluded
 
 
 ALL = Selection()

@@ -39,20 +39,29 @@ class EnableExtension:
         return f"extension:{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class _OfMigration:
+    version: str
+    file: str
+    kind: ClassVar[str]
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}:{self.file}"
+
+
 NOTHING_LEFT = "only recorded: its applied steps are all that it contains now"
 """The summary of a partly applied file whose other statements were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class ApplyMigration:
+class ApplyMigration(_OfMigration):
     """`steps_done` is the number of steps that an earlier, interrupted run committed; `summary` what the file does.
 
     `destroys` are the live objects that it drops for good: `table old`, `column books.fax`. `updates` are the live tables of
     which it updates rows: `public.orders (table has ≈2 k rows)`; `deletes` are those of which it deletes rows.
     """
 
-    version: str
-    file: str
     checksum: str
     semantic_checksum: str
     steps: int = 1
@@ -70,18 +79,12 @@ class ApplyMigration:
             return f"resumes after step {self.steps_done} of {self.steps}"
         return self.summary or "pending"
 
-    @property
-    def address(self) -> str:
-        return f"migration:{self.file}"
-
 
 @dataclass(frozen=True, slots=True)
-class RecordMigration:
+class RecordMigration(_OfMigration):
     """A file's row in the ledger, and nothing run: `steps_done` of its `steps` count as committed. `renumbered_from` is the
     version of the row that gets this version; empty if its number stays the same."""
 
-    version: str
-    file: str
     checksum: str
     semantic_checksum: str
     steps: int
@@ -91,32 +94,20 @@ class RecordMigration:
     renumbered_from: str = ""
     kind: ClassVar[str] = "history"
 
-    @property
-    def address(self) -> str:
-        return f"history:{self.file}"
-
 
 @dataclass(frozen=True, slots=True)
-class ForgetMigration:
+class ForgetMigration(_OfMigration):
     """Deletes a migration from the ledger without running or undoing anything."""
 
-    version: str
-    file: str
     reason: str
     kind: ClassVar[str] = "history"
     action: ClassVar[Action] = Action.DESTROY
 
-    @property
-    def address(self) -> str:
-        return f"history:{self.file}"
-
 
 @dataclass(frozen=True, slots=True)
-class RollBackMigration:
+class RollBackMigration(_OfMigration):
     """Runs the down migration, written at `down` with the SHA-256 `checksum`, of a file that is pending afterwards."""
 
-    version: str
-    file: str
     down: str
     statements: int
     checksum: str
@@ -129,10 +120,6 @@ class RollBackMigration:
     @property
     def reason(self) -> str:
         return f"undone by {self.down} ({self.statements} statement{'' if self.statements == 1 else 's'})"
-
-    @property
-    def address(self) -> str:
-        return f"rollback:{self.file}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +155,17 @@ class RunRepeatable(RunSeed):
     """Runs a repeatable file as a seed is run; `sha256` identifies its meaning."""
 
     kind: ClassVar[str] = "repeatable"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRepeatable(_OfFile):
+    """Records that a repeatable file has run, and runs nothing; `sha256` identifies its meaning."""
+
+    sha256: str
+    size: int
+    reason: str
+    kind: ClassVar[str] = "history"
+    action: ClassVar[Action] = Action.ADD
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +288,7 @@ Change = (
     | RollBackMigration
     | RunSeed
     | RunRepeatable
+    | RecordRepeatable
     | Put
     | Delete
     | SetAuth

@@ -48,8 +48,8 @@ class Note:
     addresses: tuple[str, ...] = ()
 
 
-REMOVED_SECTION_CODES = frozenset(f"{name}_section_removed" for name in ("static", "storage", "database"))
-"""The codes of notes about what earlier deploys left in sections that the manifest doesn't have any longer."""
+STATUS_CODES = frozenset({"not_built", *(f"{part}_section_removed" for part in ("static", "storage", "database"))})  # fmt: skip
+"""The codes of notes that a status shows, too: about an output, and what deploys left in sections that are gone."""
 CHECKS_CHANGED = "checks_changed"
 """The code of the note that the checks aren't those that passed last."""
 CHECKS_PENDING = "checks_pending"

@@ -11,14 +11,9 @@ from mosaic_deploy.errors import Location, SourceRefused
 from mosaic_deploy.model.manifest import MagicLinkSpec, Manifest
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Project, Snapshot
-from mosaic_deploy.source.builds.state import build_notes, missing_output_error, without_output
+from mosaic_deploy.source.builds import state as builds
 from mosaic_deploy.source.files.digests import OnHashed, ignore_progress
-from mosaic_deploy.source.files.folder import (
-    BeforeHashing,
-    SelectedFiles,
-    read_files,
-    refuse_unserved,
-)
+from mosaic_deploy.source.files.folder import BeforeHashing, SelectedFiles, read_files, refuse_unserved
 from mosaic_deploy.source.files.gitignore import FileSelection, invalid_patterns_error, static_selection
 from mosaic_deploy.source.files.local_file import LocalFile
 from mosaic_deploy.source.files.secrets import refuse_secrets
@@ -59,6 +54,8 @@ class Desired:
     """The paths, below the project folder, of files of the site folder that are read and not published."""
     ignored: int = 0
     """Number of files and folders excluded by .mosaicignore."""
+    unbuilt: bool = False
+    """Whether files are left out because the build hasn't made them yet."""
     site: SiteFiles = field(default_factory=SiteFiles)
     """The static files as they are on disk; `static` and `storage_files` have them as they are deployed."""
 
@@ -114,12 +111,15 @@ def read_valid_desired(
     before_hashing: BeforeHashing | None = None,
     *,
     identified: bool = True,
+    unbuilt: bool = False,
 ) -> Desired:
     """Like `read_desired`, but adds errors to `errors` and leaves out what is invalid.
 
     The snapshot's `static` is None if some static files couldn't be read. Unless `identified`, git isn't asked which
-    manifest it is.
+    manifest it is. With `unbuilt`, files that the build hasn't made yet are left out; else that is an error.
     """
+    whole = manifest
+    manifest = builds.without_unknown_files(whole) if unbuilt else whole
     migrations = errors.collect(lambda: _migrations(manifest, errors))
     static, storage_files = _files(manifest, on_hashed, before_hashing, errors)
     found = static.found if static else {}
@@ -162,7 +162,7 @@ def read_valid_desired(
         routes.redirects,
         (
             *second_manifest_notes(manifest.file),
-            *build_notes(manifest),
+            *builds.build_notes(whole),
             *(Note("variable_not_replaced", str(each), Severity.WARNING) for each in manifest.warnings),
             *(errors.collect(lambda: _draft_notes(manifest)) or ()),
             *_folder_notes(manifest, migrations),
@@ -171,6 +171,7 @@ def read_valid_desired(
         ),
         frozenset(file.relative_path for file in static.route_files.values()) if static else frozenset(),
         sum(len(files.ignored) for files in read.values()),
+        unbuilt=manifest is not whole,
     )
     site = errors.collect(lambda: _site_files(desired, routes))
     return with_site(desired, site) if site else desired
@@ -211,9 +212,7 @@ def _folder_notes(manifest: Manifest, migrations: tuple[MigrationFile, ...] | No
 
 
 def _seeds(manifest: Manifest) -> tuple[MigrationFile, ...] | None:
-    if manifest.database is None or not manifest.database.seeds:
-        return None
-    return read_seeds(manifest)
+    return read_seeds(manifest) if manifest.database and manifest.database.seeds else None
 
 
 def _files(
@@ -225,9 +224,9 @@ def _files(
         return None, None
     if manifest.static is None and manifest.storage is None:
         return None, None
-    buildable = without_output(manifest)
+    buildable = builds.without_output(manifest)
     if buildable is not manifest and manifest.build:
-        errors.add(missing_output_error(manifest, manifest.build))
+        errors.add(builds.missing_output_error(manifest, manifest.build))
         manifest = buildable
     cache = stat_cache(manifest.root)
     try:

@@ -16,6 +16,7 @@ from mosaic_deploy.source.migrations.files import parse_migrations
 from mosaic_deploy.source.migrations.listing import read_migrations
 from mosaic_deploy.sql.parse import SqlSyntaxError, parse, semantic_checksum, split_large
 from tests.corpora.conftest import FOLDER
+from tests.sampling import sampled
 
 FILES = sorted((FOLDER / "pg-regress-squawk").glob("*.sql"))
 pytestmark = pytest.mark.skipif(not FILES, reason="the corpora are not beside the repository")
@@ -71,7 +72,7 @@ def test_statements_are_libpg_querys(name: str) -> None:
     assert only_trivia(text[end:])
 
 
-@pytest.mark.parametrize("name", ACCEPTED)
+@pytest.mark.parametrize("name", sampled(ACCEPTED, 3))
 def test_every_statement_parses_alone_to_the_same_tree(name: str) -> None:
     for statement in parse(TEXTS[name]):
         alone = parse(statement.text)
@@ -79,7 +80,7 @@ def test_every_statement_parses_alone_to_the_same_tree(name: str) -> None:
         assert semantic_checksum(alone) == semantic_checksum([statement])
 
 
-@pytest.mark.parametrize("name", ACCEPTED)
+@pytest.mark.parametrize("name", sampled(ACCEPTED, 3))
 def test_windows_line_ends_and_a_byte_order_mark_change_nothing(name: str, tmp_path: Path) -> None:
     unix = TEXTS[name].replace("\r\n", "\n")
     dos = unix.replace("\n", "\r\n")
@@ -92,7 +93,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(name: str, tmp_p
     assert file.text == unix
 
 
-@pytest.mark.parametrize("name", ACCEPTED)
+@pytest.mark.parametrize("name", sampled(ACCEPTED, 3))
 @pytest.mark.parametrize("piece", [100, 5_000])
 def test_pieces_of_a_large_file_are_cut_between_statements(name: str, piece: int) -> None:
     text = TEXTS[name]

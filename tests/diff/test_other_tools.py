@@ -8,6 +8,7 @@ import pytest
 
 from mosaic_deploy.diff.other_tools.applied import applied_files
 from mosaic_deploy.errors import HistoryImportRefused
+from mosaic_deploy.model.other_tools.checksums import flyway_checksums
 from mosaic_deploy.model.other_tools.tool import OtherToolRow, RowState, ToolFile
 from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.model.snapshot import Migration
@@ -118,12 +119,25 @@ def test_refused_histories(tool, folder, history, problems):
     assert all(problems[name] in message for name, message in found.items()), found
 
 
-def test_gaps_and_repeatable_migrations_are_noted():
-    folder = files(FOLDER)
-    notes = applied_files(TOOLS["dbmate"], rows("3"), folder).notes
+def test_gaps_are_noted():
+    notes = applied_files(TOOLS["dbmate"], rows("3"), files(FOLDER)).notes
     assert [note.addresses for note in notes] == [("history:0001_aaa_a.sql",), ("history:0002_bbb_b.sql",)]
-    [note] = applied_files(TOOLS["flyway"], rows("1", "|R__views.sql|repeatable"), folder).notes
-    assert "R__views.sql" in note.message
+
+
+def test_repeatable_files_have_run_if_they_are_as_flyway_ran_them_last():
+    texts = {"kept": "a", "edited": "c", "old": "d", "new": "e", "unknown": "f"}
+    repeatables = [file(f"R{n}", f"db/R__{n}.sql", text.encode()) for n, text in texts.items()]
+
+    def row(name: str, text: str | None) -> OtherToolRow:
+        [checksum] = flyway_checksums(text.encode()) if text is not None else [""]
+        return OtherToolRow("", f"R__{name}.sql", RowState.REPEATABLE, checksum)
+
+    history = [row("kept", "x"), row("kept", "a"), row("edited", "b"), row("old", "d"), row("old", "z")]
+    history += [row("gone", "y"), row("unknown", None)]
+    found = applied_files(TOOLS["flyway"], [*rows("1"), *history], files(FOLDER), repeatables)
+    assert found.versions == {"1", "Rkept"}
+    [note] = found.notes
+    assert note.message.endswith(": sql/db/R__edited.sql, sql/db/R__old.sql, sql/db/R__unknown.sql")
 
 
 CHECKSUMS = {
@@ -132,6 +146,7 @@ CHECKSUMS = {
     "drizzle": SHA["sha256"],
     "sqlx": SHA["sha384"],
     "sqitch": SHA["sha1"],
+    "supabase": hashlib.md5(b"createtablea(idint)--\xc3\xbc").hexdigest(),
 }
 """What each tool has recorded for CONTENT."""
 

@@ -25,6 +25,22 @@ SELECTORS = st.lists(st.sampled_from(TEXTS).map(parse_selector), max_size=3).map
 SELECTIONS = st.builds(Selection, SELECTORS, SELECTORS)
 
 
+@pytest.mark.parametrize(
+    ("only", "excluded", "expected"),
+    [
+        ([], [], True),
+        (["migrations", "static:a.html"], [], True),
+        (["migrations"], [], False),
+        ([], ["static", "storage"], False),
+        (["storage", "auth"], ["storage:a/"], True),
+        (["storage", "auth"], ["storage"], False),
+    ],
+)
+def test_whether_it_takes_files(only: list[str], excluded: list[str], expected: bool) -> None:
+    selection = Selection(*(tuple(map(parse_selector, each)) for each in (only, excluded)))
+    assert selection.takes_files is expected
+
+
 def chosen(desired: Snapshot, live: Snapshot, selection: Selection) -> tuple[Plan, Plan]:
     """The whole plan and its selected part; refused selections are skipped."""
     whole = make_plan(desired, live, PRUNE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ _MAX_LINES = 10_000
 """Lines kept of the output, the last ones."""
 _MAX_LINE = 64 * 1024
 """Bytes of a line that are read at a time."""
+_PIPE_BYTES = 1024 * 1024
+"""The most that Linux gives without privileges."""
 _GRACE = 5.0
 """Seconds between asking processes to end and ending them."""
 _KILLED = 1.0
@@ -49,6 +53,9 @@ def run_command(
     """
     began = time.monotonic()
     reading, writing = os.pipe()
+    with suppress(AttributeError, OSError):
+        # Programs that end while a pipe is full, as those of Node do, lose what they have written last: why they failed.
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     try:
         process = subprocess.Popen(
             command, shell=isinstance(command, str), cwd=folder, env=environ, stdin=subprocess.DEVNULL,

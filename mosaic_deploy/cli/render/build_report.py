@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from mosaic_deploy.model.quantities import duration_text
 
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
+
+SLOW = 5.0
+"""Seconds after which a build is said to be running."""
 
 
 class BuildReport:
@@ -73,10 +77,28 @@ class ShownBuild(BuildReport):
 
 
 class BuildLine(BuildReport):
-    """One line for each build, as `watch` and `dev` have one for each change."""
+    """One line for each build, as `watch` and `dev` have one for each change; and one before it if it takes long."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, slow: float = SLOW) -> None:
         self._screen = screen
+        self._slow = slow
+        self._waiting: threading.Timer | None = None
+
+    def began(self, command: str, reason: str) -> None:
+        from mosaic_deploy.cli.render.text.edits import clock
+
+        self._waiting = threading.Timer(
+            self._slow, self._screen.print_notice, [[f"{clock()} {reason} → building: {command}"]]
+        )
+        self._waiting.daemon = True
+        self._waiting.start()
+
+    def failed(self, lines: Sequence[str]) -> None:
+        self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
 
     def waiting(self, output: str) -> None:
         self._screen.print_notice([f"Waiting for another build of {output}."])
@@ -84,6 +106,7 @@ class BuildLine(BuildReport):
     def ended(self, command: str, reason: str, seconds: float) -> None:
         from mosaic_deploy.cli.render.text.edits import clock
 
+        self._stop_waiting()
         line = f"{clock()} {reason} → built in {duration_text(seconds)}"
         self._screen.result(_document(command, reason, seconds), [line])
 

@@ -16,7 +16,7 @@ from mosaic_deploy.model.change import Change
 from mosaic_deploy.model.event import ApplyFailed, ChangeDone, Event, StepReport, StillRunning
 from mosaic_deploy.model.hazard import Hazard, HazardSeverity
 from mosaic_deploy.model.migration_history import MigrationStatus
-from mosaic_deploy.model.plan import REMOVED_SECTION_CODES, Note, Plan, change_facts
+from mosaic_deploy.model.plan import STATUS_CODES, Note, Plan, change_facts
 from mosaic_deploy.model.snapshot import Objects, Project
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def apply_document(plan: Plan, last: Event, with_sql: Sequence[ChangeDone] = ())
 def status_document(
     live: LiveState, pending: Plan | MosaicError | None, next_actions: Sequence[NextAction] = ()
 ) -> Document:
-    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't; `notes` are about removed sections.
+    """`files` and `bytes` are what is live; `not_live` counts files that should be and aren't; `notes` are about removed sections, and a build that isn't up to date.
 
     The steps of a migration are null once it is applied: an unchanged history isn't read again.
     """
@@ -169,7 +169,7 @@ def status_document(
         "drift": drift_document(drift, bodies=False),
         "pending": asdict(pending.counts) if isinstance(pending, Plan) else None,
         "problem": error_document(problem) if problem else None,
-        "notes": [asdict(note) for note in notes if note.code in REMOVED_SECTION_CODES],
+        "notes": [asdict(note) for note in notes if note.code in STATUS_CODES],
         "next_actions": [asdict(action) for action in next_actions],
     }
 

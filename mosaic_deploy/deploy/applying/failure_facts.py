@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from mosaic_deploy.errors import Location
 from mosaic_deploy.live.api.error_mapping import DISK_FULL_HINT, TRANSACTION_TIMEOUT, is_disk_full
 from mosaic_deploy.live.database.failed_step import LOCK_NOT_AVAILABLE, StepFailed
+from mosaic_deploy.model.plan import Note
 from mosaic_deploy.source.migrations.files import ParsedFile, offset_location, statement_location
+from mosaic_deploy.source.migrations.listing import NOT_SQL
 from mosaic_deploy.sql.call_stack import DO_BLOCK, Frame, locate_calls, locate_in_sql_body, parse_context
 from mosaic_deploy.sql.execution.empty_tables import ROWS_APPEARED
 from mosaic_deploy.sql.execution.step import Purpose, Step
@@ -20,6 +22,9 @@ from mosaic_deploy.sql.session.strings import OFF_IN_DATABASE, turn_on_hint
 _CLASSES_ABOUT_VALUES = ("22", "23")
 """Of SQLSTATEs: invalid data, and violated constraints."""
 
+_NOT_PRIVILEGED = "42501"
+_UNDEFINED = frozenset({"42P01", "42703", "42883", "42704", "3F000"})
+"""SQLSTATEs: no such table, column, function, other object, schema."""
 NEW_ENUM_VALUE = "55P04"
 """SQLSTATE: an enum value is used in the transaction that adds it."""
 _HINTS = {
@@ -96,7 +101,22 @@ def correction_hint(failure: StepFailed, file: str, *, single_transaction: bool 
         return DISK_FULL_HINT
     if failure.sqlstate == NEW_ENUM_VALUE:
         return f"{new_enum_value_hint(failure.step, file, single_transaction=single_transaction)}; then run the same command again"
+    if failure.sqlstate == _NOT_PRIVILEGED and failure.message.endswith("is a system trigger"):
+        return (
+            "TRIGGER ALL includes those of foreign keys, which only a superuser can disable: write TRIGGER USER in "
+            f"{file} and run the same command again"
+        )
     return _HINTS.get(str(failure.sqlstate), f"correct {file} and run the same command again")
+
+
+def missing_programs_hint(failure: StepFailed, notes: Iterable[Note]) -> str:
+    """That what doesn't exist may be made by one of the migrations that are programs; empty if that can't be."""
+    found = next((note.message for note in notes if note.code == NOT_SQL), "")
+    return (
+        f"; what doesn't exist may be in one of those that didn't run: {found}"
+        if failure.sqlstate in _UNDEFINED and found
+        else ""
+    )
 
 
 def new_enum_value_hint(step: Step, file: str, *, single_transaction: bool = False) -> str:

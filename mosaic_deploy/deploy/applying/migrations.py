@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts
+from mosaic_deploy.deploy.applying.failure_facts import correction_hint, failure_facts, missing_programs_hint
 from mosaic_deploy.deploy.applying.run import Run, agreed_effects, migration_session
 from mosaic_deploy.deploy.applying.stopped_step import approver, stopped_error
 from mosaic_deploy.deploy.planning.request_sizes import large_step_hint
@@ -109,6 +109,7 @@ def apply_migrations(run: Run) -> Iterator[Event]:
             error.hint = large_step_hint(
                 parsed[change.version], failure.step.number, single_transaction=runner.single_transaction
             )
+        error.hint = f"{error.hint}{missing_programs_hint(failure, run.planned.desired.notes)}"
         raise error from None
     except OutcomeUnknown as unknown:
         yield ChangeStarted(by_version[unknown.step.version])

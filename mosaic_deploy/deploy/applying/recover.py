@@ -15,6 +15,7 @@ from mosaic_deploy.model.change import (
     Change,
     ForgetMigration,
     RecordMigration,
+    RecordRepeatable,
     RollBackMigration,
     RunSeed,
 )
@@ -25,7 +26,14 @@ RETRY_HINT = (
     "It asks you about a statement outside a transaction if it can't tell (CALL, DO with COMMIT)"
 )
 """For a statement that was sent with unknown outcome."""
-_LEDGER_CHANGES = (ApplyMigration, RollBackMigration, RunSeed, RecordMigration, ForgetMigration)
+_LEDGER_CHANGES = (
+    ApplyMigration,
+    RollBackMigration,
+    RunSeed,
+    RecordMigration,
+    RecordRepeatable,
+    ForgetMigration,
+)
 
 
 def reconcile_with_ledger(
@@ -63,7 +71,7 @@ def _is_committed(committed: DeployOutcome, change: Change) -> bool:
             return change.version in committed.applied
         case RollBackMigration() | ForgetMigration():
             return change.version not in committed.recorded
-        case RunSeed():
+        case RunSeed() | RecordRepeatable():
             return change.path in committed.seeds
         case _:
             return False

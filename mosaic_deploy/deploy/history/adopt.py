@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from mosaic_deploy.deploy.history.expected_objects import expected_objects
 from mosaic_deploy.deploy.history.missing_objects import missing_problems, references
@@ -22,12 +23,14 @@ from mosaic_deploy.errors import HistoryImportRefused, Location, NextAction, Pro
 from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.database.touched_objects import read_facts
 from mosaic_deploy.live.ledger.other_tools import OtherTables, read_history_tables, read_other_tool_history
-from mosaic_deploy.model.change import Action, RecordMigration
+from mosaic_deploy.model.change import Action, Change, RecordMigration, RecordRepeatable
 from mosaic_deploy.model.migration_history import HistoryEntry
 from mosaic_deploy.model.other_tools.tool import MigrationTool
 from mosaic_deploy.model.plan import Note, Severity
+from mosaic_deploy.model.snapshot import Object
 from mosaic_deploy.source.manifest.folders import migrations_folder
 from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.source.migrations.repeatable import read_repeatables
 from mosaic_deploy.source.migrations.tool_files import read_tool_files
 
 BASELINE, IMPORT = "baseline", "import"
@@ -81,8 +84,12 @@ def plan_import(
     tables = read_history_tables(api, context.project.id)
     rows = read_other_tool_history(api, context.project.id, tool, table, tables)
     manifest = context.manifest
+    repeatables, meanings = read_repeatables(manifest)
     found = applied_files(
-        tool, rows, read_tool_files(manifest.root, migrations_folder(manifest), context.files)
+        tool,
+        rows,
+        read_tool_files(manifest.root, migrations_folder(manifest), context.files),
+        read_tool_files(manifest.root, migrations_folder(manifest), repeatables),
     )
     files = [file for file in context.files if file.migration.version in found.versions]
     differences = [
@@ -98,7 +105,8 @@ def plan_import(
         *_table_notes(tables, tool, table),
         *_difference_notes(differences),
     )
-    return _plan_recording(own, files, f"applied by {tool.name}", notes)
+    run = [file for file in repeatables if file.migration.version in found.versions]
+    return _plan_recording(own, files, f"applied by {tool.name}", notes, run, meanings)
 
 
 def _table_notes(tables: OtherTables, tool: MigrationTool, table: str | None) -> Iterator[Note]:
@@ -133,11 +141,26 @@ def _difference_notes(differences: Sequence[Problem]) -> Iterator[Note]:
 
 
 def _plan_recording(
-    own: OwnHistory, files: Sequence[MigrationFile], why: str, notes: Sequence[Note] = ()
+    own: OwnHistory,
+    files: Sequence[MigrationFile],
+    why: str,
+    notes: Sequence[Note] = (),
+    repeatables: Sequence[MigrationFile] = (),
+    meanings: Mapping[str, Object] = MappingProxyType({}),
 ) -> PreparedPlan:
+    """A plan that records the files, and the repeatable ones with their meanings by path."""
     recorded = _recorded_earlier(own.context, files)
     left = [file for file in files if file.migration.version not in recorded]
-    return history_plan(own, (_record_change(file, why) for file in left), (*notes, *_unparsed_notes(left)))
+    # They are written before the migrations: if none of those is left, they have been.
+    objects = [meanings[file.relative_path] for file in repeatables] if left or not files else []
+    changes: tuple[Change, ...] = (
+        *(_record_change(file, why) for file in left),
+        *(
+            RecordRepeatable(each.path, each.sha256, each.size, f"run by {why.rpartition(' ')[2]}")
+            for each in objects
+        ),
+    )
+    return history_plan(own, changes, (*notes, *_unparsed_notes(left)), repeatables=repeatables)
 
 
 def _recorded_earlier(context: HistoryContext, files: Sequence[MigrationFile]) -> set[str]:

@@ -18,10 +18,13 @@ from mosaic_deploy.live.ledger.history import (
     renumber_migrations_sql,
     upsert_migrations_sql,
 )
-from mosaic_deploy.model.change import Change, ForgetMigration, RecordMigration
+from mosaic_deploy.live.ledger.rows import upsert_objects_sql
+from mosaic_deploy.model.change import Change, ForgetMigration, RecordMigration, RecordRepeatable
 from mosaic_deploy.model.event import ChangeDone, ChangeStarted, Event
-from mosaic_deploy.model.snapshot import Migration
+from mosaic_deploy.model.snapshot import Migration, Object
+from mosaic_deploy.source.manifest.find import manifest_identity
 from mosaic_deploy.source.migrations.files import MigrationFile
+from mosaic_deploy.sql.execution.records import SEED
 from mosaic_deploy.sql.scripts.copy_batches import RECORDED_ROWS
 
 _MAX_ROWS = 500
@@ -41,6 +44,7 @@ def apply_history_changes(
 
 def _history_steps(run: Run) -> Iterator[Event]:
     record_history_owner(run)
+    yield from _record_repeatables(run)
     records = [change for change in run.changes if isinstance(change, RecordMigration)]
     files = {file.migration.version: file for file in run.planned.desired.migrations}
     sources = {change.version: _recorded_text(files[change.version]) for change in records}
@@ -54,6 +58,20 @@ def _history_steps(run: Run) -> Iterator[Event]:
     if deleted:
         versions = [change.version for change in deleted]
         yield from _write(run, deleted, delete_migrations_sql(versions, run.claim.token))
+
+
+def _record_repeatables(run: Run) -> Iterator[Event]:
+    files = {file.relative_path: file for file in run.planned.desired.seeds}
+    manifest = manifest_identity(run.planned.desired.manifest.file)
+    for change in run.changes:
+        if isinstance(change, RecordRepeatable):
+            row = Object(change.path, change.sha256, change.size)
+            sources = {change.path: _recorded_text(files[change.path])}
+            claim = run.claim
+            statement = upsert_objects_sql(
+                SEED, [row], claim.token, claim.deploy_id, manifest, sources=sources
+            )
+            yield from _write(run, [change], statement)
 
 
 def _recorded_text(file: MigrationFile) -> str:

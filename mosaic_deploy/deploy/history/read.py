@@ -174,8 +174,9 @@ def history_plan(
     changes: Iterable[Change],
     notes: Iterable[Note] = (),
     parsed: Iterable[ParsedFile] = (),
+    repeatables: Iterable[MigrationFile] = (),
 ) -> PreparedPlan:
-    """A plan of changes to the migration history only."""
+    """A plan of changes to the migration history only. `repeatables` are the files that it records as run."""
     context = own.context
     folder = Snapshot(context.project, migrations=tuple(file.migration for file in context.files))
     rows = tuple(entry.migration for entry in context.ledger.entries)
@@ -189,7 +190,7 @@ def history_plan(
         serial=context.ledger.serial,
         environment=context.manifest.environment,
     )
-    desired = Desired(context.manifest, folder, context.files)
+    desired = Desired(context.manifest, folder, context.files, tuple(repeatables))
     facts = {"owner": context.ledger.owner, "lease": context.ledger.lease}
     return PreparedPlan(
         plan,

@@ -95,7 +95,9 @@ def read_desired_and_live(
         storage_quota_check(api, target.id, target.name, target.hint) if options.selection == ALL else None
     )
     errors = ErrorCollector(manifest.file.name)
-    desired = read_valid_desired(manifest, errors, options.on_hashed, check_quota)
+    desired = read_valid_desired(
+        manifest, errors, options.on_hashed, check_quota, unbuilt=options.leaves_out_unbuilt
+    )
     if desired.snapshot.static is not None:
         errors.collect(lambda: check_redirect_pages(manifest, desired.snapshot))
     errors.raise_collected()
@@ -176,6 +178,9 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
     except SelectionInvalid as error:
         error.problems = tuple(_with_path(problem, desired) for problem in error.problems)
         raise
+    if desired.unbuilt and options.selection != ALL:
+        # How many there are isn't known, but the plan isn't all that would be deployed.
+        new_plan = replace(new_plan, left_out=(*new_plan.left_out, "static"))
     extensions = [change.name for change in new_plan.changes if isinstance(change, EnableExtension)]
     refuse_unavailable(api, _running_id(live.snapshot), desired.manifest, extensions)
     checks = check_notes(

@@ -67,6 +67,8 @@ class PlanOptions:
     on_hashed: OnHashed = ignore_progress
     postpone_empty_migrations: bool = False
     """Postpone pending migrations without a statement, because they are still being written."""
+    unbuilt: bool = False
+    """Leave out files that the build hasn't made yet; else that is an error."""
     files_only: bool = False
     """Leave out migrations, seeds, extensions and auth."""
     due: frozenset[str] | None = None
@@ -76,6 +78,11 @@ class PlanOptions:
     its commit relate to it."""
     on_blocked: Callable[[Plan], None] | None = None
     """Is given the plan of everything else before an error of the migrations is raised."""
+
+    @property
+    def leaves_out_unbuilt(self) -> bool:
+        """`unbuilt`, or the selection is about no files."""
+        return self.unbuilt or not self.selection.takes_files
 
 
 DEFAULTS = PlanOptions()
@@ -187,9 +194,10 @@ class PreparedPlan:
         """What earlier deploys of this manifest left in sections that it doesn't have any longer."""
         wanted, live = self.desired.snapshot, self.live.snapshot
         has_storage = self.desired.manifest.storage is not None
-        yield from removed_section_notes(
-            wanted, live, self.live.unproven, (AUTH_FILE,), has_storage=has_storage
-        )
+        if not self.desired.unbuilt:
+            yield from removed_section_notes(
+                wanted, live, self.live.unproven, (AUTH_FILE,), has_storage=has_storage
+            )
         owner = parse_owner(self.live.ledger_facts.get("owner"))
         if wanted.migrations is None and owner and owner.is_of(wanted.manifest):
             yield from removed_migrations_notes(live.migrations or ())

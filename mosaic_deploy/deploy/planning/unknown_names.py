@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mosaic_deploy.errors import Location, MigrationUnknownName, Problem
 from mosaic_deploy.live.api.client import Api
+from mosaic_deploy.model.other_tools.tools import OWN_TABLES
 from mosaic_deploy.model.quantities import count_text
 
 if TYPE_CHECKING:
@@ -36,9 +37,21 @@ def refuse_unknown_names(api: Api, project: str, unknown: Sequence[tuple[Unknown
     problems = tuple(_problems(unknown, relations, functions))
     if problems:
         names = count_text(len(problems), "name")
+        own = sorted({one.table.name for one, _ in unknown if not one.column} & OWN_TABLES.keys())
         raise MigrationUnknownName(
-            f"{names} in pending SQL files can't be found", problems=problems, hint=_HINT
+            f"{names} in pending SQL files can't be found",
+            problems=problems,
+            hint=own_table_hint(own[0]) if own else _HINT,
         )
+
+
+def own_table_hint(name: str) -> str:
+    """How to give a tool's migrations the history table that only the tool itself would create."""
+    tool, columns = OWN_TABLES[name]
+    return (
+        f"{name} is the history table of {tool}, which creates it before the first migration. Here nothing does: add a migration "
+        f"with a version before all others: CREATE TABLE IF NOT EXISTS {name} ({columns});"
+    )
 
 
 def _problems(

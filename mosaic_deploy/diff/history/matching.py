@@ -70,7 +70,7 @@ class Matches:
         """The row of each file that belongs to one; of several, the first."""
         return {match.file.file: match for match in reversed(self.rows) if match.file}
 
-    @property
+    @cached_property
     def newest(self) -> Order:
         """Where the last applied row comes; BEFORE_ALL without one."""
         return max((match.row.order for match in self.rows if match.row.applied), default=BEFORE_ALL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from mosaic_deploy.diff.other_tools.programs import AppFiles
 from mosaic_deploy.diff.other_tools.search import FileSearch, row_number
@@ -26,9 +27,12 @@ class AppliedFiles:
 
 
 def applied_files(
-    tool: MigrationTool, rows: Sequence[OtherToolRow], files: Sequence[ToolFile]
+    tool: MigrationTool,
+    rows: Sequence[OtherToolRow],
+    files: Sequence[ToolFile],
+    repeatables: Sequence[ToolFile] = (),
 ) -> AppliedFiles:
-    """The files that the tool has applied, with notes on what needs attention.
+    """The files that the tool has applied, with notes on what needs attention. Of `repeatables` those that are as it ran them.
 
     Raises HistoryImportRefused with every row that failed, that has no file in the folder or several, and with every
     file that is applied in part.
@@ -51,12 +55,13 @@ def applied_files(
     for row in wanted:
         if row.state is RowState.BASELINE:
             applied |= set(_upto(row, folder))
+    run = _run_repeatables(tool, rows, repeatables)
     notes = (
         *_gap_notes(tool, applied, folder),
-        *_repeatable_notes(rows),
+        *_repeatable_notes(tool, rows, repeatables, run),
         *_stranger_notes(tool, strangers),
     )
-    return AppliedFiles(frozenset(applied), search.different, notes)
+    return AppliedFiles(frozenset(applied) | run, search.different, notes)
 
 
 def _refuse_unresolved(tool: MigrationTool, rows: Sequence[OtherToolRow]) -> None:
@@ -116,11 +121,30 @@ def _gap_notes(tool: MigrationTool, applied: set[str], folder: Sequence[Migratio
             yield Note("import_gap", message, Severity.WARNING, (f"history:{file.file}",))
 
 
-def _repeatable_notes(rows: Sequence[OtherToolRow]) -> Iterator[Note]:
-    """A note on repeatable migrations, which have no version and can't be imported."""
-    names = sorted({row.name for row in rows if row.state is RowState.REPEATABLE})
-    if names:
-        message = f"repeatable migrations aren't imported: the next apply runs {', '.join(names)} once more"
+def _run_repeatables(
+    tool: MigrationTool, rows: Sequence[OtherToolRow], files: Sequence[ToolFile]
+) -> frozenset[str]:
+    """The versions of the repeatable files whose content the tool has run last."""
+    last = {row.name: row for row in rows if row.state is RowState.REPEATABLE and row.checksum}
+    search = FileSearch(tool, files, list(last.values()))
+    different = {each.version for each in search.different}
+    return frozenset(
+        version for _, file in search.found if (version := file.migration.version) not in different
+    )
+
+
+def _repeatable_notes(
+    tool: MigrationTool, rows: Sequence[OtherToolRow], files: Sequence[ToolFile], run: frozenset[str]
+) -> Iterator[Note]:
+    """A note on repeatable files that the tool has run with another content, or perhaps has."""
+    names = {PurePosixPath(row.name).name for row in rows if row.state is RowState.REPEATABLE}
+    left = [
+        file.path
+        for file in files
+        if file.migration.version not in run and PurePosixPath(file.path).name in names
+    ]
+    if left:
+        message = f"changed since {tool.name} ran them, so the next apply runs them: {', '.join(left)}"
         yield Note("import_repeatable", message, Severity.WARNING)
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from mosaic_deploy.errors import ResponseInvalid
 from mosaic_deploy.model.manifest_identity import ManifestNames, same_names
 from mosaic_deploy.model.snapshot import VERSION, Object
+from mosaic_deploy.sql.execution.records import packed_source
 from mosaic_deploy.sql.quote import json_literal, literal, recordset
 
 
@@ -23,9 +24,11 @@ def upsert_objects_sql(
     manifest: str = "",
     *,
     proofs: Mapping[str, str] = MappingProxyType({}),
+    sources: Mapping[str, str] | None = None,
     reopen: bool = False,
 ) -> str:
-    """Inserts or updates the objects' rows. `manifest` identifies the manifest that deploys them; `proofs` are by path.
+    """Inserts or updates the objects' rows. `manifest` identifies the manifest that deploys them; `proofs`, and `sources`,
+    the texts of repeatable files, are by path.
 
     What this deploy has marked as live stays live, because a request that marks it as pending may arrive late. With
     `reopen` it becomes pending.
@@ -43,16 +46,21 @@ def upsert_objects_sql(
             "t": str(o.state),
             "f": proofs.get(o.path, ""),
             "b": o.size_before,
+            **({"c": packed_source(sources[o.path])} if sources else {}),
         }
         for o in objects
     ]
-    columns = ("sha256", "size", "state", "proof", "size_before", "manifest", "deploy_id", "updated_at")
+    columns = ["sha256", "size", "state", "proof", "size_before", "manifest", "deploy_id", "updated_at"]
+    given, text = "p text, h text, s bigint, t text, f text, b bigint", ""
+    if sources:
+        columns.append("source")
+        given, text = f"{given}, c text", ", pg_catalog.decode(r.c, 'base64')"
     updated = ", ".join([*(f"{name} = EXCLUDED.{name}" for name in columns), "retired_at = NULL"])
     return (
         f"WITH {lease_held_cte(token)}, written AS ("
         f"INSERT INTO mosaic_deploy.objects AS o (kind, path, {', '.join(columns)}) "
-        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, r.b, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp() "
-        f"FROM held, {recordset(facts, 'p text, h text, s bigint, t text, f text, b bigint')} "
+        f"SELECT '{kind}', r.p, r.h, r.s, r.t, r.f, r.b, {literal(manifest)}, {literal(deploy_id)}, pg_catalog.clock_timestamp(){text} "
+        f"FROM held, {recordset(facts, given)} "
         f"ON CONFLICT (kind, path) DO UPDATE SET {updated}{late} RETURNING 1) "
         "SELECT (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM written) AS written"
     )

@@ -43,6 +43,12 @@ def flyway_checksums(content: bytes) -> frozenset[str]:
     return frozenset({str(crc - (1 << 32) if crc >= 1 << 31 else crc)})
 
 
+def supabase_checksums(content: bytes) -> frozenset[str]:
+    """MD5 of the text without white space and semicolons, which are all that the statements in Supabase's table lack."""
+    text = re.sub(rb"[ \t\r\n\f\v;]+", b"", content.removeprefix(_BOM))
+    return frozenset({hashlib.new("md5", text, usedforsecurity=False).hexdigest()})
+
+
 def graphile_checksums(content: bytes) -> frozenset[str]:
     """`sha1:` and the digest of the previous file's hash and the file's body; empty for a file without its header.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.projects.limits import Limits
 from mosaic_deploy.platform.storage.object_store import ObjectStore, open_store
 from mosaic_deploy.platform.storage.store_claim import StoreClaim
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,19 @@ async def open_control_database(cluster: ClusterSettings) -> AsyncIterator[Pool]
         raise ProcessFault("database_unusable", f"can't use the database server: {reason}", hint) from error
     try:
         async with control_database.create_pool(server.conninfo(control_database.DATABASE)) as pool:
+            await _warn_of_prepared_transactions(pool)
             yield pool
     except PoolTimeout as error:
         raise ProcessFault("database_unusable", f"the control database didn't answer: {error}") from error
+
+
+async def _warn_of_prepared_transactions(pool: Pool) -> None:
+    for row in await control_database.fetch(pool, "SHOW max_prepared_transactions"):
+        if row["max_prepared_transactions"] != "0":
+            log.warning(
+                "max_prepared_transactions isn't 0: projects can keep locks that no session's end releases;"
+                " set it to 0"
+            )
 
 
 async def load_shared_state(pool: Pool) -> PlatformState:

@@ -44,7 +44,7 @@ async def run_background_jobs(platform: Platform) -> None:
             await provisioning.resume_unfinished(platform)
             if platform.local:
                 await drafts.drop_expired(platform)
-                await clones.drop_retired_clones(platform.server)
+                await clones.drop_retired_clones(platform.server, platform.pool)
                 await rehearsals.drop_unused(platform)
             while await platform.may_delete_objects() and await orphans.sweep(platform.pool, platform.store):
                 pass

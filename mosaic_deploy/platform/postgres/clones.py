@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 
 from mosaic_deploy.platform.faults import Fault
+from mosaic_deploy.platform.postgres.control_database import Pool, fetch
 from mosaic_deploy.platform.postgres.databases import database_name, revoke_public_access
 from mosaic_deploy.platform.postgres.removal import unmark_template
 from mosaic_deploy.platform.postgres.server import Connection, Server
@@ -133,16 +134,25 @@ async def retire_all_clones(server: Server) -> None:
         await _retire(server, connection, [name for (name,) in names if _CLONE_NAME.fullmatch(name)])
 
 
-async def drop_retired_clones(server: Server) -> None:
+async def drop_retired_clones(server: Server, pool: Pool) -> None:
     """Drop retired clones. Done in the background, because each drop makes PostgreSQL write a checkpoint."""
-    async with await server.connect(server.maintenance, lock_timeout=DROP_LOCK_TIMEOUT_MS) as connection:
-        names = await (await connection.execute("SELECT datname FROM pg_database")).fetchall()
-        for (name,) in names:
-            if _RETIRED_NAME.fullmatch(name):
+    await drop_copies(server, [name for name in await database_names(pool) if _RETIRED_NAME.fullmatch(name)])
+
+
+async def database_names(pool: Pool) -> list[str]:
+    """All databases of the server. The pool is asked every few seconds; a new connection would cost much more."""
+    return [row["datname"] for row in await fetch(pool, "SELECT datname FROM pg_database")]
+
+
+async def drop_copies(server: Server, names: Sequence[str]) -> None:
+    """Drop databases that a project's role owns, as `drop_copy`. Connects only if there are any."""
+    if names:
+        async with await server.connect(server.maintenance, lock_timeout=_DROP_LOCK_TIMEOUT_MS) as connection:
+            for name in names:
                 await drop_copy(connection, name)
 
 
-DROP_LOCK_TIMEOUT_MS = 5_000
+_DROP_LOCK_TIMEOUT_MS = 5_000
 
 
 async def drop_copy(connection: Connection, name: str) -> None:

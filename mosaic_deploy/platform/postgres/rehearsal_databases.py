@@ -18,13 +18,14 @@ from functools import partial
 from psycopg import sql
 
 from mosaic_deploy.platform.postgres.clones import (
-    DROP_LOCK_TIMEOUT_MS,
     close_and_rename,
     copy_database,
-    drop_copy,
+    database_names,
+    drop_copies,
     existing_databases,
     use_copy,
 )
+from mosaic_deploy.platform.postgres.control_database import Pool
 from mosaic_deploy.platform.postgres.databases import (
     database_name,
     limit_role,
@@ -140,17 +141,13 @@ async def keep(server: Server, project_id: str, name: str, digest: str) -> None:
             await _give_up(server, connection, project_id, (spare, old))
 
 
-async def drop_all_but(server: Server, in_use: Collection[str]) -> None:
+async def drop_all_but(server: Server, in_use: Collection[str], pool: Pool) -> None:
     """Drop the databases of rehearsals that aren't in `in_use`, which may grow meanwhile.
 
     Done in the background, because each drop makes PostgreSQL write a checkpoint.
     """
-    async with await server.connect(server.maintenance, lock_timeout=DROP_LOCK_TIMEOUT_MS) as connection:
-        names = await (await connection.execute("SELECT datname FROM pg_database")).fetchall()
-        for (database,) in names:
-            found = _REHEARSAL.fullmatch(database)
-            if found and found.group(1) not in in_use:
-                await drop_copy(connection, database)
+    found = [_REHEARSAL.fullmatch(name) for name in await database_names(pool)]
+    await drop_copies(server, [each.group() for each in found if each and each.group(1) not in in_use])
 
 
 async def grown_beyond(server: Server, project_id: str, names: Collection[str], limit: int) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
+from mosaic_deploy.platform.postgres.control_database import Pool, fetch
 from mosaic_deploy.platform.postgres.server import Connection, Server
 
 ROLE_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.InternalError_)
@@ -54,22 +55,25 @@ async def remove_project(server: Server, name: str) -> None:
             await _set_aside(connection, name)
 
 
-async def remove_set_aside_roles(server: Server) -> None:
+async def remove_set_aside_roles(server: Server, pool: Pool) -> None:
     """Try again to drop a few of the roles that could only be set aside.
 
     Only a few, with a short lock timeout: someone who keeps making them, and locks what is in the way, doesn't hold up
-    the repairs of others.
+    the repairs of others. Connects only if there are any.
     """
+    found = await fetch(
+        pool,
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %(prefix)s) ORDER BY random() LIMIT %(limit)s",
+        {"prefix": _DROPPED_PREFIX, "limit": _SET_ASIDE_AT_ONCE},
+    )
+    if not found:
+        return
     async with (
         server.repairs,
         await server.connect(server.maintenance, lock_timeout=_SET_ASIDE_LOCK_TIMEOUT_MS) as connection,
     ):
-        found = await connection.execute(
-            "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) ORDER BY random() LIMIT %s",
-            [_DROPPED_PREFIX, _SET_ASIDE_AT_ONCE],
-        )
-        for (name,) in await found.fetchall():
-            await _drop_role(server, connection, name, _SET_ASIDE_LOCK_TIMEOUT_MS)
+        for row in found:
+            await _drop_role(server, connection, row["rolname"], _SET_ASIDE_LOCK_TIMEOUT_MS)
 
 
 async def _role_exists(connection: Connection, name: str) -> bool:

@@ -77,7 +77,7 @@ async def resume_unfinished(platform: Platform, *, older_than: timedelta = _MIN_
         " ORDER BY status = 'deleting', created_at LIMIT 20",
         {"age": older_than},
     )
-    await removal.remove_set_aside_roles(platform.server)
+    await removal.remove_set_aside_roles(platform.server, platform.pool)
     for row in unfinished:
         try:
             async with databases.locked_project(platform.server, row["id"], wait=False) as acquired:

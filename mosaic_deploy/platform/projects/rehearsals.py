@@ -88,7 +88,7 @@ async def drop_unused(platform: Platform) -> None:
         names = list(platform.rehearsals)
         for name in await rehearsal_databases.grown_beyond(platform.server, project["id"], names, MAX_BYTES):
             await _end(platform, project, name)
-    await rehearsal_databases.drop_all_but(platform.server, platform.rehearsals)
+    await rehearsal_databases.drop_all_but(platform.server, platform.rehearsals, platform.pool)
 
 
 async def prepare_spares(platform: Platform) -> None:

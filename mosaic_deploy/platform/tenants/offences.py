@@ -22,7 +22,15 @@ class PredicateLocks:
 
     def remaining(self, later: PredicateLocks) -> int:
         """How many of those of committed transactions are still there."""
-        return sum(min(held, later.committed.get(one, 0)) for one, held in self.committed.items())
+        return sum(self.shared(later).values())
+
+    def shared(self, other: PredicateLocks) -> dict[str, int]:
+        """Those of committed transactions that are in both, by transaction."""
+        return {
+            one: min(held, other.committed[one])
+            for one, held in self.committed.items()
+            if one in other.committed
+        }
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,12 @@ def find_offences(
     return offences
 
 
-def accounts_over(locks: Mapping[int, int], roles: Mapping[int, Role], share: AccountShare) -> set[int]:
-    """The accounts whose databases have more predicate locks than their share. `locks` are by database."""
+def accounts_over(locks: Mapping[int, int], roles: Mapping[int, Role], limit: int) -> set[int]:
+    """The accounts whose databases have more predicate locks than this. `locks` are by database."""
     by_account: dict[int, int] = defaultdict(int)
     for project_locks, role in _by_project(locks, roles):
         by_account[role.account] += project_locks
-    return {account for account, held in by_account.items() if held > share.predicate_locks}
+    return {account for account, held in by_account.items() if held > limit}
 
 
 def too_many_predicate_locks(locks: Mapping[int, int], over: Collection[int], share: AccountShare) -> bool:
@@ -141,14 +149,17 @@ def makers_of_predicate_locks(
 
 
 def possible_keepers(
-    transactions: Iterable[OpenTransaction], roles: Mapping[int, Role]
+    transactions: Iterable[OpenTransaction], roles: Mapping[int, Role], suspicion: Mapping[int, int]
 ) -> list[list[OpenTransaction]]:
-    """Of the transactions with a snapshot, projects' that are open for long: by account, that of the oldest first."""
+    """Of the transactions with a snapshot, projects' that are open for long: by account, that of the oldest first.
+
+    Before these, the accounts under most `suspicion`: else they could make others' end each time.
+    """
     by_account: dict[int, list[OpenTransaction]] = defaultdict(list)
     for one in sorted(transactions, key=lambda one: -one.age):
         if one.role in roles and one.age > SHORT_SECONDS:
             by_account[roles[one.role].account].append(one)
-    return list(by_account.values())
+    return sorted(by_account.values(), key=lambda own: -suspicion.get(roles[own[0].role].account, 0))
 
 
 def _by_project(locks: Mapping[int, int], roles: Mapping[int, Role]) -> list[tuple[int, Role]]:

@@ -13,47 +13,63 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psycopg
 
 from mosaic_deploy.platform.postgres.server import Server
 from mosaic_deploy.platform.tenants import offences
 from mosaic_deploy.platform.tenants.activity import ActivityConnection
-from mosaic_deploy.platform.tenants.offences import OpenTransaction
+from mosaic_deploy.platform.tenants.offences import OpenTransaction, PredicateLocks
 
 _LOOK_SECONDS = 0.02
 _LOOKS = 25
 _OFTEN = 3
 _OFTEN_SECONDS = 20.0
+_SUSPECT_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
 
 
 class RecentPredicateLocks:
-    """How many predicate locks were made lately, by database. Those released meanwhile aren't counted."""
+    """The predicate locks of the last second, and what they say about the present ones."""
 
     def __init__(self) -> None:
-        self._before: deque[tuple[float, Mapping[int, int]]] = deque()
+        self._before: deque[tuple[float, PredicateLocks]] = deque()
 
-    def made(self, locks: Mapping[int, int], now: float | None = None) -> dict[int, int]:
-        """Within `offences.SHORT_SECONDS`: the most by which `locks`, of `now` (a monotonic time), exceed an earlier call's.
-
-        If calls are further apart, a part in proportion. The first call has nothing to compare with.
-        """
+    def add(self, locks: PredicateLocks, now: float | None = None) -> RecentlyMade:
+        """What became of them lately. `now` is a monotonic time; if calls are further apart than a second, a part in
+        proportion. The first call has nothing to compare with."""
         now = time.monotonic() if now is None else now
         self._before.append((now, locks))
         # One may be older, so there is always one to compare with.
         while len(self._before) > 1 and now - self._before[1][0] >= offences.SHORT_SECONDS:
             self._before.popleft()
+        at, oldest = self._before[0]
+        lasting = locks.shared(oldest) if now - at >= offences.SHORT_SECONDS else {}
+        return RecentlyMade(self._made(locks.by_database, now), PredicateLocks({}, lasting))
+
+    def _made(self, locks: Mapping[int, int], now: float) -> dict[int, int]:
         return {
             database: max(
                 round(
-                    (held - before.get(database, 0)) * min(1, offences.SHORT_SECONDS / max(now - at, 0.001))
+                    (held - before.by_database.get(database, 0))
+                    * min(1, offences.SHORT_SECONDS / max(now - at, 0.001))
                 )
                 for at, before in self._before
             )
             for database, held in locks.items()
         }
+
+
+@dataclass(frozen=True)
+class RecentlyMade:
+    """`by_database`: how many predicate locks were made within `offences.SHORT_SECONDS`: the most by which there are more
+    than at an earlier time. Those released meanwhile aren't counted. `lasting`: those of transactions that had committed
+    before, so a transaction keeps them that has been open for longer."""
+
+    by_database: Mapping[int, int]
+    lasting: PredicateLocks
 
 
 class RecentOffenders:
@@ -73,6 +89,30 @@ class RecentOffenders:
         }
         self._times = {account: times for account, times in recent.items() if times}
         return {account for account in accounts if len(self._times[account]) >= _OFTEN}
+
+
+class Suspicion:
+    """The accounts that may have kept predicate locks unseen within the last hour."""
+
+    def __init__(self) -> None:
+        self._levels: dict[int, tuple[int, float]] = {}
+
+    def add(self, left: Collection[int], ended: int) -> None:
+        """The locks went when the sessions of account `ended` did, and those of the accounts `left` by themselves."""
+        now = time.monotonic()
+        self._levels[ended] = (1 if left else 2, now)
+        self._levels.update(dict.fromkeys(left, (2, now)))
+
+    def clear(self, account: int) -> None:
+        self._levels.pop(account, None)
+
+    def levels(self) -> dict[int, int]:
+        """By account, the higher the more likely."""
+        now = time.monotonic()
+        self._levels = {
+            one: level for one, level in self._levels.items() if now - level[1] < _SUSPECT_SECONDS
+        }
+        return {account: level for account, (level, _) in self._levels.items()}
 
 
 async def find_keeping_transactions(

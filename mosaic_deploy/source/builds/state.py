@@ -115,6 +115,12 @@ def without_output(manifest: Manifest) -> Manifest:
     return replace(manifest, storage=None) if is_made(manifest.storage) else manifest
 
 
+def without_unknown_files(manifest: Manifest) -> Manifest:
+    """As `without_output`; also without storage files if the site's are in storage, too, and aren't known yet."""
+    found = without_output(manifest)
+    return found if found is manifest or not manifest.site_uses_storage else replace(found, storage=None)
+
+
 def missing_output_error(manifest: Manifest, build: BuildSpec, *, built: bool = False) -> BuildOutputMissing:
     """The error that there are no files to deploy; `built`: although the build has succeeded."""
     text = _missing_text(output_folder(manifest, build), build)

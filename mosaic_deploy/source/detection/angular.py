@@ -47,7 +47,7 @@ def _site(
     site = Site(
         folder,
         "Angular" if alone else f"Angular, {name}",
-        join(folder, _output(name, builder, options)),
+        join(folder, angular_output(name, builder, options)),
         package_build(project, package, command or f"npx ng build {name}"),
         project.rank(folder, Rank.APP),
     )
@@ -57,7 +57,7 @@ def _site(
     return with_fallback(project, site, package)
 
 
-def _output(name: str, builder: str, options: dict[str, Any]) -> str:
+def angular_output(name: str, builder: str, options: dict[str, Any]) -> str:
     """Since the builder `application`, pages are in the folder `browser` of the output."""
     stated = options.get("outputPath")
     base = table(stated).get("base") if isinstance(stated, dict) else stated

@@ -16,6 +16,11 @@ from mosaic_deploy.source.migrations.layouts.layout import FolderContent, Layout
 _OTHER_DATABASES = re.compile(
     r"mysql|mariadb|sqlite3?|mssql|sqlserver|oracle|h2|cockroach(db)?|clickhouse|cassandra|db2|hsqldb|d1|mongo(db)?"
 )
+_OTHER_DATABASE_WORDS = frozenset(
+    "mysql mariadb sqlite sqlite3 mssql sqlserver cockroachdb clickhouse cassandra hsqldb mongodb".split()  # noqa: SIM905
+)
+"""Those that also mean the database as a word of a longer name, as in `mysql-persistence`."""
+_POSTGRES_WORDS = frozenset({"postgres", "postgresql", "pg", "psql"})
 _NAMED = re.compile(r"migrat|drizzle|flyway", re.IGNORECASE)
 _NOT_MIGRATIONS = frozenset(
     {"seed", "seeds", "seeders", "dumps", "dump", "backup", "backups", "queries", "snapshots"}
@@ -106,7 +111,7 @@ def _migration_folder(tree: Tree, place: str) -> MigrationFolder | None:
 def _folder(tree: Tree, place: str, layout: Layout, *, chosen: bool) -> MigrationFolder:
     parts = PurePosixPath(place.lower()).parts
     rank = MigrationRank.OTHER
-    if is_sample(place) or not _NOT_MIGRATIONS.isdisjoint(parts):
+    if is_sample(place) or not _NOT_MIGRATIONS.isdisjoint(parts) or _is_variant(parts):
         rank = MigrationRank.SAMPLE
     elif _NAMED.search(place) or layout.explains(_content(tree, place)):
         rank = MigrationRank.NAMED
@@ -115,9 +120,24 @@ def _folder(tree: Tree, place: str, layout: Layout, *, chosen: bool) -> Migratio
     )
 
 
+def _is_variant(parts: tuple[str, ...]) -> bool:
+    """Whether the folder is in resources of Java that aren't those of the program itself, as `src/dev/resources`."""
+    return any(
+        source == "src" and files == "resources" and name != "main"
+        for source, name, files in zip(parts, parts[1:], parts[2:], strict=False)
+    )
+
+
+def _other_database(parts: tuple[str, ...]) -> str | None:
+    """The database that the folders' names say, if it isn't PostgreSQL."""
+    words = [word for part in parts for word in re.split(r"[-_.]", part)]
+    whole = [part for part in parts if _OTHER_DATABASES.fullmatch(part)]
+    named = [] if _POSTGRES_WORDS & set(words) else [word for word in words if word in _OTHER_DATABASE_WORDS]
+    return next(iter([*whole, *named]), None)
+
+
 def _problem(tree: Tree, place: str, layout: Layout, parts: tuple[str, ...]) -> str:
-    other = next((part for part in parts if _OTHER_DATABASES.fullmatch(part)), None)
-    if other:
+    if other := _other_database(parts):
         return f"is for {other}"
     listed = LAYOUTS[layout.name].list(_content(tree, place))
     return next((each.message for each in listed.problems if "not for PostgreSQL" in each.message), "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +44,16 @@ class Package:
         name = "build" if "build" in builds or not builds or starts_one else builds[0]
         if name in self.scripts and (builds or otherwise is None or not self._makes_packages()):
             return f"{self.manager} run {name}"
+        return self.program(otherwise) if otherwise else None
+
+    def program(self, words: str) -> str:
+        """The command that runs a program of the installed packages."""
         runner = {"pnpm": "pnpm exec", "yarn": "yarn run", "bun": "bunx"}.get(self.manager, "npx")
-        return f"{runner} {otherwise}" if otherwise else None
+        return f"{runner} {words}"
+
+    def runs(self, words: str) -> bool:
+        """Whether a script has words that match the pattern."""
+        return any(re.search(words, text) for text in self.scripts.values())
 
     def script_of(self, command: str) -> str:
         """The text of the script that a command of `command` runs; the command itself if it runs none."""
@@ -93,15 +102,35 @@ def lock_file(root: Path, folder: str) -> Path | None:
     return None
 
 
-def needed_packages(packages: Mapping[str, Package], package: Package) -> list[str]:
-    """The folders of the packages beside it that it needs, also through others, sorted."""
+def needed_packages(packages: Mapping[str, Package], package: Package) -> list[Package]:
+    """The packages beside it that it needs, also through others, each after those that it needs itself."""
     by_name = {each.name: each for each in packages.values() if each.name}
-    found: dict[str, Package] = {}
-    pending = [package]
-    while pending:
-        for name in pending.pop().dependencies & by_name.keys():
+    found: list[Package] = []
+    seen = {package.folder, "."}
+
+    def add(one: Package) -> None:
+        for name in sorted(one.dependencies & by_name.keys()):
             needed = by_name[name]
-            if needed.folder not in found and needed.folder not in (package.folder, "."):
-                found[needed.folder] = needed
-                pending.append(needed)
-    return sorted(found)
+            if needed.folder not in seen:
+                seen.add(needed.folder)
+                add(needed)
+                found.append(needed)
+
+    add(package)
+    return found
+
+
+def workspace_command(package: Package, needed: Sequence[Package]) -> str | None:
+    """The command, for the folder of the lock file, that builds the packages that it needs before it; None if none has a build.
+
+    Without it, the build finds of them only what an earlier one has left.
+    """
+    built = [each for each in needed if "build" in each.scripts and each.name]
+    if not built or not package.name:
+        return None
+    names = [shlex.quote(each.name) for each in (*built, package)]
+    if package.manager == "pnpm":
+        return f"pnpm --filter {shlex.quote(f'{package.name}...')} run build"
+    forms = {"yarn": "yarn workspace {} run build", "bun": "bun run --filter {} build"}
+    form = forms.get(package.manager, "npm run build --workspace={}")
+    return " && ".join(form.format(name) for name in names)

@@ -14,6 +14,7 @@ from mosaic_deploy.source.detection.migrations import (
     MigrationRank,
     find_migrations,
 )
+from mosaic_deploy.source.detection.nx import nx_sites
 from mosaic_deploy.source.detection.packages import Package, read_packages
 from mosaic_deploy.source.detection.plain_sites import is_output, plain_sites, unknown_builds
 from mosaic_deploy.source.detection.script_frameworks import script_sites
@@ -104,7 +105,12 @@ def detect_project(folder: Path) -> Detected:
 
 
 def _sites(project: Project) -> Iterator[Site]:
-    known = [*script_sites(project), *angular_sites(project), *generator_sites(project)]
+    known = [
+        *script_sites(project),
+        *angular_sites(project),
+        *nx_sites(project),
+        *generator_sites(project),
+    ]
     found = without_covered([*_distinct(known), *plain_sites(project)])
     yield from sorted(found, key=lambda site: (bool(site.problem), site.rank, site.folder.count("/")))
 
@@ -119,10 +125,13 @@ def _distinct(sites: Iterable[Site]) -> Iterator[Site]:
 
 
 def _storage(tree: Tree, sites: Iterable[Site], migrations: FoundMigrations) -> Storage | None:
-    """A folder of files that isn't a part of a site's sources."""
+    """A folder of files that isn't a part of a site's sources, nor has the pictures of a README."""
     sources = [site.folder for site in sites if site.build] + [site.dir for site in sites]
+    texts = "".join(tree.read(name) for name in tree.files(".") if name.lower().endswith((".md", ".rst")))
     for name in _STORAGE_FOLDERS:
         if name not in tree.subfolders(".") or any(is_below(name, place) for place in sources):
+            continue
+        if f"{name}/" in texts:
             continue
         inside = [each.path for each in migrations.folders if is_below(each.path, name)]
         files = [join(name, file) for file in tree.names_below(name)]

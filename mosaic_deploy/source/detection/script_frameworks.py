@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from mosaic_deploy.source.detection.packages import Package, needed_packages
+from mosaic_deploy.source.detection.packages import Package, lock_file, needed_packages, workspace_command
 from mosaic_deploy.source.detection.settings import (
     computes_setting,
     script_flag,
@@ -55,9 +55,14 @@ def script_sites(project: Project) -> Iterator[Site]:
 
 
 def package_build(project: Project, package: Package, command: str) -> Build:
-    """A build in the package's folder; its inputs include the packages beside it that it needs."""
+    """A build in the package's folder; its inputs include the packages beside it that it needs, and they are built before it."""
     needed = needed_packages(project.packages, package)
-    inputs = (package.folder, *needed) if needed else ()
+    inputs = (package.folder, *sorted(each.folder for each in needed)) if needed else ()
+    whole = workspace_command(package, needed) if command == f"{package.manager} run build" else None
+    lock = lock_file(project.tree.root, package.folder) if whole else None
+    if whole and lock:
+        workspace = relative(str(lock.parent), str(project.tree.root.resolve()))
+        return Build(whole, workspace, inputs, package.manager)
     return Build(command, package.folder, inputs, package.manager)
 
 
@@ -107,7 +112,11 @@ def _vite(project: Project, package: Package, site: Site, text: str) -> Site | N
     return with_fallback(project, found, package) if len(pages) == 1 else found
 
 
-def _next(_project: Project, package: Package, site: Site, text: str) -> Site:
+def _next(project: Project, package: Package, site: Site, text: str) -> Site | None:
+    """Only with pages, which packages of components don't have."""
+    places = (join(package.folder, name) for name in ("pages", "app", "src/pages", "src/app"))
+    if not text and not package.runs(r"\bnext\b") and not any(map(project.tree.files, places)):
+        return None
     if script_setting(text, "output") == "export":
         folder = join(package.folder, script_setting(text, "distDir") or "out")
         return replace(site, dir=folder, clean_urls=not script_flag(text, "trailingSlash"))
@@ -170,6 +179,26 @@ def _page_app(project: Project, package: Package, site: Site, _text: str) -> Sit
     return with_fallback(project, site, package)
 
 
+def _create_react_app(project: Project, package: Package, site: Site, _text: str) -> Site | None:
+    """Only with a page or a script that builds it: other packages depend on react-scripts for its settings."""
+    builds = package.runs(r"\b(react-scripts|react-app-rewired|craco|rescripts) build\b")
+    page = project.tree.has(join(package.folder, "public/index.html"))
+    if not builds and ("build" in package.scripts or not page):
+        return None
+    return with_fallback(project, site, package)
+
+
+def _webpack(project: Project, package: Package, site: Site, text: str) -> Site | None:
+    """Only with a plugin that makes a page. Its settings are often in several files."""
+    names = (name for name in project.tree.files(package.folder) if _WEBPACK_SETTINGS.fullmatch(name))
+    text += "\n".join(project.tree.read(join(package.folder, name)) for name in names)
+    if "html-webpack-plugin" not in without_comments(text) or not package.runs(r"\bwebpack\b(?!-dev| serve)"):
+        return None
+    output = re.search(r"\boutput\s*:\s*\{.*", without_comments(text), re.DOTALL)
+    folder = script_setting(output[0], "path") if output else None
+    return with_fallback(project, replace(site, dir=join(package.folder, folder or "dist")), package)
+
+
 def _documentation(project: Project, package: Package, site: Site, _text: str) -> Site | None:
     """VitePress and VuePress: the site is in the folder that has their hidden folder, or that the script names."""
     tool = "vitepress" if site.framework == "VitePress" else "vuepress"
@@ -207,6 +236,7 @@ def _flagged(_project: Project, _package: Package, site: Site, text: str) -> Sit
 
 
 _MODULE = r"[mc]?[jt]s"
+_WEBPACK_SETTINGS = re.compile(rf"webpack[\w.-]*\.{_MODULE}")
 
 FRAMEWORKS = (
     Framework("Astro", ("astro",), rf"astro\.config\.{_MODULE}", "dist", "astro build", "outDir", "base", refine=_astro),
@@ -215,7 +245,7 @@ FRAMEWORKS = (
     Framework("Next.js", ("next",), rf"next\.config\.{_MODULE}", "out", "next build", "", "basePath", refine=_next),
     Framework("Nuxt", ("nuxt",), rf"nuxt\.config\.{_MODULE}", ".output/public", "nuxt generate", "", "baseURL", refine=_nuxt),
     Framework("Gatsby", ("gatsby",), rf"gatsby-config\.{_MODULE}", "public", "gatsby build", "", "pathPrefix"),
-    Framework("Create React App", ("react-scripts",), r"(?!)", "build", "react-scripts build", refine=_page_app),
+    Framework("Create React App", ("react-scripts", "react-app-rewired", "@craco/craco"), r"(?!)", "build", "react-scripts build", refine=_create_react_app),
     Framework("Vue CLI", ("@vue/cli-service",), r"vue\.config\.js", "dist", "vue-cli-service build", "outputDir", "publicPath", refine=_page_app),
     Framework("Vite", ("vite", "rolldown-vite"), rf"vite\.config\.{_MODULE}", "dist", "vite build", "outDir", "base", refine=_vite),
     Framework("Docusaurus", ("@docusaurus/core",), rf"docusaurus\.config\.{_MODULE}", "build", "docusaurus build", "", "baseUrl", Rank.DOCS, _flagged),
@@ -224,6 +254,7 @@ FRAMEWORKS = (
     Framework("Eleventy", ("@11ty/eleventy",), rf"\.?eleventy(\.config)?\.{_MODULE}", "_site", "eleventy", "output", "pathPrefix"),
     Framework("Hexo", ("hexo",), r"(?!)", "public", "hexo generate"),
     Framework("Rspress", ("rspress", "@rspress/core"), rf"rspress\.config\.{_MODULE}", "doc_build", "rspress build", "outDir", "base", Rank.DOCS, _flagged),
+    Framework("webpack", ("webpack",), r"(?!)", "dist", "webpack", refine=_webpack),
     Framework("SolidStart", ("@solidjs/start",), r"(?!)", "dist", "vinxi build", refine=_server_only),
     Framework("TanStack Start", ("@tanstack/react-start", "@tanstack/solid-start"), r"(?!)", "dist", "vite build", refine=_server_only),
     Framework("Remix", ("@remix-run/dev",), r"(?!)", "build", "remix build", refine=_server_only),

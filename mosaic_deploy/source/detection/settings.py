@@ -9,10 +9,10 @@ from typing import Any
 _COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\w])//[^\n]*", re.DOTALL)
 _TEXT = r"[\"'`]([^\"'`$\n]*)[\"'`]"
 _JOINED = (
-    r"(?:path\s*\.\s*)?(?:resolve|join)\(\s*(?:__dirname|import\.meta\.dirname|process\.cwd\(\))\s*,\s*"
-    + _TEXT
-    + r"\s*\)"
+    r"(?:path\s*\.\s*)?(?:resolve|join)\(\s*(?:__dirname|import\.meta\.dirname|process\.cwd\(\))"
+    rf"((?:\s*,\s*{_TEXT.replace('(', '(?:')})+)\s*,?\s*\)"
 )
+_VALUE = rf"(?:{_TEXT}|{_JOINED})"
 
 
 def without_comments(text: str) -> str:
@@ -21,9 +21,20 @@ def without_comments(text: str) -> str:
 
 
 def script_setting(text: str, name: str) -> str | None:
-    """The text that a program in JavaScript gives to `name`; None if it gives none, or something else."""
-    found = re.search(rf"[\"']?\b{name}\b[\"']?\s*:\s*(?:{_TEXT}|{_JOINED})", without_comments(text))
-    return next((each for each in found.groups() if each is not None), None) if found else None
+    """The text that a program in JavaScript gives to `name`, also through a constant; None if it gives none, or something else."""
+    program = without_comments(text)
+    stated = rf"[\"']?\b{name}\b[\"']?\s*:\s*"
+    found = re.search(stated + _VALUE, program)
+    if found is None and (constant := re.search(stated + r"([A-Za-z_$][\w$]*)\s*[,}\n]", program)):
+        found = re.search(
+            rf"\b(?:const|let|var)\s+{re.escape(constant[1])}(?:\s*:\s*string)?\s*=\s*{_VALUE}", program
+        )
+    return _value(*found.groups()) if found else None
+
+
+def _value(text: str | None, parts: str | None) -> str:
+    """The value of _VALUE's groups: a text, or the parts of a path that are joined."""
+    return text if text is not None else "/".join(re.findall(_TEXT, parts or ""))
 
 
 def computes_setting(text: str, name: str) -> bool:

@@ -24,6 +24,8 @@ _SAMPLES = frozenset(
     "example examples examplesite sample samples demo demos test tests __tests__ e2e cypress spec fixture fixtures testdata "  # noqa: SIM905
     "playground playgrounds template templates benchmark benchmarks coverage htmlcov lcov-report playwright-report".split()
 )
+_SAMPLE_WORDS = frozenset("example examples test tests e2e fixture fixtures testdata".split())  # noqa: SIM905
+"""First or last words in the names of such folders, as in `test_migrations` and `app-tests`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,11 @@ def is_below(path: str, folder: str) -> bool:
 
 def is_sample(path: str) -> bool:
     """Whether a part of the path is named like examples, tests or their reports."""
-    return not _SAMPLES.isdisjoint(part.lower() for part in PurePosixPath(path).parts)
+    parts = [part.lower() for part in PurePosixPath(path).parts]
+    words = [re.split(r"[-_]", part) for part in parts]
+    return not _SAMPLES.isdisjoint(parts) or any(
+        {each[0], each[-1]} & _SAMPLE_WORDS for each in words if len(each) > 1
+    )
 
 
 def listed_text(paths: Sequence[str], most: int = 5) -> str:

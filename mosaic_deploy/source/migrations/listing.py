@@ -18,6 +18,8 @@ from mosaic_deploy.source.migrations.layouts.detect import ReadFolder, Versioned
 from mosaic_deploy.source.migrations.script_text import read_script_text
 from mosaic_deploy.source.problems import ErrorCollector
 
+NOT_SQL = "migration_not_sql"
+"""The code of the note about migrations that are programs."""
 _MAX_NAMES = 5
 """Maximum files named in a note."""
 
@@ -68,7 +70,7 @@ def folder_notes(root: Path, database: DatabaseSpec) -> Iterator[Note]:
             if len(programs) == 1
             else "aren't SQL, so they aren't run; write them"
         )
-        yield Note("migration_not_sql", f"{names} {they} out as SQL", Severity.WARNING)
+        yield Note(NOT_SQL, f"{names} {they} out as SQL", Severity.WARNING)
     used = {PurePosixPath(path) for path in database.seeds}
     for name, why in found.listing.ignored:
         path = PurePosixPath(_shown(folder, name))

@@ -25,6 +25,7 @@ class PsqlScript:
 
 _COMMAND = re.compile(r"\\([a-zA-Z]+|[!?;.])")
 _VARIABLE = re.compile(r""":(?:'[^']*'|"[^"]*"|\{\?\w+\}|\w+)""")
+_PLACEHOLDER = re.compile(r":[A-Z][A-Z0-9_]*")
 _LOOKS_LIKE_PSQL = re.compile(r"\\[a-zA-Z!?;.]|\b(?:stdin|stdout)\b", re.IGNORECASE)
 _MESSAGE = "psql meta-commands aren't SQL and can't run through the API"
 
@@ -81,10 +82,14 @@ def read_psql_script(text: str) -> PsqlScript:
 
 
 def find_psql_variable(sql: str, offset: int) -> Mistake | None:
-    """The psql variable that causes the parser's error at `offset`; None if there is none."""
-    if _VARIABLE.match(sql, offset):
-        return Mistake("psql variables can't be used through the API", offset, "write the value directly")
-    return None
+    """The variable that causes the parser's error at `offset`; None if there is none. graphile-migrate's are in capitals."""
+    found = _VARIABLE.match(sql, offset)
+    if found is None:
+        return None
+    what = "psql variables"
+    if _PLACEHOLDER.fullmatch(found.group()):
+        what = f"{found.group()} isn't replaced: variables of psql and placeholders of graphile-migrate"
+    return Mistake(f"{what} can't be used through the API", offset, "write the value directly")
 
 
 def _parts(text: str, found: Scan) -> list[tuple[str, int]]:

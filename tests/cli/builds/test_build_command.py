@@ -43,6 +43,9 @@ def go(run, built: Path) -> Callable[..., Any]:
 
 
 def test_it_builds_if_inputs_or_the_output_changed(built: Path, go) -> None:
+    state = go("status", "--local")
+    assert state.returncode == 0
+    assert "dist isn't built yet, so its files aren't checked" in state.stdout
     checked = go("validate")
     assert checked.returncode == 0
     assert "dist isn't built yet, so its files aren't checked" in checked.stdout
@@ -51,6 +54,9 @@ def test_it_builds_if_inputs_or_the_output_changed(built: Path, go) -> None:
     assert "build_output_missing" in missing.stderr
     assert "mosaic.yaml:3:39: dist does not exist" in missing.stderr
 
+    partial = go("plan", "--local", "--only", "project")
+    assert (partial.returncode, builds(built)) == (0, 0)
+    assert "Partial plan: 1 change left out by --only." in partial.stdout
     planned = go("plan", "--local")
     assert "Building: sh build.sh (dist does not exist)\nBuilt in " in planned.stderr
     assert "  building" not in planned.stderr

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from threading import Event
+
 import pytest
 
+from mosaic_deploy.cli.render.build_report import BuildLine
+from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.edits import watched_line
 
 
@@ -22,3 +27,22 @@ from mosaic_deploy.cli.render.text.edits import watched_line
 )
 def test_what_is_watched(folders, inputs, names):
     assert watched_line(folders, inputs) == f"Watching {names}. Press Ctrl-C to stop."
+
+
+def test_a_build_that_takes_long_has_a_line_when_it_runs() -> None:
+    shown, seen = list[str](), Event()
+
+    class Shown(Screen):
+        def print_notice(self, lines: Iterable[str]) -> None:
+            shown.extend(lines)
+            seen.set()
+
+    slow = BuildLine(Shown(), slow=0.0)
+    slow.began("npm run build", "src/a.ts changed")
+    assert seen.wait(10)
+    assert shown[0].endswith(" src/a.ts changed → building: npm run build")
+    slow.failed(["no"])
+    quick = BuildLine(Shown(), slow=3600.0)
+    quick.began("npm run build", "")
+    quick.failed([])
+    assert len(shown) == 1

@@ -181,7 +181,7 @@ def test_import_from_flyway(site, database):
         "(3, '3', 'c', 'SQL', 'V3__c.sql', 'u', 1, true), (4, '3', 'c', 'UNDO_SQL', 'U3__c.sql', 'u', 1, true),"
         "(5, NULL, 'views', 'SQL', 'R__views.sql', 'u', 1, true)",
     )
-    assert taken_over(site, "flyway") == ["import_repeatable"]
+    assert taken_over(site, "flyway") == []
     assert pending(site) == ["migration:0003_c.sql"]
 
 

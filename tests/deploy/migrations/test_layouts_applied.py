@@ -207,3 +207,21 @@ def test_files_without_a_transaction(site, text):
     write(site, **{"1_a.sql": text.format("create table a (n int);\ninsert into a values (1 / 0);")})
     site.fails()
     assert site.sql("select count(*)::int as n from a") == [{"n": 0}]
+
+
+def test_a_failure_names_the_programs_that_did_not_run(site):
+    write(
+        site,
+        **{
+            "1_a.sql": "create table a (id int);",
+            "2_b.go": "",
+            "3_c.sql": "do $$ begin insert into b values (1); end $$;",
+        },
+    )
+    error = site.fails().error
+    assert error.hint.endswith("sql/2_b.go isn't SQL, so it isn't run; write it out as SQL")
+    site.write(
+        "sql/3_c.sql",
+        "create table c (id int primary key, a int references c);\nalter table c disable trigger all;",
+    )
+    assert "write TRIGGER USER in sql/3_c.sql" in site.fails().error.hint

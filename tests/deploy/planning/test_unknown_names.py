@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mosaic_deploy.deploy.planning.unknown_names import own_table_hint
 from mosaic_deploy.errors import MigrationUnknownName
+from mosaic_deploy.model.other_tools.tools import OWN_TABLES
 from mosaic_deploy.sql.parse import LARGE_TEXT
 from tests.deploy.conftest import Site
 
@@ -210,4 +212,17 @@ def test_statements_of_a_large_file_may_be_of_any_kind(site: Site) -> None:
     site.plan()
     site.write("sql/2_b.sql", f"select 1; insert into u values (1); select '{'x' * LARGE_TEXT}'")
     with pytest.raises(MigrationUnknownName):
+        site.plan()
+
+
+def test_the_history_table_of_a_tool_that_a_migration_mentions(site: Site) -> None:
+    site.write("sql/2_a.sql", "delete from public._sqlx_migrations where version = 1;")
+    site.manifest(database={"migrations": "sql"})
+    with pytest.raises(MigrationUnknownName) as caught:
+        site.plan()
+    hint = caught.value.hint or ""
+    assert hint.startswith("_sqlx_migrations is the history table of sqlx")
+    for name in OWN_TABLES:
+        site.write("sql/1_history.sql", own_table_hint(name).rpartition(": ")[2])
+        site.write("sql/2_a.sql", f"delete from {name} where true;")
         site.plan()

@@ -51,7 +51,7 @@ def test_a_project_whose_objects_cannot_be_deleted_does_not_hold_up_others(monke
     async def fetch(_pool: Any, query: str, _parameters: Any = None) -> list[dict[str, str]]:
         return [{"id": "one-001"}, {"id": "two-002"}] if query.startswith("SELECT id FROM project") else []
 
-    async def nothing(_server: Any) -> None:
+    async def nothing(_server: Any, _pool: Any) -> None:
         pass
 
     @asynccontextmanager

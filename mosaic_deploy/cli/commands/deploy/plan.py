@@ -74,14 +74,16 @@ def plan(
 
     screen.address_notice(session.address_notice)
     with session:
-        ensure_built(session.manifest, when_wanted(build_wanted), ShownBuild(screen))
+        selection = Selection(only, excluded)
+        if build_wanted or selection.takes_files:
+            ensure_built(session.manifest, when_wanted(build_wanted), ShownBuild(screen))
         with (
             screen.hash_progress() as on_hashed,
             screen.compare_progress(wanted=compare_bytes) as on_progress,
         ):
             chosen = PlanOptions(
                 allow_out_of_order,
-                Selection(only, excluded),
+                selection,
                 on_progress,
                 parallelism,
                 on_hashed,

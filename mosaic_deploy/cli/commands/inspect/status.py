@@ -41,7 +41,7 @@ def status(screen: Screen, target_options: TargetOptions, detailed_exitcode: boo
 
     screen.address_notice(session.address_notice)
     with session, screen.hash_progress() as on_hashed:
-        chosen = deploy.PlanOptions(on_hashed=on_hashed)
+        chosen = deploy.PlanOptions(on_hashed=on_hashed, unbuilt=True)
         desired, live = deploy.read_desired_and_live(session.api, session.manifest, session.target, chosen)
         begun = [migration for migration in live.snapshot.migrations or () if not migration.applied]
         pending: Plan | MigrationError | None = None

@@ -131,15 +131,12 @@ def _site(draft: _Draft, chosen: Chosen) -> None:
         draft.decide(f"which site to deploy: {_choices([each.title for each in chosen.sites])}")
         for each in chosen.sites[:_MAX_CHOICES]:
             draft.add([f"# {each.title}:"])
-            draft.add(_build_lines(each.build, each.dir) if each.build else (), commented=True)
-            draft.add(["static:", f"  dir: {yaml_string(each.dir)}"], commented=True)
-            draft.add(["  unsupported: storage"] if each.build else (), commented=True)
+            draft.add(_candidate_lines(each), commented=True)
     elif chosen.blocked:
         each = chosen.blocked
         draft.add([f"# {each.title} {each.problem}. Then uncomment:"])
-        draft.add(_build_lines(each.build, each.dir) if each.build else (), commented=True)
         draft.decide(f"{each.title} {each.problem}")
-        draft.add(["static:", f"  dir: {yaml_string(each.dir)}", "  unsupported: storage"], commented=True)
+        draft.add(_candidate_lines(each), commented=True)
     elif chosen.unknown_build:
         package = chosen.unknown_build
         draft.add(["# Name the folder that the build fills, and uncomment:"])
@@ -153,6 +150,20 @@ def _site(draft: _Draft, chosen: Chosen) -> None:
     else:
         draft.add(["# The site's files: HTML, CSS, JavaScript, images.", "# static:", "#   dir: public"])
     draft.add([""])
+
+
+def _candidate_lines(site: Site) -> Iterator[str]:
+    """The sections of a site that isn't chosen yet."""
+    if site.build:
+        yield from _build_lines(site.build, site.dir)
+    yield "static:"
+    yield f"  dir: {yaml_string(site.dir)}"
+    if site.fallback:
+        yield f"  fallback: {yaml_string(site.fallback)}"
+    if site.clean_urls:
+        yield "  clean_urls: true"
+    if site.build:
+        yield "  unsupported: storage"
 
 
 def _build_lines(build: Build, output: str) -> Iterator[str]:

@@ -102,14 +102,14 @@ class TextView:
     ) -> None:
         from mosaic_deploy.cli.render.text.plan import note_line, pending_line
         from mosaic_deploy.cli.render.text.status import status_lines
-        from mosaic_deploy.model.plan import REMOVED_SECTION_CODES
+        from mosaic_deploy.model.plan import STATUS_CODES
 
         self._out(*status_lines(live, output_width(sys.stdout)))
         if isinstance(pending, MosaicError):
             self.error(pending)
         elif pending:
             self._out(pending_line(pending))
-            self._out(*(note_line(note) for note in pending.notes if note.code in REMOVED_SECTION_CODES))
+            self._out(*(note_line(note) for note in pending.notes if note.code in STATUS_CODES))
         else:
             self._out("Nothing was compared, because there is no manifest here.")
         self._out(*(f"  next: {action.description}:  {action.command}" for action in next_actions))
@@ -182,11 +182,17 @@ class TextView:
 
 def _done_text(plan: Plan) -> str:
     """What was done with the plan: only an apply and a rollback run anything."""
-    from mosaic_deploy.model.change import AcceptSchema, ForgetMigration, RecordMigration, RollBackMigration
+    from mosaic_deploy.model.change import (
+        AcceptSchema,
+        ForgetMigration,
+        RecordMigration,
+        RecordRepeatable,
+        RollBackMigration,
+    )
 
     if any(isinstance(change, RollBackMigration) for change in plan.changes):
         return "Rolled back"
-    recorded = (RecordMigration, ForgetMigration, AcceptSchema)
+    recorded = (RecordMigration, RecordRepeatable, ForgetMigration, AcceptSchema)
     only_recorded = plan.changes and all(isinstance(change, recorded) for change in plan.changes)
     return "Recorded" if only_recorded else "Applied"
 

@@ -24,7 +24,8 @@ FILES = ("migration.sql", "up.sql")
 _LOCK = "migration_lock.toml"
 _PROVIDER = re.compile(r"^\s*provider\s*=\s*[\"']([^\"']*)", re.MULTILINE)
 _NUMBER = re.compile(r"[0-9]+(?:-[0-9]+)*")
-_DASHED = re.compile(r"(\d{4})-(\d\d)-(\d\d)-(\d{6})_")
+_DASHED = re.compile(r"\d{4}-\d\d-\d\d-\d{6}(-0000)?_")
+"""Diesel's names; newer versions of it append zeros."""
 
 
 def _evidence(content: FolderContent) -> list[str]:
@@ -72,7 +73,8 @@ def _new(wanted: NewMigration) -> list[NewFile]:
     newest = wanted.existing[-1] if wanted.existing else ""
     if newest.endswith("/up.sql"):
         now = wanted.now.astimezone(UTC)
-        number = f"{now:%Y-%m-%d-%H%M%S}" if _DASHED.match(newest) else next_version(wanted.existing, now)
+        dashed = _DASHED.match(newest)
+        number = f"{now:%Y-%m-%d-%H%M%S}{dashed[1] or ''}" if dashed else next_version(wanted.existing, now)
         folder = f"{number}_{wanted.slug}"
         return [
             NewFile(f"{folder}/up.sql", TEMPLATE),

@@ -76,7 +76,7 @@ def test_a_build_that_is_not_known_is_a_decision(run, tmp_path: Path) -> None:
 
 def test_several_sites_and_migrations_are_a_decision(run, tmp_path: Path) -> None:
     for app in ("shop", "admin"):
-        _package(tmp_path / f"apps/{app}", devDependencies={"vite": "7"})
+        _package(tmp_path / f"apps/{app}", devDependencies={"vite": "7"}, dependencies={"wouter": "3"})
         _put(tmp_path, f"apps/{app}/index.html", f"apps/{app}/migrations/1_a.sql")
     document = json.loads(run("init", "-o", "json").stdout)
     lines = (tmp_path / "mosaic.yaml").read_text().splitlines()
@@ -91,6 +91,15 @@ def test_several_sites_and_migrations_are_a_decision(run, tmp_path: Path) -> Non
     manifest = read_manifest(tmp_path)
     assert (manifest.static, manifest.database) == (None, None)
     assert run("validate").returncode == 0
+    # The sections of a site are complete.
+    first = lines.index("# apps/shop (Vite):") + 1
+    changed = [
+        text.removeprefix("# ") if first <= number < first + 8 else text for number, text in enumerate(lines)
+    ]
+    (tmp_path / "mosaic.yaml").write_text("\n".join(changed))
+    chosen = read_manifest(tmp_path).static
+    assert chosen
+    assert (chosen.dir, chosen.fallback, chosen.unsupported) == ("apps/shop/dist", "index.html", "storage")
 
 
 def test_a_person_is_asked_which_of_several_to_deploy(environment, tmp_path: Path) -> None:

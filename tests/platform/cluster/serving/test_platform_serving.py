@@ -147,6 +147,8 @@ def test_the_log_has_clients_addresses_and_no_health_checks(services, tmp_path, 
         (line,) = [one for one in _lines(log) if one.get("request_id") == request_id]
         assert line["client"] == expected
     assert "healthz" not in log.read_text()
+    # As set by the test's server.
+    assert "max_prepared_transactions isn't 0" in log.read_text()
 
 
 @pytest.mark.parametrize(

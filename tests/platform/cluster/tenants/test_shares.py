@@ -376,7 +376,9 @@ WRITING, LONG, OTHERS = OpenTransaction(1, 1, 0.9), OpenTransaction(2, 2, 1.1), 
     ],
 )
 def test_too_many_predicate_locks(locks, too_many) -> None:
-    assert too_many_predicate_locks(locks, accounts_over(locks, ROLES, SHARE), SHARE) == too_many
+    assert (
+        too_many_predicate_locks(locks, accounts_over(locks, ROLES, SHARE.predicate_locks), SHARE) == too_many
+    )
 
 
 @pytest.mark.parametrize(
@@ -408,10 +410,11 @@ def test_who_made_too_many_predicate_locks(made, expected) -> None:
 
 
 def test_who_may_keep_predicate_locks_unseen() -> None:
-    """Those with a snapshot, an account's at a time."""
+    """Those with a snapshot, an account's at a time. Whoever was found once doesn't make others' end again."""
     oldest = OpenTransaction(5, 3, 9.0)
-    found = possible_keepers([WRITING, LONG, oldest, OTHERS, OpenTransaction(4, 99, 60.0)], ROLES)
-    assert found == [[oldest], [LONG]]
+    transactions = [WRITING, LONG, oldest, OTHERS, OpenTransaction(4, 99, 60.0)]
+    assert possible_keepers(transactions, ROLES, {}) == [[oldest], [LONG]]
+    assert possible_keepers(transactions, ROLES, {7: 1}) == [[LONG], [oldest]]
 
 
 def test_which_predicate_locks_remain() -> None:
@@ -435,7 +438,24 @@ def test_which_predicate_locks_remain() -> None:
 )
 def test_how_many_predicate_locks_were_made_lately(calls, expected) -> None:
     recent = RecentPredicateLocks()
-    assert [recent.made({1: held}, at) for at, held in calls][-1] == {1: expected}
+    added = [recent.add(PredicateLocks({1: held}, {}), at) for at, held in calls]
+    assert added[-1].by_database == {1: expected}
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([(0.0, {"3/1": 40})], {}),
+        ([(0.0, {"3/1": 40}), (0.9, {"3/1": 40})], {}),
+        ([(0.0, {"3/1": 40, "-1/0": 10}), (0.5, {"3/1": 40, "3/2": 20}), (1.1, {"3/1": 30, "3/2": 20, "-1/0": 15})],
+         {"3/1": 30, "-1/0": 10}),
+        ([(0.0, {"3/1": 40}), (1.0, {}), (2.0, {"3/2": 40})], {}),
+    ],
+)  # fmt: skip
+def test_which_predicate_locks_are_kept_for_long(calls, expected) -> None:
+    recent = RecentPredicateLocks()
+    added = [recent.add(PredicateLocks({}, committed), at) for at, committed in calls]
+    assert added[-1].lasting.committed == expected
 
 
 @pytest.mark.parametrize(("last", "often"), [(13.0, {7}), (20.0, set())])
