@@ -90,11 +90,19 @@ def _needs_server(site: Site, remedy: str) -> Site:
     return replace(site, problem=f"needs a server here, and Mosaic serves files only: {remedy}")
 
 
+_INPUT = re.compile(r"\binput\s*[:,]")
+_PAGE_NAME = re.compile(r"\.html\b")
+"""In settings with an input of their own: pages in other places than the root. Server frameworks have scripts as input."""
+
+
 def _vite(project: Project, package: Package, site: Site, text: str) -> Site | None:
     """Only with a page, which libraries and the parts of server frameworks don't have."""
     root = join(package.folder, script_setting(text, "root") or ".")
     pages = [name for name in project.tree.files(root) if name.endswith(".html")]
-    if "index.html" not in pages or re.search(r"\blib\s*:\s*\{", without_comments(text)):
+    code = without_comments(text)
+    if "index.html" not in pages and not (_INPUT.search(code) and _PAGE_NAME.search(code)):
+        return None
+    if re.search(r"\blib\s*:\s*\{", code):
         return None
     assert site.build is not None
     flag = re.search(r"""--outDir[ =](["']?)([^\s"';&|]+)\1""", package.script_of(site.build.command))

@@ -137,7 +137,7 @@ def broken_link_notes(site: Site, broken: Broken, cache: AnalysisCache) -> Itera
     shown = list(by_path.values())[:_MAX_NOTES]
     places = _places(site, [links[0] for links in shown], cache)
     for first, *others in shown:
-        more = f" ({len(others):,} more links to it)" if others else ""
+        more = f" ({count_text(len(others), 'more link')} to it)" if others else ""
         message = f"{places[first]}: no file answers {first.url}{more}{_suggestion(site, first.path)}"
         yield Note("link_broken", message, Severity.WARNING, (f"static:{first.name}",))
     if len(by_path) > _MAX_NOTES:
@@ -247,15 +247,22 @@ def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache
     # Of equal names the first one, in every run: `moved` is a set.
     by_last = {posixpath.basename(name): name for name in sorted(site.moved, reverse=True)}
     named: set[str] = set()
+    rewritten: set[tuple[str, str, str]] = set()
     left: dict[str, list[BrokenLink]] = {}
     for name, references in site.references_to_moved():
+        folder, base = folder_of(name), site.analyses[name].base
         for reference in references:
+            # Of a moved file, a reference's new address depends on its name, too.
+            place = (folder if name not in site.moved else name, base, reference)
+            if place in rewritten:
+                continue
             role, url = reference[0], reference[1:]
             moved = by_last.get(last_part(url))
             if site.new_address(name, reference, storage) is not None:
-                target = resolve(folder_of(name), site.analyses[name].base, url)
+                target = resolve(folder, base, url)
                 named.add(target.path if target and target.path in site.moved else moved or "")
                 named.add(moved or "")
+                rewritten.add(place)
             elif moved and role != Role.STYLE and site.moves_along(name, url):
                 named.add(moved)
             elif moved and role in (Role.LITERAL, Role.VALUE, Role.STYLE):

@@ -35,6 +35,20 @@ _MAX_SIZE = 64 * 1024 * 1024
 """Bytes: larger texts aren't searched."""
 
 
+class _NewAddresses:
+    """What `Site.new_address` has found. Pages of one folder share most of their references."""
+
+    def __init__(self) -> None:
+        self._last: tuple[StorageAddresses | None, dict[tuple[str, str, str], str | None]] = None, {}
+
+    def at(self, storage: StorageAddresses) -> dict[tuple[str, str, str], str | None]:
+        """By folder, base address and reference."""
+        last = self._last
+        if last[0] is not storage:
+            last = self._last = storage, {}
+        return last[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The files by name, with the digests on disk. Those in `moved` are served from storage."""
@@ -48,6 +62,7 @@ class Site:
     """The largest static file in bytes, as far as the platform says. Larger ones are moved, but not pages."""
     copies: Mapping[str, str] = field(default_factory=dict)
     """Pages that are published a second time, one folder deeper: `about/index.html` → `about.html`. Both are in `files`."""
+    _known: _NewAddresses = field(default_factory=_NewAddresses, init=False, compare=False, repr=False)
 
     @property
     def written(self) -> Iterator[tuple[str, Analysis]]:
@@ -56,10 +71,20 @@ class Site:
 
     def new_address(self, name: str, reference: str, storage: StorageAddresses) -> str | None:
         """The address that the file `name` needs instead of a reference, as in an Analysis; None if it can stay, or isn't known."""
-        role, url = reference[0], reference[1:]
         page = self.copies.get(name)
         if page is not None:
-            return self._address_in_copy(page, role, url, self.new_address(page, reference, storage))
+            new = self.new_address(page, reference, storage)
+            return self._address_in_copy(page, reference[0], reference[1:], new)
+        if name in self.moved:
+            return self._computed_address(name, reference, storage)
+        known, key = self._known.at(storage), (folder_of(name), self.analyses[name].base, reference)
+        if key not in known:
+            known[key] = self._computed_address(name, reference, storage)
+        return known[key]
+
+    def _computed_address(self, name: str, reference: str, storage: StorageAddresses) -> str | None:
+        """For a file that isn't moved, depends on nothing of it but its folder and base address."""
+        role, url = reference[0], reference[1:]
         if role in (Role.LINK, Role.REFERENCE, Role.ADDRESS):
             return self._new_reference(name, url, storage)
         is_text = role in (Role.LITERAL, Role.VALUE, Role.STYLE)

@@ -310,7 +310,7 @@ LINKS = {
 def test_broken_links_are_reported_with_their_place(tmp_path: Path, unsupported: str) -> None:
     site = read(tmp_path, LINKS, "warn", unsupported)
     expected = [
-        "public/about.html:1:9: no file answers nope (1 more links to it)",
+        "public/about.html:1:9: no file answers nope (1 more link to it)",
         "public/index.html:2:11: no file answers Logo.png; the file is logo.png",
         "public/s.css:1:9: no file answers missing.png",
     ]

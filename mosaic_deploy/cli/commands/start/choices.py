@@ -68,11 +68,14 @@ def _is_built(found: Detected, site: Site) -> bool:
 
 
 def missing_tool(root: Path, build: Build) -> str:
-    """What has to be installed before the build can run here; empty if it can."""
-    if build.manager:
-        return "" if _has_packages(root, build.dir) else f"{build.manager} install"
-    words = build.command.split()
-    return "" if shutil.which(words[0]) else words[0]
+    """What has to be installed before the build can run here, as a sentence; empty if it can run."""
+    tool = build.command.split()[0]
+    if not shutil.which(tool):
+        return f"{tool} isn't installed here"
+    if not build.manager or _has_packages(root, build.dir):
+        return ""
+    folder = "" if build.dir == "." else f" in {build.dir}"
+    return f"the packages of the build aren't installed here (`{build.manager} install`{folder})"
 
 
 def _has_packages(root: Path, folder: str) -> bool:
@@ -134,16 +137,11 @@ def _site_notes(found: Detected, chosen: Chosen) -> Iterator[str]:
 
 
 def _build_notes(found: Detected, chosen: Chosen, site: Site) -> Iterator[str]:
-    tool = missing_tool(found.tree.root, site.build) if site.build else ""
-    if not tool or site.build is None:
+    missing = missing_tool(found.tree.root, site.build) if site.build else ""
+    if not missing:
         return
-    if site.build.manager:
-        folder = "" if site.build.dir == "." else f" in {site.build.dir}"
-        missing = f"the packages of the build aren't installed here: run `{tool}`{folder}"
-    else:
-        missing = f"{tool} isn't installed here"
     if chosen.builds:
-        yield f"{missing}, or the build fails" if site.build.manager else f"{missing}, so the build fails"
+        yield f"{missing}, so the build fails"
     else:
         yield f"{missing}, so {site.dir} is deployed as it is; then uncomment `build`"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,16 +116,22 @@ def test_a_person_is_asked_which_of_several_to_deploy(environment, tmp_path: Pat
     assert manifest.database.migrations == "b/migrations"
 
 
-def test_a_build_whose_packages_are_not_installed(run, tmp_path: Path) -> None:
-    _package(tmp_path, scripts={"build": "vite build"}, devDependencies={"vite": "7"})
+def test_a_build_whose_packages_are_not_installed(run, environment, tmp_path: Path) -> None:
+    _package(tmp_path, scripts={"build": "vite build"}, devDependencies={"vite": "7"}, packageManager="bun@1")
     _put(tmp_path, "index.html")
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    environment["PATH"] = f"{tools}:{Path(sys.executable).parent}"
+    assert "bun isn't installed here, so the build fails" in run("init").stdout
+    (tmp_path / "mosaic.yaml").unlink()
+    (tools / "bun").touch(0o755)
     assert (
-        "the packages of the build aren't installed here: run `npm install`, or the build fails"
+        "the packages of the build aren't installed here (`bun install`), so the build fails"
         in run("init").stdout
     )
     manifest = read_manifest(tmp_path)
     assert manifest.build
-    assert (manifest.build.command, manifest.build.output) == ("npm run build", "dist")
+    assert (manifest.build.command, manifest.build.output) == ("bun run build", "dist")
     (tmp_path / "mosaic.yaml").unlink()
     _put(tmp_path, "dist/index.html")
     assert "so dist is deployed as it is; then uncomment `build`" in run("init").stdout
