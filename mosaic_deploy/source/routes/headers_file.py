@@ -24,7 +24,7 @@ _PROTECTING = frozenset(
     ]
 )
 """Headers without which a site is open to attacks or doesn't work. Others are about caches and search engines."""
-_MAX_SHOWN = 20
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,15 @@ def parse_headers(text: str, file: str) -> tuple[HeaderRule, ...]:
 
 
 def header_notes(rules: tuple[HeaderRule, ...]) -> Iterator[Note]:
-    """That hosting doesn't send them: a warning if some of them protect the site or its visitors."""
+    """That hosting doesn't send them: a warning if some of them protect the site or its visitors, and those first."""
     if not rules:
         return
-    protects = any(name.lower() in _PROTECTING for rule in rules for name in rule.names)
-    listed = [f"{rule.location} {rule.path}: {', '.join(rule.names)}" for rule in rules[:_MAX_SHOWN]]
+    protecting = [rule for rule in rules if any(name.lower() in _PROTECTING for name in rule.names)]
+    shown = [*protecting, *(rule for rule in rules if rule not in protecting)][:_MAX_SHOWN]
+    listed = [f"{rule.location} {rule.path}: {', '.join(rule.names)}" for rule in shown]
     more = [f"and {len(rules) - _MAX_SHOWN} more"] if len(rules) > _MAX_SHOWN else []
     yield Note(
         "headers_not_sent",
         f"{rules[0].location.file} isn't applied, because hosting sends no headers of a site: {'; '.join([*listed, *more])}",
-        Severity.WARNING if protects else Severity.INFO,
+        Severity.WARNING if protecting else Severity.INFO,
     )

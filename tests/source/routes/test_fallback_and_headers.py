@@ -116,6 +116,11 @@ def test_relative_addresses_of_a_fallback_are_found(tmp_path: Path, page: str, p
             "warning",
             "public/_headers:2 /a: x-frame-options, Basic-Auth",
         ),
+        (
+            "/a\n  Age: 1\n/b\n  Age: 1\n/c\n  Age: 1\n/d\n  Age: 1\n/e\n  X-Frame-Options: 1\n",
+            "warning",
+            "public/_headers:9 /e: X-Frame-Options; public/_headers:1 /a: Age; public/_headers:3 /b: Age; and 2 more",
+        ),
         ("  Orphan: 1\n/empty\n", "", ""),
     ],
 )
