@@ -93,9 +93,9 @@ def how_to_keep(history: Iterable[Migration], recorded: Sequence[str] = ()) -> s
     running them.
     """
     numbers = max((row.order for row in history), default=BEFORE_ALL)[0]
-    version = str(numbers[0] + 1) if numbers else "1"
+    version = ".".join(map(str, (*numbers[:-1], numbers[-1] + 1))) if numbers else "1"
     write = (
-        f"write a migration that makes them, with the number {version} (pending files come after it), and record it as applied without running it "
+        f"write a migration that makes them, with the number {version}, give pending files higher ones, and record it as applied without running it "
         f"(`mosaic-deploy migrate repair --applied {version}:1`; 1 is its last step)"
     )
     if not recorded:

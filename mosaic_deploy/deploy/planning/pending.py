@@ -168,16 +168,6 @@ def step_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
     yield from _placeholder_notes(parsed)
 
 
-def empty_file_notes(pending: tuple[ParsedFile, ...], live: Snapshot) -> Iterator[Note]:
-    """Warnings about pending migrations that run nothing, such as those of `migrate new`: once applied, they can't be written."""
-    begun = {migration.version for migration in live.migrations or () if migration.steps_done}
-    for p in pending:
-        name = p.file.migration.file
-        if not p.has_statements and p.file.migration.version not in begun:
-            message = f"{name} has no statements; write them first: once it is applied, adding one is an edit of an applied migration"
-            yield Note("migration_empty", message, Severity.WARNING, (f"migration:{name}",))
-
-
 def _placeholder_notes(parsed: tuple[ParsedFile, ...]) -> Iterator[Note]:
     """Warnings about placeholders of Flyway in strings and bodies, which are sent as they are written."""
     for p in parsed:

@@ -18,7 +18,6 @@ from mosaic_deploy.deploy.planning.failed_deploys import find_new_hazards
 from mosaic_deploy.deploy.planning.hazards import with_effects
 from mosaic_deploy.deploy.planning.history_evidence import refuse_lost_steps
 from mosaic_deploy.deploy.planning.pending import (
-    empty_file_notes,
     identified,
     parse_needed,
     pending_files,
@@ -158,7 +157,6 @@ def _compare_all(api: Api, desired: Desired, live: LiveState, options: PlanOptio
         *desired.notes,
         *desired.site.notes(),
         *step_notes(pending),
-        *empty_file_notes(pending, live.snapshot),
         *unknown_outcome_notes(pending, live.snapshot),
         *existing_table_notes(api, live.snapshot, pending),
         *_environment_notes(desired.manifest, live),

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from mosaic_deploy.model.manifest import BuildSpec, Manifest
@@ -151,7 +153,20 @@ def _input_file(entry: os.DirEntry[str], path: str) -> InputFile | None:
             status = entry.stat(follow_symlinks=False)
     except OSError:
         return None
+    if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) in _own_output():
+        return None
     return InputFile(path, status) if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode) else None
+
+
+@cache
+def _own_output() -> frozenset[tuple[int, int]]:
+    """The files that this program writes to, as with `dev > dev.log`: each line would be a reason to build again."""
+    found = set()
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def _with_ignore_file(rules: IgnoreRules, boundary: str, folder: str) -> IgnoreRules:

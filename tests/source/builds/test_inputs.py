@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,28 @@ def inputs(root: Path, more: str = "") -> set[str]:
 )
 def test_inputs(root: Path, more: str, expected: set[str]) -> None:
     assert inputs(root, more) == {f"{root.name}/{name}" for name in expected}
+
+
+def test_what_the_program_itself_writes_to_is_no_input(root: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from mosaic_deploy.source.builds.inputs import find_inputs; "
+        "from mosaic_deploy.source.manifest.read import read_manifest; "
+        "manifest = read_manifest(Path(), environ={}); "
+        "print(*(file.path for file in find_inputs(manifest, manifest.build).files), file=sys.stderr)"
+    )
+    inputs(root)
+    (root / "other.txt").write_text("")
+    with (root / "dev.txt").open("wb") as log:
+        found = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=root,
+            stdout=log,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    assert "other.txt" in found.stderr
+    assert "dev.txt" not in found.stderr
 
 
 def test_ignore_files_count_up_to_the_repository_and_links_to_folders_arent_followed(tmp_path: Path) -> None:
