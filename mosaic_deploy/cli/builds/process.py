@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mosaic_deploy.cli.terminal.interrupts import deferred_interrupts
+
 _MAX_LINES = 10_000
 """Lines kept of the output, the last ones."""
 _MAX_LINE = 64 * 1024
@@ -56,8 +58,30 @@ def run_command(
     with suppress(AttributeError, OSError):
         # Programs that end while a pipe is full, as those of Node do, lose what they have written last: why they failed.
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    process = None
     try:
-        process = subprocess.Popen(
+        # An interrupt between the start of the command and the note of its PID would leave it running.
+        with deferred_interrupts():
+            process = _start(command, folder, environ, reading, writing)
+        output = _Output(reading, on_line)
+        code: int | None = process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        assert process is not None
+        code = None
+        _end_group(process)
+    except BaseException:
+        if process is not None:
+            _end_group(process)
+        raise
+    return Ended(code, output.finish(), time.monotonic() - began)
+
+
+def _start(
+    command: str | Sequence[str], folder: Path, environ: Mapping[str, str], reading: int, writing: int
+) -> subprocess.Popen[bytes]:
+    """Closes the end of the pipe that the command writes to, and both if it can't be started."""
+    try:
+        return subprocess.Popen(
             command, shell=isinstance(command, str), cwd=folder, env=environ, stdin=subprocess.DEVNULL,
             stdout=writing, stderr=writing, start_new_session=True,
         )  # fmt: skip
@@ -66,16 +90,6 @@ def run_command(
         raise
     finally:
         os.close(writing)
-    output = _Output(reading, on_line)
-    try:
-        code: int | None = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        code = None
-        _end_group(process)
-    except BaseException:
-        _end_group(process)
-        raise
-    return Ended(code, output.finish(), time.monotonic() - began)
 
 
 class _Output:

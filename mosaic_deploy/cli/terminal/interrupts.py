@@ -9,8 +9,10 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import threading
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -77,6 +79,25 @@ def _end(number: int, _frame: FrameType | None) -> None:
     if _interrupts.is_new():
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[None]:
+    """Interrupts of the main thread are raised at the end of the block."""
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in ending_signals()}
+        before = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda got, _: came.append(got))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 class InterruptibleEvents:

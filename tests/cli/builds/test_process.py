@@ -87,3 +87,10 @@ def test_a_process_that_is_left_running_isnt_waited_for(
     ended, shown = run("sleep 30 & echo $! >left; echo built", tmp_path)
     assert (ended.code, shown) == (0, ["built"])
     os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+
+
+def test_an_interrupt_while_the_command_starts_ends_it(tmp_path: Path) -> None:
+    for number in range(20):
+        with pytest.raises(KeyboardInterrupt):
+            run(f"echo $$ >pid{number}; kill -INT $PPID; sleep 60", tmp_path)
+        assert not is_alive(int((tmp_path / f"pid{number}").read_text()))
