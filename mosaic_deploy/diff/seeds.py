@@ -17,6 +17,9 @@ from mosaic_deploy.model.manifest_identity import other_repository, path_of, rep
 from mosaic_deploy.model.plan import Note, Severity
 from mosaic_deploy.model.snapshot import Object, Objects, Snapshot
 
+_SIMILAR = 0.75
+"""Of the names of two seeds, as difflib's ratio."""
+
 
 def foreign_seeds(desired: Snapshot, live: Snapshot) -> tuple[Object, ...]:
     """The recorded seeds of other manifests that have a desired name: the record has one row for each name."""
@@ -73,9 +76,6 @@ def edited_renames(desired: Snapshot, live: Snapshot, renamed: Mapping[str, str]
             found[path] = by_name[near]
             gone = gone - {found[path]}
     return found
-
-
-_SIMILAR = 0.75
 
 
 def _bare_name(path: str) -> str:

@@ -98,6 +98,8 @@ def _run(manifest: Manifest, build: BuildSpec, environ: Mapping[str, str], repor
         ended = run_command(build.command, folder, environ, build.timeout, report.line)
     except OSError as error:
         raise _failed(manifest, build, f"can't be started: {error.strerror}", ()) from None
+    finally:
+        report.over()
     if ended.code == 0:
         return ended
     report.failed(ended.lines)

@@ -31,6 +31,9 @@ class BuildReport:
     def line(self, line: str) -> None:
         """A line of its output. Called by another thread."""
 
+    def over(self) -> None:
+        """It doesn't run any longer, whatever came of it. What did is said after this."""
+
     def failed(self, lines: Sequence[str]) -> None:
         """It failed after it had printed `lines`."""
 
@@ -93,10 +96,7 @@ class BuildLine(BuildReport):
         self._waiting.daemon = True
         self._waiting.start()
 
-    def failed(self, lines: Sequence[str]) -> None:
-        self._stop_waiting()
-
-    def _stop_waiting(self) -> None:
+    def over(self) -> None:
         if self._waiting:
             self._waiting.cancel()
 
@@ -106,7 +106,6 @@ class BuildLine(BuildReport):
     def ended(self, command: str, reason: str, seconds: float) -> None:
         from mosaic_deploy.cli.render.text.edits import clock
 
-        self._stop_waiting()
         line = f"{clock()} {reason} → built in {duration_text(seconds)}"
         self._screen.result(_document(command, reason, seconds), [line])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mosaic_deploy.platform.machine import os_user
-from mosaic_deploy.platform.machine.postgres_owner import belongs_to, read_owner
+from mosaic_deploy.platform.machine.postgres_owner import may_belong_to, read_owner
 from mosaic_deploy.platform.machine.sizes import tree_size
 from mosaic_deploy.platform.postgres.postmaster import running_postmaster
 
@@ -39,7 +39,7 @@ def _leftovers() -> Iterator[tuple[Path, Path]]:
         return
     for folder in folders:
         home = read_owner(folder)
-        if home is not None and not belongs_to(folder, home):
+        if home is not None and not may_belong_to(folder, home):
             yield folder, home
 
 

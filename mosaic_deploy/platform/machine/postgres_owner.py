@@ -38,9 +38,15 @@ def record_owner(home: Path, folder: Path) -> None:
         (folder / _OWNER_FILE).write_text(str(home), encoding="utf-8")
 
 
-def belongs_to(folder: Path, home: Path) -> bool:
-    """Whether the platform in `home` uses this folder for PostgreSQL."""
-    return _recorded_folder(home) == folder
+def may_belong_to(folder: Path, home: Path) -> bool:
+    """Whether the platform in `home` uses this folder for PostgreSQL, or has a state that can't be read."""
+    try:
+        (home / "state.json").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return _recorded_folder(home) in (folder, None)
 
 
 def read_owner(folder: Path) -> Path | None:

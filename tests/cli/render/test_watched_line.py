@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from threading import Event
 
@@ -41,8 +42,11 @@ def test_a_build_that_takes_long_has_a_line_when_it_runs() -> None:
     slow.began("npm run build", "src/a.ts changed")
     assert seen.wait(10)
     assert shown[0].endswith(" src/a.ts changed → building: npm run build")
-    slow.failed(["no"])
+    slow.over()
     quick = BuildLine(Shown(), slow=3600.0)
     quick.began("npm run build", "")
-    quick.failed([])
+    [timer] = [each for each in threading.enumerate() if isinstance(each, threading.Timer)]
+    quick.over()
+    timer.join(10)
+    assert not timer.is_alive()
     assert len(shown) == 1

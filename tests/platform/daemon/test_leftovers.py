@@ -62,3 +62,11 @@ def test_folders_of_platforms_that_are_gone(
     assert [each["folder"] for each in done["removed"]] == [left]
     assert [each["folder"] for each in done["folders"]] == [replaced, busy]
     assert sorted(path.name for path in shared.iterdir()) == ["a", "c", "d", "e"]
+
+
+def test_a_state_that_cant_be_read_may_be_of_the_folder(shared: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    add(shared, "a", damaged)
+    damaged.mkdir()
+    (damaged / "state.json").write_text('{"postgres_fol')
+    assert find_leftovers()["folders"] == []

@@ -116,7 +116,7 @@ def prune(screen: Screen, yes: bool) -> None:
     if removable:
         screen.print_notice(_leftover_lines(removable))
         require_confirmation(
-            "Delete these folders? If a data folder was moved, start the platform there first.",
+            "Delete these folders? If a data folder was moved, or its disk isn't mounted, start the platform there first.",
             yes=yes,
             command="mosaic-deploy local prune --yes",
             needs_person=True,
