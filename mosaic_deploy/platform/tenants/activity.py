@@ -8,6 +8,7 @@ more of them than its queries name whenever it has dropped its caches, as it doe
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
@@ -50,6 +51,10 @@ _TRANSACTIONS = """
 SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8
 FROM unnest(%s::int[]) AS pid JOIN pg_stat_get_activity(NULL) USING (pid) WHERE usesysid IS NOT NULL
 """
+# A transaction learns of others' changes to roles and memberships only as it takes a lock that it doesn't hold. Without
+# this, a project's new role wouldn't be found, or its sessions couldn't be ended. As the table is locked in another mode,
+# it needs no new entry in the table of locks.
+_CATCH_UP = "SAVEPOINT look; LOCK TABLE public.project IN ROW SHARE MODE NOWAIT; ROLLBACK TO look"
 _SNAPSHOTS = """
 SELECT pid, usesysid, coalesce(extract(epoch FROM clock_timestamp() - xact_start), 0)::float8
 FROM pg_stat_get_activity(NULL) WHERE usesysid IS NOT NULL AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
@@ -94,6 +99,8 @@ SELECT current_setting('max_locks_per_transaction')::int * processes,
 FROM (SELECT current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS _ (processes)
 """
 
+log = logging.getLogger(__name__)
+
 
 class ActivityConnection:
     """The standing connection that looks, to the control database."""
@@ -103,7 +110,12 @@ class ActivityConnection:
 
     @classmethod
     async def open(cls, server: Server, database: str) -> ActivityConnection:
-        return cls(await server.connect(database, idle_in_transaction_session_timeout=0, statement_timeout=0))
+        connection = await server.connect(
+            database, idle_in_transaction_session_timeout=0, statement_timeout=0
+        )
+        # psycopg drops all prepared statements at each ROLLBACK TO.
+        connection.prepare_threshold = None
+        return cls(connection)
 
     async def close(self) -> None:
         with suppress(psycopg.Error):
@@ -166,22 +178,30 @@ class ActivityConnection:
         await self._fetch("SELECT pg_stat_clear_snapshot()")
         return [OpenTransaction(*row) for row in await self._fetch(_SNAPSHOTS)]
 
-    async def end(self, pids: Iterable[int]) -> None:
+    async def end(self, pids: Iterable[int]) -> set[int]:
         """Also waits until they have ended, up to a second in all: a session takes a while to release many locks.
 
-        One in a computation that PostgreSQL doesn't interrupt ends only after that.
+        One in a computation that PostgreSQL doesn't interrupt ends only after that. Returns those that have ended or will.
         """
-        ended = list(pids)
-        for pid in ended:
-            # PostgreSQL refuses if the session ends meanwhile, and a new one of another role takes its place in memory.
-            with suppress(psycopg.errors.InsufficientPrivilege):
-                await self._fetch("SELECT pg_terminate_backend(%s)", pid)
+        ended = set()
+        for pid in pids:
+            try:
+                [(signalled,)] = await self._fetch("SELECT pg_terminate_backend(%s)", pid)
+            except psycopg.errors.InsufficientPrivilege as error:
+                # Also if it has ended meanwhile, and a new one of another role took its place in memory.
+                log.warning("can't end session %d: %s", pid, " ".join(str(error).split()))
+            else:
+                ended |= {pid} if signalled else set()
         with suppress(psycopg.errors.InsufficientPrivilege):
-            await self._fetch(_AWAIT_END, ended)
+            await self._fetch(_AWAIT_END, list(ended))
+        return ended
 
     async def _fetch(self, query: str, *parameters: int | list[int]) -> list[tuple[Any, ...]]:
         """An error leaves the transaction, and the locks it has, as they were."""
-        await self._connection.execute("SAVEPOINT look")
+        try:
+            await self._connection.execute(_CATCH_UP)
+        except (psycopg.errors.OutOfMemory, psycopg.errors.LockNotAvailable):
+            await self._connection.execute("ROLLBACK TO look")
         try:
             cursor = await self._connection.execute(query.encode(), parameters or None)
             rows = await cursor.fetchall()

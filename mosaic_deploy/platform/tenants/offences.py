@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SHARE = 4
 """One account may hold this part, a quarter, of the server's locks, predicate locks and connections."""
@@ -79,6 +79,12 @@ class Offence:
     role: Role
     pids: tuple[int, ...]
     locks: int = 0
+
+
+def only_sessions(offences: Iterable[Offence], pids: Collection[int]) -> list[Offence]:
+    """The offences without sessions that aren't of these PIDs."""
+    remaining = [replace(one, pids=tuple(pid for pid in one.pids if pid in pids)) for one in offences]
+    return [one for one in remaining if one.pids]
 
 
 def find_offences(

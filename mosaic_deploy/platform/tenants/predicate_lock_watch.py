@@ -18,6 +18,7 @@ from mosaic_deploy.platform.tenants.offences import (
     accounts_over,
     keepers_to_end,
     makers_of_predicate_locks,
+    only_sessions,
     possible_keepers,
     too_many_predicate_locks,
 )
@@ -66,7 +67,7 @@ class PredicateLockWatch:
             return []
         are_long, keepers = keepers_to_end(transactions, roles)
         pids = [pid for offence in keepers for pid in offence.pids]
-        await self._connection.end(pids)
+        keepers = only_sessions(keepers, await self._connection.end(pids))
         self._unending = {one.pid for one in await self._connection.transactions(pids)}
         if are_long or self._unending:
             return keepers

@@ -19,7 +19,14 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.tenants import suspension
 from mosaic_deploy.platform.tenants.activity import ActivityConnection
 from mosaic_deploy.platform.tenants.database_sizes import check_sizes
-from mosaic_deploy.platform.tenants.offences import AccountShare, Offence, Role, Session, find_offences
+from mosaic_deploy.platform.tenants.offences import (
+    AccountShare,
+    Offence,
+    Role,
+    Session,
+    find_offences,
+    only_sessions,
+)
 from mosaic_deploy.platform.tenants.pending_suspensions import PendingSuspensions
 from mosaic_deploy.platform.tenants.predicate_lock_watch import PredicateLockWatch
 
@@ -95,10 +102,13 @@ class _Watch:
         await self._read_roles(sessions)
         offences = find_offences(sessions, self._roles, self._share)
         self.suspensions.begin(offences, self._share.locks)
-        ended = {pid for offence in offences for pid in offence.pids} | self.suspensions.sessions(sessions)
-        if ended:
-            await self._connection.end(ended)
-            _report(offences, "beyond its account's share, or in a database that isn't its own")
+        pids = {pid for offence in offences for pid in offence.pids} | self.suspensions.sessions(sessions)
+        if pids:
+            ended = await self._connection.end(pids)
+            _report(
+                only_sessions(offences, ended),
+                "beyond its account's share, or in a database that isn't its own",
+            )
         keeping = await self._predicate_locks.look(self._roles)
         self.suspensions.begin(keeping, self._share.predicate_locks)
         _report(keeping, "a SERIALIZABLE transaction kept too many predicate locks")

@@ -72,6 +72,34 @@ async def _fill_and_end(server: Server) -> None:
         await looking.close()
 
 
+def test_a_role_that_is_newer_than_the_standing_transaction_is_seen_and_ended(url) -> None:
+    """PostgreSQL remembers within it that there is no such role, and which roles the platform's own one is a member of."""
+    asyncio.run(_end_new_role(Server.from_url(url)))
+
+
+async def _end_new_role(server: Server) -> None:
+    await _watched_database(server, "late")
+    async with await server.connect("late") as setup:
+        await setup.execute("INSERT INTO public.project VALUES ('late', 1)")
+    looking = await ActivityConnection.open(server, "late")
+    await looking.begin()
+    for _ in range(10):
+        assert await looking.roles() == {}
+        await looking.sessions()
+    conninfo = await _project(server, "late", "late", account=1)
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as session:
+        with pytest.raises(psycopg.errors.OutOfMemory):
+            await session.execute(_FILL)
+        [role] = (await looking.roles()).values()
+        assert role.project_id == "late"
+        pid = session.info.backend_pid
+        assert pid in [one.pid for one in await looking.sessions() if one.role == role.oid]
+        assert await looking.end([pid]) == {pid}
+        with pytest.raises(psycopg.OperationalError):
+            await session.execute("SELECT 1")
+    await looking.close()
+
+
 def test_a_suspension_that_takes_long_leaves_nobody_else_alone(url, monkeypatch) -> None:
     """Sessions that lock their own role again and again hold one up. Meanwhile another project filled the table."""
     suspended = []
@@ -115,7 +143,9 @@ async def _project(server: Server, control: str, name: str, *, account: int) -> 
         await setup.execute(f"GRANT tenant_{name} TO CURRENT_USER".encode())
         await setup.execute(f"CREATE DATABASE tenant_{name} OWNER tenant_{name}".encode())
     async with await server.connect(control) as setup:
-        await setup.execute("INSERT INTO public.project VALUES (%s, %s)", [name, account])
+        await setup.execute(
+            "INSERT INTO public.project VALUES (%s, %s) ON CONFLICT DO NOTHING", [name, account]
+        )
     return server.project_conninfo(f"tenant_{name}", "secret")
 
 

@@ -44,8 +44,9 @@ class _Connection:
     async def snapshots(self) -> list[OpenTransaction]:
         return self.with_snapshot
 
-    async def end(self, pids: Iterable[int]) -> None:
-        for pid in pids:
+    async def end(self, pids: Iterable[int]) -> set[int]:
+        ended = set(pids)
+        for pid in ended:
             if pid in self.leaves_with:
                 pid_left = self.leaves_with[pid]
                 self.with_snapshot = [one for one in self.with_snapshot if one.pid != pid_left]
@@ -53,6 +54,7 @@ class _Connection:
             self.ended.append(pid)
             if pid == self.keeper and pid not in self.unending:
                 self.held = 0
+        return ended
 
 
 class _Looks:
