@@ -24,6 +24,7 @@ from mosaic_deploy.user_cache import cache_folder
 Progress = Callable[[int, int, int], None]
 """Is called with files done, files in total, and bytes fetched."""
 _MAX_REDIRECTS = 3
+_MAX_CACHED = 50_000
 _GONE_STATUSES = frozenset({404, 410})
 _COMPARED_STATES = frozenset({ObjectState.LIVE, ObjectState.KEPT})
 """KEPT: a file that was left live, and is in the folder again."""
@@ -163,9 +164,13 @@ class EtagCache:
     def add(self, url: str, found: FetchedDigest) -> None:
         """Weak tags are ignored: they don't promise identical bytes."""
         if found.etag and not found.etag.startswith("W/"):
+            self._updated.pop(url, None)
             self._updated[url] = CachedDigest(found.etag, found.sha256)
 
     def write(self) -> None:
+        """The newest, for files of earlier deploys don't come back."""
+        for url in list(self._updated)[:-_MAX_CACHED]:
+            del self._updated[url]
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._path.with_suffix(f".{os.getpid()}.tmp")

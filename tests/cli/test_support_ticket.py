@@ -44,7 +44,7 @@ def test_a_platform_failure_suggests_a_ticket_that_can_be_sent(run, folder: Path
         text = run(*arguments, env=env)
         assert text.returncode == 1
         assert (
-            "next: report this to support (shown before it is sent) (your decision):  mosaic-deploy ticket"
+            "your decision: report this to support (shown before it is sent):  mosaic-deploy ticket"
             in text.stderr
         )
         error = json.loads(run(*arguments, "-o", "json", env=env).stdout)["error"]

@@ -41,7 +41,13 @@ def _relative(path: str, folder: str) -> str:
 
 
 def _files_below(folder: str) -> Iterable[InputFile]:
-    for here, folders, names in os.walk(folder):
+    """Also of linked folders, but each folder once."""
+    seen = set()
+    for here, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = [name for name in folders if name != ".git"]
         for name in names:
             path = f"{here}/{name}"

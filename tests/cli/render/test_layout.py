@@ -188,7 +188,7 @@ def test_a_pipe_gets_each_fact_on_one_line(capsys) -> None:
         f"2 files stay live that are no longer in the folder: {URL}",
         f"  hint: {ERROR.hint}",
         LONG_SQL,
-        "  next: continue (your decision):  mosaic-deploy apply --local --env staging 'my project'",
+        "  your decision: continue:  mosaic-deploy apply --local --env staging 'my project'",
         '{"tags": ["a", "b"], "text": "' + "word " * 40 + '"}',
         f"bilder/größe.png  9.9 MB  {URL}",
     ):

@@ -156,6 +156,18 @@ def test_old_records_are_deleted_but_no_locks(root: Path) -> None:
     assert (record.exists(), lock.exists()) == (False, True)
 
 
+def test_linked_folders_are_part_of_the_output(root: Path) -> None:
+    (root / "fonts").mkdir()
+    (root / "fonts/a.woff2").write_text("a")
+    (root / "dist/fonts").symlink_to("../fonts")
+    (root / "dist/itself").symlink_to(".")
+    edit(root / "mosaic.yaml", MANIFEST.replace("dist}", "dist, inputs: [src]}"))
+    built(root)
+    assert state(root).reason == ""
+    edit(root / "fonts/a.woff2", "b")
+    assert state(root).reason == "dist was changed since it was built"
+
+
 def test_sections_of_a_missing_output_are_left_out(root: Path) -> None:
     (root / "assets").mkdir()
     edit(root / "mosaic.yaml", MANIFEST + "storage: {dir: assets}\n")

@@ -55,8 +55,8 @@ def error_lines(error: MosaicError, width: int | None = None) -> Iterator[str]:
     if error.hint:
         yield f"  hint: {error.hint}"
     for action in error.next_actions:
-        whose = " (your decision)" if action.needs_person else ""
-        yield f"  next: {action.description}{whose}" + (f":  {action.command}" if action.command else "")
+        label = "your decision" if action.needs_person else "next"
+        yield f"  {label}: {action.description}" + (f":  {action.command}" if action.command else "")
 
 
 def _problem_lines(problems: Sequence[Problem], width: int | None) -> Iterator[str]:

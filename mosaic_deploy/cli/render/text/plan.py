@@ -146,7 +146,7 @@ def _approval_notes(plan: Plan) -> Iterator[Note]:
     """What must be approved, with the option; destroying data is among the hazards."""
     for approval in plan.approvals:
         if approval.kind != DESTRUCTIVE:
-            message = f"{approval.effect}; confirm with --allow {approval.allow}"
+            message = f"{approval.effect}; needs --allow {approval.allow}"
             yield Note(f"to_{approval.kind}", message, Severity.WARNING)
 
 

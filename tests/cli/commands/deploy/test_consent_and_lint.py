@@ -87,7 +87,7 @@ def stranger(run, folder: Path) -> Path:
 def test_pruning_needs_the_exact_number(run, stranger):
     shown = run("plan", "--local")
     assert "not deployed by this project" in shown.stdout
-    assert "confirm with --allow prune=1" in shown.stdout
+    assert "needs --allow prune=1" in shown.stdout
     assert json.loads(run("plan", "--local", "-o", "json").stdout)["policy"]["to_prune"] == 1
     for given in ((), ("--allow", "prune=2"), ("--allow", "destructive")):
         refused = run("apply", "--local", "--yes", *given)
@@ -204,7 +204,7 @@ def test_decisions_of_a_person_are_marked(run, shop):
     [(command, needs)] = _ways(run, "apply", "--local", "--yes")
     assert ("--allow destructive" in command, needs) == (True, True)
     told = run("apply", "--local", "--yes").stderr
-    assert "  next: to approve this (your decision):  mosaic-deploy apply --local --yes --allow" in told
+    assert "  your decision: to approve this:  mosaic-deploy apply --local --yes --allow" in told
     (shop / "sql/2_drop.sql").write_text("create table u (id bigint);")
     assert [needs for _, needs in _ways(run, "apply", "--local")] == [False]
     (shop / "sql/1_t.sql").write_text("create table t (id int);")

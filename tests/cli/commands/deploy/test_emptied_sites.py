@@ -46,7 +46,7 @@ def replace_folder(site: Path) -> int:
 @pytest.mark.parametrize("loss", [empty, include_nothing, replace_folder])
 def test_unattended_commands_refuse_and_take_the_exact_number(run, site: Path, loss) -> None:
     count = loss(site)
-    assert f"confirm with --allow prune={count}" in run("plan", "--local").stdout
+    assert f"needs --allow prune={count}" in run("plan", "--local").stdout
     saved = run("plan", "--local", "--out", "plan.json")
     assert saved.returncode == 0, saved.stderr
     for words in (

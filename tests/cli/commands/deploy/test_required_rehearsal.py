@@ -84,7 +84,7 @@ def test_requiring_none_any_more_needs_approval(run, strict):
     back = refused(run, "migrate", "rollback", "--local", "--yes", "--allow", "destructive", env=ON)
     assert "the policy of the last deploy requires a rehearsal" in back
     assert "mosaic.yaml:" not in back
-    assert "next: to record the manifest's policy (your decision):  mosaic-deploy apply --local" in back
+    assert "your decision: to record the manifest's policy:  mosaic-deploy apply --local" in back
     shown = run("apply", "--local", "--yes", "--no-rehearse", env=ON)
     assert "policy_unconfirmed" in shown.stderr
     assert "rehearsed: required → optional" in shown.stderr
