@@ -1,0 +1,29 @@
+"""The dashboard's routes: (method, path, needs the API key, endpoint)."""
+
+from __future__ import annotations
+
+from mosaic_deploy.platform.dashboard import access, account_pages, inbox_pages, overview
+from mosaic_deploy.platform.dashboard.access import Endpoint
+from mosaic_deploy.platform.dashboard.access import browser_session_required as locked
+from mosaic_deploy.platform.dashboard.assets import show_asset
+from mosaic_deploy.platform.dashboard.projects import pages as project_pages
+
+_PROJECT = "/projects/{project_id}"
+
+ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
+    ("GET", "/", False, locked(overview.show_overview)),
+    ("GET", "/key", False, locked(account_pages.show_key)),
+    ("GET", "/requests", False, locked(account_pages.show_requests)),
+    ("GET", "/tickets/{ticket_id}", False, locked(account_pages.show_ticket)),
+    ("POST", "/tickets/{ticket_id}", False, locked(account_pages.change_ticket)),
+    ("GET", "/inbox", False, locked(inbox_pages.show_inbox_page)),
+    ("GET", "/inbox/{email_id}", False, locked(inbox_pages.show_email_page)),
+    ("GET", "/inbox/{email_id}/html", False, locked(inbox_pages.show_email_html)),
+    ("GET", _PROJECT, False, locked(project_pages.show_about)),
+    ("GET", _PROJECT + "/deploys", False, locked(project_pages.show_deploys)),
+    ("GET", "/dashboard/{digest}/{name}", False, show_asset),
+    # Creating a dashboard link needs the key; the link itself is the credential.
+    ("POST", "/open", True, access.create_dashboard_link),
+    ("GET", "/open", False, access.start_browser_session),
+    ("POST", "/leave", False, locked(access.end_browser_session)),
+)
