@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform.accounts import local_key
-from mosaic_deploy.platform.app import health, metrics
+from mosaic_deploy.platform.app import metrics
 from mosaic_deploy.platform.auth import inbox, magic_link
 from mosaic_deploy.platform.dashboard import routes as dashboard
 from mosaic_deploy.platform.hosting import live_reload, static
@@ -188,7 +188,7 @@ LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("POST", "/rehearsal", True, rehearsals.update_rehearsal),
     ("POST", "/dev/{project_id}", True, live_reload.update_session),
     ("POST", "/dev/{project_id}/draft", True, drafts.update_session),
-    ("GET", "/healthz", False, health.show_health),
+    ("GET", "/healthz", False, metrics.show_health),
     ("GET", "/inbox.json", True, inbox.list_emails),
     ("GET", "/inbox/{email_id}.json", True, inbox.show_email),
     *dashboard.ROUTES,
