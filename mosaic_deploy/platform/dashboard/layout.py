@@ -6,6 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -46,6 +47,11 @@ def redirect_to_dashboard() -> Response:
     return render_page("welcome.html", "Welcome")
 
 
+def table_url(project_id: str, schema: str, table: str) -> str:
+    """The page of a table's rows."""
+    return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
+
+
 def _content_policy(nonce: str) -> str:
     """Scripts and styles only of the page's own elements. Not 'self': projects' sites are on this origin too."""
     return (
@@ -66,9 +72,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(utc_time=_utc_time, iso_time=_iso_time, age=_age_text, file_size=human_size)
-    environment.globals.update(navigation=_NAVIGATION, version=__version__, asset_url=asset_url)
+    environment.filters.update(
+        utc_time=_utc_time,
+        iso_time=_iso_time,
+        age=_age_text,
+        file_size=human_size,
+        capitalize_first=_capitalize_first,
+    )
+    environment.globals.update(
+        navigation=_NAVIGATION, version=__version__, asset_url=asset_url, table_url=table_url
+    )
     return environment
+
+
+def _capitalize_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _utc_time(at: datetime) -> str:

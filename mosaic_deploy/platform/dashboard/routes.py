@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.platform.dashboard import access, account_pages, inbox_pages, overview
+from mosaic_deploy.platform.dashboard import access, account_pages, inbox_pages, overview, schema_page
 from mosaic_deploy.platform.dashboard.access import Endpoint
 from mosaic_deploy.platform.dashboard.access import browser_session_required as locked
 from mosaic_deploy.platform.dashboard.assets import show_asset
 from mosaic_deploy.platform.dashboard.projects import pages as project_pages
+from mosaic_deploy.platform.dashboard.queries import page as sql_page
 
 _PROJECT = "/projects/{project_id}"
 
@@ -21,6 +22,10 @@ ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/inbox/{email_id}/html", False, locked(inbox_pages.show_email_html)),
     ("GET", _PROJECT, False, locked(project_pages.show_about)),
     ("GET", _PROJECT + "/deploys", False, locked(project_pages.show_deploys)),
+    ("GET", _PROJECT + "/schema", False, locked(schema_page.show_schema)),
+    ("GET", _PROJECT + "/sql", False, locked(sql_page.show_sql)),
+    ("POST", _PROJECT + "/sql", False, locked(sql_page.run_sql)),
+    ("GET", _PROJECT + "/sql/names.json", False, locked(sql_page.show_names)),
     ("GET", "/dashboard/{digest}/{name}", False, show_asset),
     # Creating a dashboard link needs the key; the link itself is the credential.
     ("POST", "/open", True, access.create_dashboard_link),
