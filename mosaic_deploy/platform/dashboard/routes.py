@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from mosaic_deploy.platform.dashboard import access, account_pages, inbox_pages, overview, schema_page
+from mosaic_deploy.platform.dashboard import access, account_pages, overview, schema_page
 from mosaic_deploy.platform.dashboard.access import Endpoint
 from mosaic_deploy.platform.dashboard.access import browser_session_required as locked
 from mosaic_deploy.platform.dashboard.assets import show_asset
 from mosaic_deploy.platform.dashboard.projects import pages as project_pages
+from mosaic_deploy.platform.dashboard.projects import sign_ins
 from mosaic_deploy.platform.dashboard.queries import page as sql_page
 
 _PROJECT = "/projects/{project_id}"
@@ -17,11 +18,15 @@ ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/requests", False, locked(account_pages.show_requests)),
     ("GET", "/tickets/{ticket_id}", False, locked(account_pages.show_ticket)),
     ("POST", "/tickets/{ticket_id}", False, locked(account_pages.change_ticket)),
-    ("GET", "/inbox", False, locked(inbox_pages.show_inbox_page)),
-    ("GET", "/inbox/{email_id}", False, locked(inbox_pages.show_email_page)),
-    ("GET", "/inbox/{email_id}/html", False, locked(inbox_pages.show_email_html)),
+    ("GET", "/inbox", False, locked(account_pages.show_inbox_page)),
+    ("GET", "/inbox/{email_id}", False, locked(account_pages.show_email_page)),
+    ("GET", "/inbox/{email_id}/html", False, locked(account_pages.show_email_html)),
     ("GET", _PROJECT, False, locked(project_pages.show_about)),
     ("GET", _PROJECT + "/deploys", False, locked(project_pages.show_deploys)),
+    ("GET", _PROJECT + "/deploys/{deploy_id}", False, locked(project_pages.show_deploy)),
+    ("GET", _PROJECT + "/emails", False, locked(sign_ins.show_emails)),
+    ("GET", _PROJECT + "/sign-ins", False, locked(sign_ins.show_sign_ins)),
+    ("GET", _PROJECT + "/requests", False, locked(project_pages.show_requests)),
     ("GET", _PROJECT + "/schema", False, locked(schema_page.show_schema)),
     ("GET", _PROJECT + "/sql", False, locked(sql_page.show_sql)),
     ("POST", _PROJECT + "/sql", False, locked(sql_page.run_sql)),
