@@ -1,4 +1,5 @@
-"""The ASGI application: dispatches each request to its endpoint or site, and turns every error into JSON."""
+"""The ASGI application: dispatches each request to its endpoint or site, and turns every error into JSON,
+or into a page for people."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from mosaic_deploy.platform.app.failures import fault_from_error
 from mosaic_deploy.platform.app.metrics import is_metrics_request, show_metrics
 from mosaic_deploy.platform.app.routes import API, LOCAL_ROUTES, OPERATIONS, Endpoint, Match, RouteTable
 from mosaic_deploy.platform.auth import magic_link
+from mosaic_deploy.platform.dashboard.layout import error_page
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.hosting import live_reload, sites
 from mosaic_deploy.platform.http.body_memory import ACCOUNT_SCOPE_KEY, MEMORY
@@ -93,20 +95,39 @@ class App:
             journal.add(request_record)
             log_request(request_record)
 
+    def _error_response(self, request: Request, fault: Fault, request_id: str) -> Response:
+        """JSON; for a browser that opens a page of the dashboard, a page."""
+        document = fault.document(request_id)
+        request.scope[_ERROR_SCOPE_KEY] = json.dumps(document, indent=1, ensure_ascii=False)[:_MAX_ERROR]
+        if self._opens_dashboard_page(request):
+            return error_page(fault, request_id, local=self._platform.local)
+        return JsonResponse(document, fault.status, fault.headers)
+
+    def _opens_dashboard_page(self, request: Request) -> bool:
+        path: str = request.scope["path"]
+        if "text/html" not in request.headers.get("accept", "") or path.startswith((API, _SITES_PREFIX)):
+            return False
+        if request.headers.get("sec-fetch-mode", "navigate") != "navigate":
+            return False
+        try:
+            return self._platform.hosts.project_id_from_host(request.headers.get("host", "")) is None
+        except Fault:
+            return False
+
     async def _respond(self, request: Request, request_id: str) -> Response:
         try:
             _refuse_two_framings(request)
             return await self._dispatch(request)
         except Fault as fault:
-            return _error_response(request, fault, request_id)
+            return self._error_response(request, fault, request_id)
         except Exception as error:
             if known := fault_from_error(error):
                 message_text = " ".join(str(error).split())
                 log.warning("failed", extra={"fields": {"request_id": request_id, "message": message_text}})
-                return _error_response(request, known, request_id)
+                return self._error_response(request, known, request_id)
             log.exception("failed", extra={"fields": {"request_id": request_id, "message": "failed"}})
             message = "internal error; look up this request ID in the platform's log"
-            return _error_response(request, Fault(500, "internal_error", message), request_id)
+            return self._error_response(request, Fault(500, "internal_error", message), request_id)
 
     async def _dispatch(self, request: Request) -> Response:
         path: str = request.scope["path"]
@@ -201,12 +222,6 @@ def _request_record(
         project_id=scope.get(_PROJECT_SCOPE_KEY) or scope.get("path_params", {}).get("project_id", ""),
         error=scope.get(_ERROR_SCOPE_KEY, ""),
     )
-
-
-def _error_response(request: Request, fault: Fault, request_id: str) -> Response:
-    document = fault.document(request_id)
-    request.scope[_ERROR_SCOPE_KEY] = json.dumps(document, indent=1, ensure_ascii=False)[:_MAX_ERROR]
-    return JsonResponse(document, fault.status, fault.headers)
 
 
 def _refuse_two_framings(request: Request) -> None:

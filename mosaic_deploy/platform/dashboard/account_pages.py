@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from mosaic_deploy.platform.auth import inbox
 from mosaic_deploy.platform.dashboard.layout import HEADERS, render_page
+from mosaic_deploy.platform.dashboard.projects.project_page import project_names
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.projects import tickets
 from mosaic_deploy.platform.services import Platform
@@ -26,14 +27,22 @@ _EMAIL_HTML_HEADERS = {
 async def show_inbox_page(platform: Platform, _request: Request) -> Response:
     emails = await inbox.recent(platform, _MAX_EMAILS)
     smtp_server = platform.mailer.address if platform.mailer else ""
-    return render_page("inbox.html", "Inbox", emails=emails, smtp_server=smtp_server)
+    names = await project_names(platform)
+    return render_page("inbox.html", "Inbox", emails=emails, smtp_server=smtp_server, names=names)
 
 
 async def show_email_page(platform: Platform, request: Request) -> Response:
     email = await inbox.find(platform, request.path_params["email_id"])
     before, link, after = email["text_body"].partition(email["link"])
     return render_page(
-        "email.html", email["subject"], email=email, before=before, link=link, after=after, sandbox=_SANDBOX
+        "email.html",
+        email["subject"],
+        email=email,
+        before=before,
+        link=link,
+        after=after,
+        sandbox=_SANDBOX,
+        names=await project_names(platform),
     )
 
 
@@ -46,12 +55,19 @@ async def show_email_html(platform: Platform, request: Request) -> Response:
 
 async def show_requests(platform: Platform, _request: Request) -> Response:
     journal = platform.journal
-    return render_page("requests.html", "Requests", since=journal.started_at, requests=list(journal.recent))
+    return render_page(
+        "requests.html",
+        "Requests",
+        since=journal.started_at,
+        requests=list(journal.recent),
+        names=await project_names(platform),
+    )
 
 
 async def show_ticket(platform: Platform, request: Request) -> Response:
     ticket = await tickets.find(platform, request.path_params["ticket_id"])
-    return render_page("ticket.html", ticket["subject"], ticket=ticket)
+    names = await project_names(platform)
+    return render_page("ticket.html", ticket["subject"], ticket=ticket, names=names)
 
 
 async def change_ticket(platform: Platform, request: Request) -> Response:

@@ -29,6 +29,12 @@ async def show_asset(_platform: Platform, request: Request) -> Response:
     return Response(_content(name), 200, _HEADERS, f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8")
 
 
+async def show_favicon(_platform: Platform, _request: Request) -> Response:
+    """For what asks for it by this name: pages name the icon themselves."""
+    headers = {**_HEADERS, "Cache-Control": "public, max-age=86400"}
+    return Response(_content("icon.svg"), 200, headers, _TYPES["svg"])
+
+
 def asset_url(name: str) -> str:
     """`/dashboard/DIGEST/NAME`, which changes with its content."""
     return f"/dashboard/{_digest(name)}/{name}"

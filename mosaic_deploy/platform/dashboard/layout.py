@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from datetime import UTC, datetime
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from starlette.responses import Response
 
 from mosaic_deploy.platform.dashboard.assets import asset_url
+from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.storage.storage import human_size
 from mosaic_deploy.version import __version__
 
@@ -25,16 +28,26 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _NAVIGATION = (("/", "Projects"), ("/inbox", "Inbox"), ("/requests", "Requests"), ("/key", "API key"))
+_STATUSES = frozenset(HTTPStatus)
 _AGES = ((60, "second"), (3600, "minute"), (86400, "hour"), (86400 * 30, "day"))
 
 
 def render_page(
-    template: str, title: str, *, status: int = 200, local: bool = True, **values: object
+    template: str,
+    title: str,
+    *,
+    status: int = 200,
+    local: bool = True,
+    frame_sources: str = "",
+    **values: object,
 ) -> Response:
-    """The page `templates/{template}`; everything in `values` is escaped. `local`: of the embedded platform."""
+    """The page `templates/{template}`; everything in `values` is escaped. `local`: of the embedded platform.
+
+    `frame_sources`: an origin besides the dashboard's own whose pages it may have in frames.
+    """
     nonce = secrets.token_urlsafe(16)
     text = _environment().get_template(template).render(title=title, nonce=nonce, local=local, **values)
-    headers = {**HEADERS, "Content-Security-Policy": _content_policy(nonce)}
+    headers = {**HEADERS, "Content-Security-Policy": _content_policy(nonce, frame_sources)}
     return Response(text, status, headers, "text/html; charset=utf-8")
 
 
@@ -48,6 +61,16 @@ def sign_in_page(problem: str = "") -> Response:
     return render_page("sign_in.html", "Sign in", status=401, local=False, problem=problem)
 
 
+def error_page(fault: Fault, request_id: str, *, local: bool) -> Response:
+    """An error for people, who came with a link or a form."""
+    title = HTTPStatus(fault.status).phrase if fault.status in _STATUSES else f"Error {fault.status}"
+    response = render_page(
+        "error.html", title, status=fault.status, local=local, fault=fault, request_id=request_id
+    )
+    response.headers.update(fault.headers)
+    return response
+
+
 def redirect_to_dashboard() -> Response:
     """Reloads as a new navigation: after an HTTP redirect that began on another site, the browser wouldn't send the
     SameSite cookie."""
@@ -59,11 +82,11 @@ def table_url(project_id: str, schema: str, table: str) -> str:
     return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
 
 
-def _content_policy(nonce: str) -> str:
+def _content_policy(nonce: str, frame_sources: str) -> str:
     """Scripts and styles only of the page's own elements. Not 'self': projects' sites are on this origin too."""
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self';"
-        " img-src 'self' data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f" img-src 'self' data:; frame-src 'self' {frame_sources}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
 
 
@@ -85,6 +108,7 @@ def _environment() -> Environment:
         age=_age_text,
         file_size=human_size,
         capitalize_first=_capitalize_first,
+        shell_word=shlex.quote,
     )
     environment.globals.update(
         navigation=_NAVIGATION, version=__version__, asset_url=asset_url, table_url=table_url

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from mosaic_deploy.platform.dashboard import access, account_pages, overview, schema_page
 from mosaic_deploy.platform.dashboard.access import Endpoint, local_page, page
-from mosaic_deploy.platform.dashboard.assets import show_asset
+from mosaic_deploy.platform.dashboard.assets import show_asset, show_favicon
+from mosaic_deploy.platform.dashboard.files import site, storage, storage_changes
+from mosaic_deploy.platform.dashboard.projects import connect, settings, sign_ins
 from mosaic_deploy.platform.dashboard.projects import pages as project_pages
-from mosaic_deploy.platform.dashboard.projects import sign_ins
 from mosaic_deploy.platform.dashboard.queries import page as sql_page
 
 _PROJECT = "/projects/{project_id}"
@@ -30,6 +31,15 @@ ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", _PROJECT + "/sql", False, local_page(sql_page.show_sql)),
     ("POST", _PROJECT + "/sql", False, local_page(sql_page.run_sql)),
     ("GET", _PROJECT + "/sql/names.json", False, local_page(sql_page.show_names)),
+    ("GET", _PROJECT + "/site", False, page(site.show_site)),
+    ("GET", _PROJECT + "/storage", False, page(storage.show_storage)),
+    ("GET", _PROJECT + "/storage/file", False, page(storage.show_file)),
+    ("POST", _PROJECT + "/storage/upload", False, local_page(storage_changes.start_upload)),
+    ("POST", _PROJECT + "/storage/delete", False, local_page(storage_changes.delete_file)),
+    ("GET", _PROJECT + "/connect", False, page(connect.show_connect)),
+    ("GET", _PROJECT + "/settings", False, page(settings.show_settings)),
+    ("POST", _PROJECT + "/settings/delete", False, local_page(settings.delete_project)),
+    ("GET", "/favicon.ico", False, show_favicon),
     ("GET", "/dashboard/{digest}/{name}", False, show_asset),
     # Creating a dashboard link needs the key; the link itself is the credential.
     ("POST", "/open", True, access.create_dashboard_link),

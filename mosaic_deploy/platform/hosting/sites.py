@@ -29,10 +29,25 @@ from mosaic_deploy.platform.storage.file_records import FileTable
 log = logging.getLogger(__name__)
 
 STORAGE_PREFIX = "storage/"
-_NOT_FOUND_PAGE = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>404 Not Found</title>'
-    "<h1>404</h1><p>This page doesn't exist.</p></html>"
-)
+_NOT_FOUND_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>404 Not Found</title>
+<link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light dark; --text: #1d2433; --soft: #566074; --back: #f6f7fa; }
+@media (prefers-color-scheme: dark) { :root { --text: #e6e9f0; --soft: #a3adc0; --back: #14171d; } }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid; place-items: center;
+  color: var(--text); background: var(--back); }
+main { padding: 2rem; text-align: center; }
+h1 { font-size: 4rem; line-height: 1; margin: 0; }
+p { color: var(--soft); }
+a { color: inherit; }
+</style>
+<main><h1>404</h1><p>This page doesn't exist.</p></main>
+</html>
+"""
 _HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 

@@ -26,11 +26,16 @@ async def create_upload(platform: Platform, request: Request) -> Response:
     filename = checked_filename(request_body.required_text(document, "filename"))
     size = request_body.whole_number(document, "size")
     project = await find_project(platform, request)
+    url = await issue_upload(platform, project, filename, size, base=platform.url)
+    return JsonResponse({"upload_url": url, "filename": filename, "expires_in": uploads.LIFETIME_SECONDS})
+
+
+async def issue_upload(platform: Platform, project: DictRow, filename: str, size: int, *, base: str) -> str:
+    """A new upload URL below `base`. Raises Fault (413) if the file doesn't fit."""
     permit = uploads.issue_permit(project["id"], filename, size)
     async with platform.pool.connection() as connection:
         await _check_quota(platform, connection, permit, storage_limit(platform, project))
-    url = uploads.upload_url(platform.url, permit, platform.state.signing_key)
-    return JsonResponse({"upload_url": url, "filename": filename, "expires_in": uploads.LIFETIME_SECONDS})
+    return uploads.upload_url(base, permit, platform.state.signing_key)
 
 
 async def receive_upload(platform: Platform, request: Request) -> Response:

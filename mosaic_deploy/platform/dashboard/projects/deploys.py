@@ -7,7 +7,7 @@ a read-only transaction with a short timeout, and its values are shown as text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -70,11 +70,23 @@ class Deploy:
 
 async def recent(platform: Platform, projects: list[DictRow], limit: int) -> list[Deploy]:
     """The newest deploys of all these projects together. A project whose history can't be read has none."""
+    return newest((await recent_by_project(platform, projects, limit)).values(), limit)
+
+
+async def recent_by_project(
+    platform: Platform, projects: Sequence[DictRow], limit: int
+) -> dict[str, list[Deploy]]:
+    """By project ID the newest deploys of each, newest first."""
     running = [row for row in projects if row["status"] == "running"]
     found = await asyncio.gather(
         *(_fetch(platform, row, _RECENT, None, limit, _MAX_CHANGES) for row in running)
     )
-    merged = [deploy for deploys in found for deploy in deploys]
+    return {row["id"]: deploys for row, deploys in zip(running, found, strict=True)}
+
+
+def newest(histories: Iterable[list[Deploy]], limit: int) -> list[Deploy]:
+    """The newest of several histories."""
+    merged = [deploy for deploys in histories for deploy in deploys]
     return sorted(merged, key=lambda deploy: deploy.started_at, reverse=True)[:limit]
 
 

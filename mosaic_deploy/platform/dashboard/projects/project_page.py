@@ -8,19 +8,35 @@ from psycopg.rows import DictRow
 from starlette.responses import Response
 
 from mosaic_deploy.platform.dashboard.layout import render_page
+from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.services import Platform
 
 TABS = (
     ("", "Overview"),
     ("sql", "SQL"),
     ("schema", "Schema"),
+    ("site", "Site"),
+    ("storage", "Storage"),
     ("emails", "Emails"),
     ("sign-ins", "Sign-ins"),
     ("deploys", "Deploys"),
     ("requests", "Requests"),
+    ("connect", "Connect"),
+    ("settings", "Settings"),
 )
 """The last part of the URL, and the label."""
 _LOCAL_TABS = frozenset({"sql", "emails", "requests"})
+
+
+_NAMES = """
+SELECT id, name FROM project WHERE account_id = %(account)s AND status <> 'deleting' AND NOT hidden
+"""
+
+
+async def project_names(platform: Platform) -> dict[str, str]:
+    """The names of the account's projects by ID."""
+    rows = await control_database.fetch(platform.pool, _NAMES, {"account": platform.account_id})
+    return {row["id"]: row["name"] for row in rows}
 
 
 def render_project_page(
