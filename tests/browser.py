@@ -117,9 +117,9 @@ class Page:
     def text(self) -> str:
         return str(self.value("document.body.innerText"))
 
-    def screenshot(self, file: Path, *, height: int | None = None) -> None:
+    def screenshot(self, file: Path, *, height: int | None = None, width: int = 1200) -> None:
         clip = (
-            {} if height is None else {"clip": {"x": 0, "y": 0, "width": 1200, "height": height, "scale": 1}}
+            {} if height is None else {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}
         )
         response = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **clip)
         file.write_bytes(base64.b64decode(response["data"]))

@@ -8,9 +8,15 @@ from starlette.responses import Response
 from mosaic_deploy.platform.dashboard.files.listing import list_files, read_choice
 from mosaic_deploy.platform.dashboard.projects import tracking
 from mosaic_deploy.platform.dashboard.projects.project_page import render_project_page
+from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.projects.names import url_path
 from mosaic_deploy.platform.projects.projects import find_project
 from mosaic_deploy.platform.services import Platform
+
+_TYPES = """
+SELECT split_part(content_type, ';', 1) AS type, count(*) AS files, sum(size)::bigint AS size
+FROM static_file WHERE project_id = %(project)s GROUP BY 1 ORDER BY 3 DESC, 1
+"""
 
 
 async def show_site(platform: Platform, request: Request) -> Response:
@@ -35,5 +41,6 @@ async def show_site(platform: Platform, request: Request) -> Response:
         listing=listing,
         deployed=deployed,
         unreadable=unreadable,
+        types=await control_database.fetch(platform.pool, _TYPES, {"project": project["id"]}),
         urls={row["filename"]: f"{base}/{url_path(row['filename'])}" for row in listing.files},
     )

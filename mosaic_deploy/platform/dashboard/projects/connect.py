@@ -19,12 +19,11 @@ MASK = "********"
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """`has_password`: it isn't complete while the password is hidden."""
+    """Text to copy, which has the password or its mask."""
 
     id: str
     title: str
     text: str
-    has_password: bool = False
 
 
 async def show_connect(platform: Platform, request: Request) -> Response:
@@ -61,24 +60,11 @@ def snippets(url: str, site_url: str) -> list[Snippet]:
     query = f"?{found.query}" if found.query else ""
     without_password = f"postgresql://{user}@{place}{found.path}{query}"
     return [
-        Snippet("url", "URL", url, has_password=True),
-        Snippet("env", ".env", f"DATABASE_URL={url}\nSITE_URL={site_url}", has_password=True),
-        Snippet("psql", "psql", f"PGPASSWORD={password} psql '{without_password}'", has_password=True),
-        Snippet("python", "Python (psycopg)", _PYTHON),
-        Snippet("node", "Node (pg)", _NODE),
-        Snippet("jdbc", "JDBC", _jdbc_url(place, found.path, user, password, found.query), has_password=True),
+        Snippet("url", "URL", url),
+        Snippet("env", ".env", f"DATABASE_URL={url}\nSITE_URL={site_url}"),
+        Snippet("psql", "psql", f"PGPASSWORD={password} psql '{without_password}'"),
+        Snippet("jdbc", "JDBC", _jdbc_url(place, found.path, user, password, found.query)),
     ]
-
-
-_PYTHON = """import os
-import psycopg
-
-with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-    print(connection.execute("SELECT now()").fetchone())"""
-_NODE = """import pg from "pg";
-
-const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
-console.log((await pool.query("SELECT now()")).rows);"""
 
 
 def _jdbc_url(place: str, path: str, user: str, password: str, query: str) -> str:
