@@ -17,7 +17,7 @@ from mosaic_deploy.source.site.html import base_address, html_edits
 from mosaic_deploy.source.site.policies import with_new_hashes
 from mosaic_deploy.source.site.script import json_edits, script_edits, web_manifest_edits
 
-RULES = 5
+RULES = 6
 """Changes when the same file gives another result."""
 _SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})

@@ -20,6 +20,11 @@ _LITERAL = re.compile(
         for name, quote in (("double", '"'), ("single", "'"), ("template", "`"))
     )
 )
+_NAME = r"[\w@.~%+\-]+"
+_FOLDER_LITERAL = re.compile(
+    rf"""(?P<quote>["'`])(?=(?P<address>/(?:{_NAME}/)*[\w@~%+\-]+|(?:\.{{0,2}}/)?(?:{_NAME}/)+)(?P=quote))"""
+)
+"""A text like a folder's address: `/a/b`, `/a/b/`, `a/b/`."""
 _MODULE_BEFORE = re.compile(r"(?:\bfrom|\bimport|\bimport\s*\(|\bimportScripts\s*\()\s*(?:/\*[^*]*\*/\s*)?$")
 _URL_BEFORE = re.compile(r"\bURL\s*\(\s*(?:/\*[^*]*\*/\s*)?$")
 _META_AFTER = re.compile(
@@ -58,6 +63,12 @@ def _script_edits(text: str, visit: Visit) -> Iterator[Edit]:
         start, end = literal.span(f"{literal.lastgroup}")
         url = text[start:end].replace("\\/", "/")
         new = visit(Found(_role(text, start, end), url, start))
+        if new is not None:
+            yield Edit(start, end, _escaped(new, text[start - 1]))
+    for literal in _FOLDER_LITERAL.finditer(plain):
+        start, end = literal.span("address")
+        url = text[start:end].replace("\\/", "/")
+        new = visit(Found(_role(text, start, end), url, start)) if len(url) <= _MAX_LENGTH else None
         if new is not None:
             yield Edit(start, end, _escaped(new, text[start - 1]))
     for found in _LOCATION.finditer(text) if "location" in text else ():
