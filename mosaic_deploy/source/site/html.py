@@ -255,7 +255,7 @@ def _content_edits(tag: Tag, text: str, start: int, end: int, visit: Visit) -> l
         elif "json" in kind:
             edits = json_edits(content, at_offset)
         elif not kind.startswith(_NO_SCRIPT):
-            edits = script_edits(content, at_offset)
+            edits = script_edits(content, at_offset, text)
     return [Edit(each.start + start, each.end + start, each.text) for each in edits]
 
 

@@ -62,8 +62,6 @@ def moved_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> 
 _NEED_CORS = frozenset(
     ".woff .woff2 .ttf .otf .eot .mjs .cjs .wasm .webmanifest .vtt .gltf .glb .xml .bin .data .pdf .csv .geojson .avif .js .json".split()  # noqa: SIM905
 ) - {".pdf", ".avif"}
-_MAX_TAIL = 40
-"""Characters of a text in a script that a note shows."""
 _DATABASES = frozenset(".sql .sqlite .sqlite3 .db .db3 .mdb .accdb .dump .bak".split())  # noqa: SIM905
 _PAGES = frozenset({".htm", ".xhtml", ".shtml", ".php"})
 
@@ -109,12 +107,13 @@ def _reference_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache
     unnamed = sorted(n for n in missed if suffix_of(n) != ".map" and not n.startswith(site.storage_folders))
     joined = _joined(site, unnamed) if unnamed else {}
     yield from _joined_notes(site, joined, cache)
-    if others := sorted(set(unnamed).difference(*(names for names, _ in joined.values()))):
+    if others := sorted(set(unnamed).difference(*(each.files for each in joined.values()))):
         message = (
             f"in storage, and no page, stylesheet or script has a reference to them that can be rewritten: {names_text(others)}; "
             "a visitor or a script that asks for the old address doesn't find them"
         )
         yield Note("stored_file_unnamed", message, Severity.INFO)
+    yield from _own_address_notes(site, storage, cache)
     for folder in site.storage_folders:
         if not any(path.startswith(folder[:-1]) for path in referred.from_site):
             message = (
@@ -171,35 +170,42 @@ def _left_notes(site: Site, left: Mapping[str, list[Reference]], cache: Analysis
         yield Note("reference_not_rewritten", message, Severity.WARNING)
 
 
-def _joined(site: Site, unnamed: Sequence[str]) -> dict[str, tuple[set[str], list[Reference]]]:
-    """By folder, files whose names scripts join from parts, and the texts that those names end with.
+@dataclass(slots=True)
+class _Joined:
+    """Files in storage whose names scripts join from parts, and what those names end with in the scripts."""
 
-    The folder holds the files and, unless it would be the site's root, the scripts.
-    """
-    by_suffix: dict[str, list[str]] = {}
+    files: set[str] = field(default_factory=set)
+    endings: set[str] = field(default_factory=set)
+    references: list[Reference] = field(default_factory=list)
+
+
+def _joined(site: Site, unnamed: Sequence[str]) -> dict[str, _Joined]:
+    """By the folder that has the files and, unless only the site's root has both, the scripts."""
+    by_type: dict[str, list[str]] = {}
     for name in unnamed:
-        by_suffix.setdefault(_ending(name), []).append(name)
-    found: dict[str, tuple[set[str], list[Reference]]] = {}
+        by_type.setdefault(_type_of(name), []).append(name)
+    by_type.pop("", None)
+    found: dict[str, _Joined] = {}
     for name, analysis in site.written:
         for reference in analysis.references:
             if reference[0] != Role.LITERAL:
                 continue
-            tail = last_part(reference[1:]).rpartition("}")[2]
-            names = [
-                n
-                for n in by_suffix.get(_ending(tail), ())
-                if posixpath.basename(n) != tail and n.endswith(tail)
+            ending = last_part(reference[1:]).rpartition("}")[2]
+            files = [
+                each
+                for each in by_type.get(_type_of(ending), ())
+                if each.endswith(ending) and posixpath.basename(each) != ending
             ]
-            if names:
-                folder = _shared_folder([name, *names]) or _shared_folder(names)
-                files, references = found.setdefault(folder, (set(), []))
-                files.update(names)
-                references.append(Reference(name, reference[1:], names[0], Role.LITERAL))
+            if files:
+                joined = found.setdefault(_shared_folder([name, *files]) or _shared_folder(files), _Joined())
+                joined.files.update(files)
+                joined.endings.add(ending)
+                joined.references.append(Reference(name, reference[1:], files[0], Role.LITERAL))
     return found
 
 
-def _ending(name: str) -> str:
-    return posixpath.basename(name).rpartition(".")[2].lower()
+def _type_of(name: str) -> str:
+    return posixpath.basename(name).lower().rpartition(".")[2] if "." in name else ""
 
 
 def _shared_folder(names: Iterable[str]) -> str:
@@ -207,19 +213,41 @@ def _shared_folder(names: Iterable[str]) -> str:
     return posixpath.commonpath([f"/{posixpath.dirname(name)}" for name in names])[1:]
 
 
-def _joined_notes(
-    site: Site, joined: Mapping[str, tuple[set[str], list[Reference]]], cache: AnalysisCache
-) -> Iterator[Note]:
+def _joined_notes(site: Site, joined: Mapping[str, _Joined], cache: AnalysisCache) -> Iterator[Note]:
     shown = sorted(joined)[:MAX_NOTES]
-    places = find_places(site, [joined[folder][1][0] for folder in shown], cache)
+    places = find_places(site, [joined[folder].references[0] for folder in shown], cache)
     for folder in shown:
-        files, (first, *others) = joined[folder]
+        (first, *others), files = joined[folder].references, sorted(joined[folder].files)
         more = f" and {count_text(len(others), 'more place')}" if others else ""
         message = (
-            f"{places[first]}{more}: a script joins names that end like {first.url[-_MAX_TAIL:]}, and asks at their old addresses "
-            f"for files that are in storage now ({names_text(sorted(files))}){_way_out(folder)}"
+            f"{places[first]}{more}: a script joins the names of files from parts ({', '.join(sorted(joined[folder].endings))}), and "
+            f"asks for them at their old addresses, but they are in storage ({names_text(files)}){_way_out(folder)}"
         )
         yield Note("reference_not_rewritten", message, Severity.WARNING, (f"static:{first.name}",))
+
+
+def _own_address_notes(site: Site, storage: StorageAddresses, cache: AnalysisCache) -> Iterator[Note]:
+    """Which scripts of whole folders in storage compute addresses from their own: also of pages, which aren't there."""
+    for folder in site.storage_folders:
+        found = [
+            Reference(name, each[1:], "", Role.OWN)
+            for name, analysis in site.written
+            if name.startswith(folder) and name in site.moved
+            for each in analysis.references
+            if each[0] == Role.OWN
+        ]
+        if not found:
+            continue
+        first, *others = found
+        more = f" and {count_text(len(others), 'more script')}" if others else ""
+        message = (
+            f"{find_places(site, [first], cache)[first]}{more}: a script computes addresses from its own, which is below "
+            f"{storage.address(SITE_STORAGE_PREFIX + folder)} now; if it links to pages, set their address in its options "
+            '(Pagefind: baseUrl: "/")'
+        )
+        yield Note(
+            "script_address_moved", message, Severity.INFO, (f"storage:{SITE_STORAGE_PREFIX}{first.name}",)
+        )
 
 
 def _way_out(folder: str) -> str:
