@@ -1,4 +1,8 @@
-"""The dashboard's routes: (method, path, needs the API key, endpoint)."""
+"""The dashboard's routes: (method, path, needs the API key, endpoint).
+
+`page` also answers on a served platform, where it must only read; `local_page` only on the embedded one. The first
+pattern that matches a decoded path wins, and a parameter is one segment of it.
+"""
 
 from __future__ import annotations
 
