@@ -1,4 +1,7 @@
-"""Metrics in Prometheus' text format. They contain no IDs, names or addresses."""
+"""What operators' tools ask for: the health check, and metrics in Prometheus' text format.
+
+Metrics contain no IDs, names or addresses.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mosaic_deploy.platform.app.worker_counts import Counts, all_counts
+from mosaic_deploy.platform.http.responses import JsonResponse
 from mosaic_deploy.platform.postgres import control_database
 from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.version import __version__
@@ -32,6 +36,23 @@ Sample = tuple[Mapping[str, str], float]
 def is_metrics_request(platform: Platform, request: Request) -> bool:
     """Whether the request came in at the address that serves only metrics."""
     return platform.metrics_port is not None and request.scope["server"][1] == platform.metrics_port
+
+
+async def show_health(platform: Platform, _request: Request) -> Response:
+    """200 while this process serves requests.
+
+    On a served platform, also while the database restarts: requests then get a better answer here than from a load
+    balancer without servers. After a minute the process itself may be cut off from the database.
+    """
+    if platform.local:
+        await control_database.fetch(platform.pool, "SELECT 1")
+        return JsonResponse({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
+    document = {
+        "status": "unavailable" if platform.health.gave_up else "ok",
+        "database": "ok" if platform.health.answers else "unavailable",
+        "version": __version__,
+    }
+    return JsonResponse(document, 503 if platform.health.gave_up else 200)
 
 
 async def show_metrics(platform: Platform, _request: Request) -> Response:

@@ -13,9 +13,7 @@ from starlette.responses import Response
 from mosaic_deploy.platform.accounts import local_key
 from mosaic_deploy.platform.app import metrics
 from mosaic_deploy.platform.auth import inbox, magic_link
-from mosaic_deploy.platform.dashboard import access, inbox_pages, pages
-from mosaic_deploy.platform.dashboard import layout as page
-from mosaic_deploy.platform.dashboard.access import browser_session_required
+from mosaic_deploy.platform.dashboard import routes as dashboard
 from mosaic_deploy.platform.hosting import live_reload, static
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse
@@ -185,27 +183,15 @@ OPERATIONS = (
 
 # Routes outside the API: dashboard, inbox, dev sessions, health. (method, path, needs the API key, endpoint)
 LOCAL_ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
-    ("GET", "/", False, browser_session_required(pages.show_overview)),
-    ("GET", "/key", False, browser_session_required(pages.show_key)),
-    ("GET", "/requests", False, browser_session_required(pages.show_requests)),
-    ("GET", "/projects/{project_id}", False, browser_session_required(pages.show_project)),
-    ("GET", "/tickets/{ticket_id}", False, browser_session_required(pages.show_ticket)),
-    ("POST", "/tickets/{ticket_id}", False, browser_session_required(pages.change_ticket)),
-    # Creating a dashboard link needs the key; the link itself is the credential.
-    ("POST", "/open", True, access.create_dashboard_link),
-    ("GET", "/open", False, access.start_browser_session),
-    ("POST", "/leave", False, browser_session_required(access.end_browser_session)),
     ("GET", "/metrics", False, metrics.show_metrics),
     ("POST", "/key/rotate", True, local_key.rotate_now),
     ("POST", "/rehearsal", True, rehearsals.update_rehearsal),
     ("POST", "/dev/{project_id}", True, live_reload.update_session),
     ("POST", "/dev/{project_id}/draft", True, drafts.update_session),
-    ("GET", "/healthz", False, page.health),
+    ("GET", "/healthz", False, metrics.show_health),
     ("GET", "/inbox.json", True, inbox.list_emails),
     ("GET", "/inbox/{email_id}.json", True, inbox.show_email),
-    ("GET", "/inbox", False, browser_session_required(inbox_pages.show_inbox_page)),
-    ("GET", "/inbox/{email_id}", False, browser_session_required(inbox_pages.show_email_page)),
-    ("GET", "/inbox/{email_id}/html", False, browser_session_required(inbox_pages.show_email_html)),
+    *dashboard.ROUTES,
     # The upload URL itself is the permission.
     ("PUT", "/upload/{project_id}/{filename}", False, storage.receive_upload),
 )

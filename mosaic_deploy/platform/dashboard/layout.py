@@ -2,76 +2,50 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import secrets
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform.http.responses import JsonResponse
-from mosaic_deploy.platform.postgres import control_database
-from mosaic_deploy.platform.services import Platform
+from mosaic_deploy.platform.dashboard.assets import asset_url
 from mosaic_deploy.platform.storage.storage import human_size
 from mosaic_deploy.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_STYLE = files("mosaic_deploy.platform.dashboard").joinpath("templates/style.css").read_text("utf-8")
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
 HEADERS = {
     "Cache-Control": "no-store",
-    # No scripts, this one style sheet, frames from this origin, forms to this origin.
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-src 'self'; form-action 'self';"
-        " base-uri 'none'; frame-ancestors 'none'"
-    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_NAVIGATION = (
-    ("/#projects", "Projects"),
-    ("/inbox", "Inbox"),
-    ("/#tickets", "Tickets"),
-    ("/#deploys", "Deploys"),
-    ("/requests", "Requests"),
-    ("/key", "API key"),
-)
+_NAVIGATION = (("/", "Projects"), ("/inbox", "Inbox"), ("/requests", "Requests"), ("/key", "API key"))
+_AGES = ((60, "second"), (3600, "minute"), (86400, "hour"), (86400 * 30, "day"))
 
 
-async def health(platform: Platform, _request: Request) -> Response:
-    """200 while this process serves requests.
-
-    On a served platform, also while the database restarts: requests then get a better answer here than from a load
-    balancer without servers. After a minute the process itself may be cut off from the database.
-    """
-    if platform.local:
-        await control_database.fetch(platform.pool, "SELECT 1")
-        return JsonResponse({"status": "ok", "home_id": platform.state.home_id, "version": __version__})
-    document = {
-        "status": "unavailable" if platform.health.gave_up else "ok",
-        "database": "ok" if platform.health.answers else "unavailable",
-        "version": __version__,
-    }
-    return JsonResponse(document, 503 if platform.health.gave_up else 200)
-
-
-def render_page(template: str, title: str, *, status: int = 200, **values: object) -> Response:
-    """The page `templates/{template}`; everything in `values` is escaped."""
-    text = _environment().get_template(template).render(title=title, **values)
-    return Response(text, status, HEADERS, "text/html; charset=utf-8")
+def render_page(
+    template: str, title: str, *, status: int = 200, local: bool = True, **values: object
+) -> Response:
+    """The page `templates/{template}`; everything in `values` is escaped. `local`: of the embedded platform."""
+    nonce = secrets.token_urlsafe(16)
+    text = _environment().get_template(template).render(title=title, nonce=nonce, local=local, **values)
+    headers = {**HEADERS, "Content-Security-Policy": _content_policy(nonce)}
+    return Response(text, status, headers, "text/html; charset=utf-8")
 
 
 def locked_page(*, used_up: bool = False) -> Response:
     """What a browser without a session gets. `used_up`: it came with an expired link."""
     return render_page("locked.html", "Locked", status=401, used_up=used_up)
+
+
+def sign_in_page(problem: str = "") -> Response:
+    """What a browser without a session gets on a served platform; `problem` says why the last key wasn't accepted."""
+    return render_page("sign_in.html", "Sign in", status=401, local=False, problem=problem)
 
 
 def redirect_to_dashboard() -> Response:
@@ -80,11 +54,23 @@ def redirect_to_dashboard() -> Response:
     return render_page("welcome.html", "Welcome")
 
 
+def table_url(project_id: str, schema: str, table: str) -> str:
+    """The page of a table's rows."""
+    return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
+
+
+def _content_policy(nonce: str) -> str:
+    """Scripts and styles only of the page's own elements. Not 'self': projects' sites are on this origin too."""
+    return (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self';"
+        " img-src 'self' data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
 @cache
 def _environment() -> Environment:
     # Imported with the first page: most platforms never serve one.
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=PackageLoader("mosaic_deploy.platform.dashboard"),
@@ -93,10 +79,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(utc_time=_utc_time, iso_time=_iso_time, file_size=human_size)
-    # The hash in HEADERS is of exactly this text.
-    environment.globals.update(style=Markup(_STYLE), navigation=_NAVIGATION, version=__version__)  # noqa: S704
+    environment.filters.update(
+        utc_time=_utc_time,
+        iso_time=_iso_time,
+        age=_age_text,
+        file_size=human_size,
+        capitalize_first=_capitalize_first,
+    )
+    environment.globals.update(
+        navigation=_NAVIGATION, version=__version__, asset_url=asset_url, table_url=table_url
+    )
     return environment
+
+
+def _capitalize_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _utc_time(at: datetime) -> str:
@@ -105,3 +102,15 @@ def _utc_time(at: datetime) -> str:
 
 def _iso_time(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _age_text(at: datetime) -> str:
+    """`3 minutes ago`; the date if it's over a month."""
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    unit = 1
+    for limit, name in _AGES:
+        if seconds < limit:
+            number = max(0, int(seconds // unit))
+            return f"{number} {name}{'' if number == 1 else 's'} ago"
+        unit = limit if name != "hour" else 86400
+    return at.astimezone(UTC).strftime("%Y-%m-%d")

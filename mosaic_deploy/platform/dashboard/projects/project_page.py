@@ -1,0 +1,42 @@
+"""The frame of all pages of one project: its name, its site, and the tabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg.rows import DictRow
+from starlette.responses import Response
+
+from mosaic_deploy.platform.dashboard.layout import render_page
+from mosaic_deploy.platform.services import Platform
+
+TABS = (
+    ("", "Overview"),
+    ("sql", "SQL"),
+    ("schema", "Schema"),
+    ("emails", "Emails"),
+    ("sign-ins", "Sign-ins"),
+    ("deploys", "Deploys"),
+    ("requests", "Requests"),
+)
+"""The last part of the URL, and the label."""
+_LOCAL_TABS = frozenset({"sql", "emails", "requests"})
+
+
+def render_project_page(
+    platform: Platform, project: DictRow, tab: str, template: str, **values: Any
+) -> Response:
+    """`templates/projects/{template}`, which extends `project_page.html`. `tab` is the URL's part of TABS."""
+    label = dict(TABS)[tab]
+    title = f"{project['name']}" if not tab else f"{label} · {project['name']}"
+    return render_page(
+        f"projects/{template}",
+        title,
+        project=project,
+        site_url=platform.site_url(project["id"]),
+        local=platform.local,
+        tabs=[one for one in TABS if platform.local or one[0] not in _LOCAL_TABS],
+        tab=tab,
+        heading=label,
+        **values,
+    )
