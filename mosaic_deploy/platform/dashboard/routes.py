@@ -6,6 +6,7 @@ from mosaic_deploy.platform.dashboard import access, account_pages, inbox_pages,
 from mosaic_deploy.platform.dashboard.access import Endpoint
 from mosaic_deploy.platform.dashboard.access import browser_session_required as locked
 from mosaic_deploy.platform.dashboard.assets import show_asset
+from mosaic_deploy.platform.dashboard.database import change_pages, table_pages
 from mosaic_deploy.platform.dashboard.projects import pages as project_pages
 from mosaic_deploy.platform.dashboard.queries import page as sql_page
 
@@ -21,6 +22,13 @@ ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/inbox/{email_id}", False, locked(inbox_pages.show_email_page)),
     ("GET", "/inbox/{email_id}/html", False, locked(inbox_pages.show_email_html)),
     ("GET", _PROJECT, False, locked(project_pages.show_about)),
+    ("GET", _PROJECT + "/tables", False, locked(table_pages.show_tables)),
+    ("GET", _PROJECT + "/tables/rows", False, locked(table_pages.show_rows)),
+    ("GET", _PROJECT + "/tables/structure", False, locked(table_pages.show_structure)),
+    ("GET", _PROJECT + "/tables/row", False, locked(table_pages.show_row)),
+    ("POST", _PROJECT + "/tables/row", False, locked(change_pages.change_row)),
+    ("GET", _PROJECT + "/tables/new", False, locked(table_pages.show_new_row)),
+    ("POST", _PROJECT + "/tables/new", False, locked(change_pages.create_row)),
     ("GET", _PROJECT + "/deploys", False, locked(project_pages.show_deploys)),
     ("GET", _PROJECT + "/schema", False, locked(schema_page.show_schema)),
     ("GET", _PROJECT + "/sql", False, locked(sql_page.show_sql)),

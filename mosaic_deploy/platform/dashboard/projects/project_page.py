@@ -10,7 +10,7 @@ from starlette.responses import Response
 from mosaic_deploy.platform.dashboard.layout import render_page
 from mosaic_deploy.platform.services import Platform
 
-TABS = (("", "Overview"), ("sql", "SQL"), ("schema", "Schema"), ("deploys", "Deploys"))
+TABS = (("", "Overview"), ("tables", "Tables"), ("sql", "SQL"), ("schema", "Schema"), ("deploys", "Deploys"))
 """The last part of the URL, and the label."""
 
 
