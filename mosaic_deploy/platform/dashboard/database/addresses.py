@@ -91,19 +91,22 @@ def parse_rows_address(parameters: Iterable[tuple[str, str]]) -> RowsAddress:
     """The address in a query's parameters. Raises Fault (400) for one that isn't any page's."""
     given = list(parameters)
     values = dict(given)
-    columns, operators, texts = ([v for n, v in given if n == name] for name in ("column", "is", "value"))
-    filters = tuple(
-        Filter(column, operator, text)
-        for column, operator, text in zip(columns, operators, texts, strict=False)
-        if column
-    )
+    filters: list[Filter] = []
+    for name, text in given:
+        if name == "column":
+            filters.append(Filter(text))
+        elif filters and name == "is":
+            filters[-1] = replace(filters[-1], operator=text)
+        elif filters and name == "value":
+            filters[-1] = replace(filters[-1], value=text)
+    filters = [one for one in filters if one.column]
     if any(one.operator not in OPERATORS for one in filters):
         raise _invalid("unknown operator")
     sort = values.get("sort", "")
     return RowsAddress(
         required_name(values, "schema"),
         required_name(values, "table"),
-        filters,
+        tuple(filters),
         sort,
         bool(sort and values.get("desc")),
         parse_texts(values.get("after", "")),

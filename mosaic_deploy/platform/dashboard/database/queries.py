@@ -18,7 +18,9 @@ from mosaic_deploy.platform.dashboard.database.relations import Relation
 SHOWN_CHARACTERS = 300
 LARGE_BYTES = 64 * 1024
 """Values stored in more than this are shown by their size only."""
-_CTID = "ctid"
+_TABLE, _CTID = "tableoid", "ctid"
+_PLACE_TYPES = {_TABLE: "oid", _CTID: "tid"}
+"""System columns that tell rows apart which have no key."""
 _COMPARISONS = {"eq": "=", "ne": "<>", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -41,14 +43,14 @@ class Segment:
 def paging(relation: Relation, sort: str) -> Paging:
     if relation.key and (relation.key_sorted or sort):
         return Paging.KEY
-    if relation.single:
-        return Paging.KEY if sort else Paging.PLACE
-    return Paging.OFFSET
+    if sort:
+        return Paging.KEY
+    return Paging.PLACE if relation.single else Paging.OFFSET
 
 
 def order_columns(relation: Relation, sort: str) -> tuple[str, ...]:
     """What rows are sorted by, if they are paged by key: the last of them make each row unique."""
-    unique = relation.key or (_CTID,)
+    unique = relation.key or ((_CTID,) if relation.single else (_TABLE, _CTID))
     return (sort, *(one for one in unique if one != sort)) if sort else unique
 
 
@@ -118,7 +120,7 @@ def _following(order: tuple[str, ...], after: tuple[str | None, ...], *, descend
         sql.SQL(", ").join(names),
         sql.SQL("<" if descending else ">"),
         sql.SQL(", ").join(
-            [sql.SQL("%s::pg_catalog.tid") if one == _CTID else sql.Placeholder() for one in order]
+            [sql.SQL(f"%s::pg_catalog.{_PLACE_TYPES[one]}" if one in _PLACE_TYPES else "%s") for one in order]
         ),
     )
     return [condition], by, tuple(after)
@@ -198,7 +200,7 @@ def _select(relation: Relation, columns: Sequence[str], order: Sequence[str]) ->
     return sql.SQL("SELECT {}, {}, {}, {} FROM {}").format(
         _array([_short_text(one) for one in columns], "text"),
         _array([_size(one) for one in columns], "int"),
-        _array([sql.SQL("ctid::text") if one == _CTID else _text(one) for one in order], "text")
+        _array([_text(one) for one in order], "text")
         if order
         else sql.SQL("ARRAY[ctid::text]" if relation.single else "ARRAY[]::text[]"),
         row_key(relation),

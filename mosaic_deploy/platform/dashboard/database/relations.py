@@ -111,7 +111,7 @@ class Relation:
 
 
 _RELATION = f"""
-SELECT c.oid::bigint, c.relkind::text AS letter, c.relhassubclass AND c.relkind = 'r' AS has_children,
+SELECT c.oid::bigint, c.relkind::text AS letter, c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS has_children,
        c.relrowsecurity AS row_security, c.relforcerowsecurity AS forced_security,
        pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
        (SELECT ARRAY[pn.nspname::text, p.relname::text] FROM pg_catalog.pg_inherits i
