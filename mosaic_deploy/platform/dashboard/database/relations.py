@@ -102,12 +102,17 @@ class Relation:
     def column(self, name: str) -> Column | None:
         return next((one for one in self.columns if one.name == name), None)
 
+    @property
+    def sorts_all(self) -> bool:
+        """Whether it is so small that its rows can be sorted by any column. True for what can't be sorted at all."""
+        return self.letter in ("v", "f") or self.size <= _SORTED_BYTES
+
     def can_sort(self, name: str) -> bool:
         """Whether PostgreSQL finds the rows in that order without sorting a large table."""
         column = self.column(name)
         if column is None or not column.comparable or self.letter in ("v", "f"):
             return False
-        return name in self.indexed or self.size <= _SORTED_BYTES
+        return name in self.indexed or self.sorts_all
 
 
 _RELATION = f"""

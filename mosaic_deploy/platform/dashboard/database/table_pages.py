@@ -205,9 +205,19 @@ def _linked_rows(
 
 
 def render(platform: Platform, database: Database, template: str, **values: Any) -> Response:
-    """`templates/projects/database/{template}`, in the tab of tables."""
+    """`templates/projects/database/{template}`, in the tab of tables. `relation` among the values says if it is read-only."""
+    relation: Relation | None = values.get("relation")
+    read_only = relation.read_only_reason if relation else ""
+    if not platform.local:
+        read_only = read_only or "a served platform's dashboard changes nothing"
     return render_project_page(
-        platform, database.project, "tables", f"database/{template}", is_draft=database.is_draft, **values
+        platform,
+        database.project,
+        "tables",
+        f"database/{template}",
+        is_draft=database.is_draft,
+        read_only=read_only,
+        **values,
     )
 
 

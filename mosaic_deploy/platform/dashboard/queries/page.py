@@ -14,7 +14,6 @@ from starlette.responses import Response
 from mosaic_deploy.platform.dashboard.layout import HEADERS
 from mosaic_deploy.platform.dashboard.projects.project_page import render_project_page
 from mosaic_deploy.platform.dashboard.queries.explain import explain_statement, read_plan
-from mosaic_deploy.platform.dashboard.queries.names import read_names
 from mosaic_deploy.platform.dashboard.queries.results import Row
 from mosaic_deploy.platform.dashboard.queries.run import (
     UNMEASURED,
@@ -40,6 +39,18 @@ _QUERY_BYTES = 4 * 1024 * 1024
 _MAX_FIELDS = 10
 _DOWNLOAD_ROWS = 1_000_000
 _ACTIONS = ("run", "explain", "analyze", "csv", "json")
+
+_MAX_COLUMNS = 20_000
+_COLUMNS = """
+SELECT n.nspname, c.relname, pg_catalog.array_agg(a.attname ORDER BY a.attnum)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_toast'
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+GROUP BY 1, 2 ORDER BY n.nspname <> 'public', 1, 2
+"""
+Names = dict[str, dict[str, list[str]]]
+"""Columns by table by schema."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,20 @@ async def show_names(platform: Platform, request: Request) -> Response:
     async with _session(platform, request, project) as session:
         await session.execute("BEGIN READ ONLY")
         await session.execute("SET LOCAL statement_timeout = '5s'")
-        return JsonResponse({"schemas": await read_names(session)})
+        return JsonResponse({"schemas": await _read_names(session)})
+
+
+async def _read_names(session: Session) -> Names:
+    """At most some 20,000 columns, those of `public` first."""
+    names: Names = {}
+    count = 0
+    cursor = await session.execute(_COLUMNS)
+    for schema, table, columns in await cursor.fetchall():
+        count += len(columns)
+        if count > _MAX_COLUMNS:
+            break
+        names.setdefault(schema, {})[table] = columns
+    return names
 
 
 async def _respond(platform: Platform, request: Request, project: DictRow, form: Form) -> Response:
@@ -111,10 +135,10 @@ async def _read_form(request: Request) -> Form:
     try:
         fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
     except ValueError as error:
-        raise Fault(400, "form_invalid", f"the form can't be read: {error}") from None
+        raise Fault(400, "field_invalid", f"the form can't be read: {error}") from None
     values = {name: found[-1] for name, found in fields.items()}
     if "\0" in values.get("query", ""):
-        raise Fault(400, "form_invalid", "the query contains a NUL character")
+        raise Fault(400, "field_invalid", "the query contains a NUL character")
     action = values.get("action", "run")
     return Form(
         # Browsers send lines with \r\n.
