@@ -16,7 +16,7 @@ class TableBrowser:
     """Pages below /projects/ID/tables. `problem` is the last page's message."""
 
     def __init__(self, api: Any, client: httpx.Client, project_id: str) -> None:
-        self.api, self._client, self.project_id = api, client, project_id
+        self.api, self.client, self.project_id = api, client, project_id
         self.base = f"/projects/{project_id}/tables"
         self.page = ""
 
@@ -32,7 +32,7 @@ class TableBrowser:
             if path.startswith("/")
             else f"{self.base}/{path}".rstrip("/")
         )
-        response = self._client.get(f"{url}?{urlencode(query)}" if query else url)
+        response = self.client.get(f"{url}?{urlencode(query)}" if query else url)
         assert response.status_code == 200, (path, response.text)
         self.page = response.text
         return self.page
@@ -74,7 +74,7 @@ class TableBrowser:
         given = {**fields, **more}
         # As browsers do.
         data = {name: re.sub(r"\r\n|\r|\n", "\r\n", text) for name, text in given.items()}
-        response = self._client.post(f"{self.base}/{page}", data=data, headers={"Origin": self.api.root})
+        response = self.client.post(f"{self.base}/{page}", data=data, headers={"Origin": self.api.root})
         if response.status_code == 303:
             return self.get(response.headers["Location"]) and self.text()
         self.page = response.text

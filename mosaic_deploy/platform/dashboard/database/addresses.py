@@ -165,6 +165,8 @@ def parse_texts(text: str) -> tuple[str | None, ...]:
         return ()
     try:
         values = json.loads(text)
+        # Escapes in JSON can be halves of characters, which no encoding has.
+        json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or not all(one is None or isinstance(one, str) for one in values):

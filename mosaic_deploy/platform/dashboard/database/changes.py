@@ -121,17 +121,13 @@ async def _run(
     """Commits the change if it does nothing else, or what was `agreed` to; otherwise undoes it. A delete is always asked."""
     policy = await read_policy(session)
     before = await read_counts(session)
-    returning = sql.SQL(" RETURNING {}").format(queries.row_key(relation))
-    cursor = await session.execute(statement + returning, list(parameters))
-    rows = await cursor.fetchall()
-    if len(rows) != 1:
-        raise DatabaseProblem(_NOT_DONE[action])
+    key = await _execute(session, relation, action, statement, parameters)
     besides = await measure(session, relation, before, policy, action=action)
     if besides.refused:
         raise DatabaseProblem(
             f"{besides.refused}; nothing was changed. Do it with `mosaic-deploy sql`, or in a migration"
         )
-    result = Result(tuple(rows[0][0]), besides)
+    result = Result(key, besides)
     if (action == "delete" or besides.any) and agreed != result.agreement:
         await session.execute("ROLLBACK")
         return result
@@ -141,12 +137,26 @@ async def _run(
         raise DatabaseProblem(
             "the connection was lost while the change was saved; look whether it was"
         ) from error
-    return Result(tuple(rows[0][0]))
+    return Result(key)
 
 
 def _agreed(sent: Mapping[str, str]) -> str | None:
     """Browsers send lines with CRLF."""
     return sent["agreed"].replace("\r\n", "\n") if "agreed" in sent else None
+
+
+async def _execute(
+    session: Session, relation: Relation, action: str, statement: sql.Composed, parameters: Sequence[object]
+) -> Key:
+    """The row's key afterwards; () if policies may forbid to read it back, as they may for a new row."""
+    reads_back = action != "delete" and not (action == "insert" and relation.forced_security)
+    if reads_back:
+        statement += sql.SQL(" RETURNING {}").format(queries.row_key(relation))
+    cursor = await session.execute(statement, list(parameters))
+    if cursor.rowcount != 1:
+        raise DatabaseProblem(_NOT_DONE[action])
+    row = await cursor.fetchone() if reads_back else None
+    return tuple(row[0]) if row else ()
 
 
 def _require_writable(relation: Relation) -> None:

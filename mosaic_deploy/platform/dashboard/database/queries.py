@@ -161,7 +161,7 @@ def count_query(relation: Relation, filters: Sequence[Filter]) -> Segment:
 
 
 def row_query(relation: Relation, limit: int, *, lock: bool) -> sql.Composed:
-    """One row, found by `row_condition`: the texts of all columns (NULL if larger than `limit` bytes), their sizes, and its
+    """One row, found by `row_condition`: the texts of all columns (NULL if longer than `limit` bytes), their sizes, and its
     version."""
     cells = _array([_text_up_to(one.name, limit) for one in relation.columns], "text")
     sizes = _array([_size(one.name) for one in relation.columns], "int")
@@ -225,9 +225,11 @@ def _text(name: str) -> sql.Composable:
 
 
 def _text_up_to(name: str, limit: int) -> sql.Composable:
-    return sql.SQL("CASE WHEN {} <= {} THEN pg_catalog.format('%%s', {}) END").format(
-        _size(name), sql.Literal(limit), quoted(name)
-    )
+    """Stored values are compressed: one that is small enough may still be long."""
+    text = sql.SQL("pg_catalog.format('%%s', {})").format(quoted(name))
+    return sql.SQL(
+        "CASE WHEN {} <= {} THEN CASE WHEN pg_catalog.octet_length({}) <= {} THEN {} END END"
+    ).format(_size(name), sql.Literal(limit), text, sql.Literal(limit), text)
 
 
 def _short_text(name: str) -> sql.Composable:

@@ -18,8 +18,9 @@ from mosaic_deploy.platform.postgres.connections import Session
 
 PAGE_ROWS = 50
 SHOWN_COLUMNS = 40
-EDITED_BYTES = 1024 * 1024
-"""A row's page has values up to this size, and only shows the size of others."""
+_EDITED_BYTES, _FORM_TEXT = 1_000_000, 4_000_000
+"""A row's page has values up to the first size, if all columns together can't have more than the second. A browser sends
+three bytes for many characters of one, and a form is limited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,11 @@ async def read_row(
     session: Session, relation: Relation, key: Sequence[str | None], *, lock: bool = False
 ) -> FullRow | None:
     """The row with that key; None if there is none. With `lock` nobody else can change it until the transaction ends."""
+    limit = min(_EDITED_BYTES, _FORM_TEXT // max(1, len(relation.columns)))
     expected = len(relation.key) or 2
     if len(key) != expected or relation.letter in ("v", "f"):
         return None
-    query = queries.row_query(relation, EDITED_BYTES, lock=lock)
+    query = queries.row_query(relation, limit, lock=lock)
     try:
         rows = await (await session.execute(query, list(key))).fetchall()
     except psycopg.errors.DataError as error:

@@ -86,17 +86,19 @@ async def opened(platform: Platform, database: Database, *, writing: bool = Fals
     except TimeoutError as error:
         raise DatabaseProblem(f"PostgreSQL took longer than {_TOTAL_SECONDS} seconds") from error
     except psycopg.Error as error:
-        raise DatabaseProblem(_problem_text(error)) from error
+        raise DatabaseProblem(_problem_text(error, writing=writing)) from error
     except Fault as fault:
         if fault.status != 503:
             raise
         raise DatabaseProblem(fault.message) from fault
 
 
-def _problem_text(error: psycopg.Error) -> str:
+def _problem_text(error: psycopg.Error, *, writing: bool) -> str:
     if isinstance(error, psycopg.errors.LockNotAvailable):
-        return "the table is locked, by a migration perhaps; try again in a moment"
+        return "the table or row is locked, by a migration perhaps; try again in a moment"
     if isinstance(error, psycopg.errors.QueryCanceled):
+        if writing:
+            return f"this takes PostgreSQL longer than {STATEMENT_SECONDS} seconds, so nothing was changed. Do it with `mosaic-deploy sql`"
         return (
             f"this takes PostgreSQL longer than {STATEMENT_SECONDS} seconds. "
             "Filter by columns that an index begins with, or read it with `mosaic-deploy sql`"

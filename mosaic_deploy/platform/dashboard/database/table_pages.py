@@ -66,6 +66,8 @@ async def show_rows(platform: Platform, request: Request) -> Response:
         async with opened(platform, database) as session:
             relation = await read_relation(session, address.schema, address.table)
             _check(relation, address)
+            if address.first_column >= len(relation.columns):
+                address = address.showing(first_column=0)
             if address.count:
                 count = await rows.count_rows(session, relation, address)
             page = await rows.read_page(session, relation, address, path)
