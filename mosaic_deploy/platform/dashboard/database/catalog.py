@@ -91,8 +91,8 @@ _POLICIES = """
 SELECT p.polname::text AS name,
        pg_catalog.concat_ws(' ', 'FOR', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
            WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-           'TO ' || ARRAY(SELECT CASE r.oid WHEN 0 THEN 'public' ELSE pg_catalog.quote_ident(a.rolname) END
-               FROM pg_catalog.unnest(p.polroles) r (oid) LEFT JOIN pg_catalog.pg_roles a ON a.oid = r.oid)::text,
+           'TO ' || pg_catalog.array_to_string(ARRAY(SELECT CASE r.oid WHEN 0 THEN 'public' ELSE pg_catalog.quote_ident(a.rolname) END
+               FROM pg_catalog.unnest(p.polroles) r (oid) LEFT JOIN pg_catalog.pg_roles a ON a.oid = r.oid), ', '),
            'USING (' || pg_catalog.pg_get_expr(p.polqual, p.polrelid) || ')',
            'WITH CHECK (' || pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid) || ')') AS text,
        CASE WHEN p.polpermissive THEN '' ELSE 'restrictive' END AS note
