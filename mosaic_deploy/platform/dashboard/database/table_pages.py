@@ -68,9 +68,10 @@ async def show_rows(platform: Platform, request: Request) -> Response:
             _check(relation, address)
             if address.first_column >= len(relation.columns):
                 address = address.showing(first_column=0)
-            if address.count:
-                count = await rows.count_rows(session, relation, address)
             page = await rows.read_page(session, relation, address, path)
+            if address.count:
+                # Last, because it may take too long; the rows are shown then, too.
+                count = await rows.count_rows(session, relation, address)
     except DatabaseProblem as error:
         problem = error.message
     return render(
