@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -79,7 +79,7 @@ def redirect_to_dashboard() -> Response:
 
 def table_url(project_id: str, schema: str, table: str) -> str:
     """The page of a table's rows."""
-    return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
+    return f"/projects/{project_id}/tables/rows?{urlencode({'schema': schema, 'table': table})}"
 
 
 def _content_policy(nonce: str, frame_sources: str) -> str:

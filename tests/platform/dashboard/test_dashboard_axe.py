@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium: ap
 
 AXE = Path(__file__).parents[2] / "vendor" / "axe.min.js"
 PROJECT_PAGES = (
-    "", "/sql", "/schema", "/site", "/storage", "/storage/file?name=a.txt", "/storage/file?name=b.pdf", "/emails",
+    "", "/tables", "/tables/rows?schema=public&table=todos", "/sql", "/schema", "/site", "/storage", "/storage/file?name=a.txt", "/storage/file?name=b.pdf", "/emails",
     "/sign-ins", "/deploys", "/deploys/d1", "/requests", "/connect", "/connect?reveal=1", "/settings",
 )  # fmt: skip
 _RUN = """axe.run(document, {iframes: false, ONLY resultTypes: ['violations']}).then(found => found.violations.map(
@@ -40,7 +40,7 @@ def fill(api, project_id: str) -> None:
     )
     api.sql(
         project_id,
-        "CREATE TABLE todos (id int PRIMARY KEY, title text); CREATE SCHEMA mosaic_deploy;"
+        "CREATE TABLE todos (id int PRIMARY KEY, title text); INSERT INTO todos VALUES (1, 'a'); CREATE SCHEMA mosaic_deploy;"
         " CREATE TABLE mosaic_deploy.deploys (id text, status text, holder text, environment text, report jsonb,"
         " started_at timestamptz, finished_at timestamptz);"
         f" INSERT INTO mosaic_deploy.deploys VALUES ('d1', 'done', 'ada', 'staging', '{report}', now(), now()),"

@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
+from mosaic_deploy.platform.dashboard.database.policy import parse_policy
 from mosaic_deploy.platform.dashboard.projects.connect import snippets
-from mosaic_deploy.platform.dashboard.projects.tracking import RecordedPolicy, parse_policy
 from mosaic_deploy.platform.machine import state_folder
 
 ODD_NAME = "ö dir/a b'\"&<i>%?#.txt"
@@ -210,9 +210,9 @@ def test_uploads_and_deletions_have_the_commands_rules(api, project, browser) ->
         page = browser.get(f"{base}/file", params={"name": name}).text
         assert f"storage rm {name} --managed" in page
         assert '<button class="danger">' not in page
-    record_policy(api, project_id, '{"max_deletes": 0}')
+    record_policy(api, project_id, '{"destructive": "confirm", "max_deletes": 0}')
     assert delete(ODD_NAME, etag(ODD_NAME)).json()["error"]["code"] == "policy_denied"
-    record_policy(api, project_id, '{"max_deletes": 1}')
+    record_policy(api, project_id, '{"destructive": "confirm", "max_deletes": 1}')
     deleted = delete(ODD_NAME, etag(ODD_NAME))
     assert (deleted.status_code, deleted.headers["Location"]) == (303, f"{base}?folder=%C3%B6+dir%2F")
     assert api.site(project_id, f"/storage/{quote(ODD_NAME)}").status_code == 404
@@ -256,7 +256,7 @@ def test_a_project_is_deleted_after_its_name_was_typed(api, project, browser) ->
         refused = browser.post(target, data={"name": typed})
         assert (refused.status_code, "Nothing was deleted" in refused.text) == (400, True)
     assert browser.post(target, data={"name": name}, headers={"Origin": "null"}).status_code == 403
-    for policy in ('{"destructive": "deny"}', '{"protected_tables": ["t"]}'):
+    for policy in ('{"destructive": "deny"}', '{"destructive": "allow", "protected_tables": ["t"]}'):
         record_policy(api, project_id, policy)
         assert browser.post(target, data={"name": name}).json()["error"]["code"] == "policy_denied"
     record_policy(api, project_id, '{"destructive": "confirm"}')
@@ -264,25 +264,11 @@ def test_a_project_is_deleted_after_its_name_was_typed(api, project, browser) ->
     assert browser.get(f"/projects/{project_id}").status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("text", "policy"),
-    [
-        (None, RecordedPolicy()),
-        ("", RecordedPolicy()),
-        ("[1]", RecordedPolicy()),
-        ("{", RecordedPolicy()),
-        (
-            '{"a": 1, "b": {"destructive": ["deny"], "protected_tables": "t", "max_deletes": true}}',
-            RecordedPolicy(),
-        ),
-        (
-            '{"a": {"destructive": "deny", "max_deletes": 5}, "b": {"protected_tables": ["t", 1], "max_deletes": 2}}',
-            RecordedPolicy("deny", ("t",), 2),
-        ),
-    ],
-)
-def test_recorded_policies(text, policy) -> None:
-    assert parse_policy(text) == policy
+def test_the_smallest_recorded_limit_of_deletions_holds() -> None:
+    policy = '{"destructive": "allow", "max_deletes": %s}'
+    for values, most in ((("5", "2"), 2), (("null", "2"), 2), (("true", '"1"'), None)):
+        record = ", ".join(f'"{number}": {policy % value}' for number, value in enumerate(values))
+        assert parse_policy(f"{{{record}}}").max_deletes == most, values
 
 
 def test_the_overview_names_projects_and_warns(api, project, browser, platform) -> None:

@@ -48,6 +48,8 @@ function enableCopying() {
 
 showTimes(localStorage.getItem(ZONE_KEY) !== "utc");
 enableCopying();
+// On a phone the tabs scroll.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // Lists of requests stay current while the page is visible.
 const LIVE_MS = 2000;

@@ -83,9 +83,10 @@ async def owner_text(platform: Platform, project: DictRow, name: str) -> str:
         return "the tracking tables can't be read now, so it is unknown whether a manifest deploys it"
     if found is None:
         return ""
+    manifest = found.manifest.partition("#")[0] or "a manifest"
     if found.state == "kept":
-        return f"deployed earlier by {found.manifest or 'a manifest'}, which doesn't name it any longer"
-    return f"deployed by {found.manifest or 'a manifest'}; its next apply uploads it again"
+        return f"deployed earlier by {manifest}, which doesn't name it any longer"
+    return f"deployed by {manifest}; its next apply uploads it again"
 
 
 def preview_kind(row: DictRow) -> str:

@@ -13,6 +13,7 @@ from mosaic_deploy.platform.services import Platform
 
 TABS = (
     ("", "Overview"),
+    ("tables", "Tables"),
     ("sql", "SQL"),
     ("schema", "Schema"),
     ("site", "Site"),

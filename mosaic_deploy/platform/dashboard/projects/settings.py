@@ -58,7 +58,9 @@ async def _denial(platform: Platform, project: DictRow) -> str:
     if policy.destructive == "deny":
         return "the policy of the last deploy forbids it: policy.destructive is deny"
     if policy.protected_tables:
-        return f"the policy of the last deploy protects tables: {', '.join(policy.protected_tables[:5])}"
+        return (
+            f"the policy of the last deploy protects tables: {', '.join(sorted(policy.protected_tables)[:5])}"
+        )
     return ""
 
 

@@ -7,8 +7,7 @@ a read-only transaction with a short timeout, and its values are shown as text.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.rows import DictRow
 
+from mosaic_deploy.platform.dashboard.database.policy import Policy, parse_policy
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.services import Platform
 
@@ -47,15 +47,6 @@ class DeployedFile:
     environment: str
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedPolicy:
-    """What the policies that were deployed forbid: those of all manifests together."""
-
-    destructive: str = "confirm"
-    protected_tables: tuple[str, ...] = ()
-    max_deletes: int | None = None
-
-
 async def read_deployed(
     platform: Platform, project: DictRow, kind: Literal["static", "storage"], names: Sequence[str]
 ) -> dict[str, DeployedFile]:
@@ -70,25 +61,10 @@ async def read_deployed(
     }
 
 
-async def read_policy(platform: Platform, project: DictRow) -> RecordedPolicy:
+async def read_policy(platform: Platform, project: DictRow) -> Policy:
     """The strictest of the recorded policies; the default without a record. Raises TrackingUnreadable."""
     rows = await _fetch(platform, project, "settings", _POLICY, None)
     return parse_policy(rows[0][0] if rows else None)
-
-
-def parse_policy(text: str | None) -> RecordedPolicy:
-    """What isn't a policy in the record is left out."""
-    try:
-        record = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        record = {}
-    found = [one for one in record.values() if isinstance(one, Mapping)] if isinstance(record, dict) else []
-    tables = {
-        str(name) for one in found for name in _list(one.get("protected_tables")) if isinstance(name, str)
-    }
-    limits = [one["max_deletes"] for one in found if type(one.get("max_deletes")) is int]
-    denies = any(one.get("destructive") == "deny" for one in found)
-    return RecordedPolicy("deny" if denies else "confirm", tuple(sorted(tables)), min(limits, default=None))
 
 
 async def _fetch(
@@ -113,7 +89,3 @@ async def _fetch(
 
 def _short(value: object) -> str:
     return str(value)[:_MAX_TEXT] if isinstance(value, str) else ""
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
