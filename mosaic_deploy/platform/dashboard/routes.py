@@ -6,12 +6,12 @@ pattern that matches a decoded path wins, and a parameter is one segment of it.
 
 from __future__ import annotations
 
-from mosaic_deploy.platform.dashboard import access, account_pages, overview, schema_page
+from mosaic_deploy.platform.dashboard import access, account_pages, overview, schema_page, settings_page
 from mosaic_deploy.platform.dashboard.access import Endpoint, local_page, page
 from mosaic_deploy.platform.dashboard.assets import show_asset, show_favicon
 from mosaic_deploy.platform.dashboard.database import change_pages, table_pages
 from mosaic_deploy.platform.dashboard.files import site, storage, storage_changes
-from mosaic_deploy.platform.dashboard.projects import connect, settings, sign_ins
+from mosaic_deploy.platform.dashboard.projects import connect, sign_ins
 from mosaic_deploy.platform.dashboard.projects import pages as project_pages
 from mosaic_deploy.platform.dashboard.queries import page as sql_page
 
@@ -49,8 +49,8 @@ ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("POST", _PROJECT + "/storage/upload", False, local_page(storage_changes.start_upload)),
     ("POST", _PROJECT + "/storage/delete", False, local_page(storage_changes.delete_file)),
     ("GET", _PROJECT + "/connect", False, page(connect.show_connect)),
-    ("GET", _PROJECT + "/settings", False, page(settings.show_settings)),
-    ("POST", _PROJECT + "/settings/delete", False, local_page(settings.delete_project)),
+    ("GET", _PROJECT + "/settings", False, page(settings_page.show_settings)),
+    ("POST", _PROJECT + "/settings/delete", False, local_page(settings_page.delete_project)),
     ("GET", "/favicon.ico", False, show_favicon),
     ("GET", "/dashboard/{digest}/{name}", False, show_asset),
     # Creating a dashboard link needs the key; the link itself is the credential.

@@ -8,8 +8,8 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mosaic_deploy.platform.dashboard.files import tracking
 from mosaic_deploy.platform.dashboard.files.listing import list_files, read_choice
-from mosaic_deploy.platform.dashboard.projects import tracking
 from mosaic_deploy.platform.dashboard.projects.project_page import render_project_page
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.projects.names import url_path

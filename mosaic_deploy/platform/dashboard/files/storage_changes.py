@@ -13,8 +13,8 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mosaic_deploy.platform.dashboard.files import tracking
 from mosaic_deploy.platform.dashboard.files.storage import file_page_url, find_stored_file, owner_text
-from mosaic_deploy.platform.dashboard.projects import tracking
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.http import request_body
 from mosaic_deploy.platform.http.responses import JsonResponse

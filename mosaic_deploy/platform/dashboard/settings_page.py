@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mosaic_deploy.platform.dashboard.projects import tracking
+from mosaic_deploy.platform.dashboard.files import tracking
 from mosaic_deploy.platform.dashboard.projects.project_page import render_project_page
 from mosaic_deploy.platform.dashboard.projects.sizes import database_sizes
 from mosaic_deploy.platform.faults import Fault
