@@ -14,6 +14,7 @@ from mosaic_deploy.platform.machine import state_folder
 TABS = (
     "deploys", "deploys/1", "emails", "requests", "schema", "sign-ins", "sql", "sql/names.json",
     "tables", "tables/new", "tables/row", "tables/rows", "tables/structure",
+    "connect", "settings", "site", "storage", "storage/file",
 )  # fmt: skip
 PAGES = (
     "/",

@@ -184,6 +184,17 @@ def test_signing_in_to_the_dashboard(services, key) -> None:
                 f"/projects/{project_id}/{tab}", data={"row": '["1"]'}, headers={**own, **cookie}
             )
             assert changed.status_code == 404, tab
+        password = ann.get(f"/v1/project/{project_id}/credentials").json()["password"]
+        for tab in ("site", "storage", "connect?reveal=1", "settings"):
+            page = browser.get(f"/projects/{project_id}/{tab}", headers=cookie)
+            assert (page.status_code, password in page.text, 'class="danger"' in page.text) == (
+                200,
+                False,
+                False,
+            )
+        for form in ("storage/upload", "storage/delete", "settings/delete"):
+            sent = browser.post(f"/projects/{project_id}/{form}", headers={**own, **cookie})
+            assert sent.status_code == 404, form
         with served.client(stranger) as bob:
             other = create(bob, "Bob's")
         assert browser.get(f"/projects/{other}", headers=cookie).status_code == 404
