@@ -11,8 +11,8 @@ import httpx
 import psycopg
 import pytest
 
-from mosaic_deploy.platform.dashboard.database.policy import parse_policy
 from mosaic_deploy.platform.dashboard.projects.connect import snippets
+from mosaic_deploy.platform.dashboard.queries.policy import parse_policy
 from mosaic_deploy.platform.machine import state_folder
 
 ODD_NAME = "ö dir/a b'\"&<i>%?#.txt"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.rows import DictRow
 
-from mosaic_deploy.platform.dashboard.database.policy import Policy, parse_policy
+from mosaic_deploy.platform.dashboard.queries.policy import Policy, parse_policy
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.services import Platform
 
