@@ -89,7 +89,12 @@ async def verify(request: Request) -> Response:
     response = JSONResponse({"email": email})
     # A backend under another domain than the site gets its cookie only with SameSite=None, and not in every browser.
     response.set_cookie(
-        COOKIE, token, max_age=DAYS * 86400, httponly=True, secure=SECURE, samesite="none" if SECURE else "lax"
+        COOKIE,
+        token,
+        max_age=DAYS * 86400,
+        httponly=True,
+        secure=SECURE,
+        samesite="none" if SECURE else "lax",
     )
     return response
 
@@ -201,5 +206,8 @@ app = Starlette(
 
 if __name__ == "__main__":
     uvicorn.run(
-        app, host=os.environ.get("HOST", "127.0.0.1"), port=int(os.environ.get("PORT", "3001")), log_level="warning"
+        app,
+        host=os.environ.get("HOST", "127.0.0.1"),
+        port=int(os.environ.get("PORT", "3001")),
+        log_level="warning",
     )
