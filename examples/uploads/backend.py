@@ -52,9 +52,9 @@ async def received(request: Request) -> bytes | None:
 
 
 async def upload(request: Request) -> Response:
+    title = request.query_params.get("title", "").replace("\0", "").strip()
     if request.headers.get("origin") != SITE:
         return refused(403, f"only pages of {SITE} can upload")
-    title = request.query_params.get("title", "").replace("\0", "").strip()
     if not 0 < len(title) <= 100:
         return refused(400, "a title has 1 to 100 characters")
     content = await received(request)
@@ -64,6 +64,10 @@ async def upload(request: Request) -> Response:
     suffix = next((each for start, each in SIGNATURES.items() if content.startswith(start)), None)
     if suffix is None:
         return refused(415, "only PNG, JPEG and GIF pictures")
+    return await keep(title, content, suffix)
+
+
+async def keep(title: str, content: bytes, suffix: str) -> Response:
     if (await rows("SELECT count(*) AS number FROM pictures"))[0]["number"] >= MAX_PICTURES:
         return refused(409, "there is no room for more pictures")
     filename = f"visitors/{uuid.uuid4()}{suffix}"
