@@ -92,7 +92,7 @@ ELSEWHERE = {
     "mosaic-deploy local (backup|restore) .*": "platform/backup/test_platform_backup.py",
     "mosaic-deploy local (start|stop|reset).*": "platform/daemon/test_platform_process.py",
     "MOSAIC_LOCAL_SQL=.* mosaic-deploy local start": "conftest.py",
-    "mosaic-deploy platform (account|serve|take-over|pause-deletions) .*|rclone copy .*|pg_basebackup .*": "platform/cluster/self_hosting/guide.py",
+    "mosaic-deploy platform (account|serve|take-over|pause-deletions) .*|rclone copy .*|pg_basebackup .*": "platform/cluster/self_hosting/test_self_hosting_guide.py",
     r"cd examples/todo && \. .*": "cli/test_documented_commands.py",
     r"python3 -m venv \.venv && .*": "test_docs.py",
     "(uvx|pipx run) .*": "../.ci/wheel",
