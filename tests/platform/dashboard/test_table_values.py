@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mosaic_deploy.platform.dashboard.database.policy import Policy, parse_policy
 from mosaic_deploy.platform.dashboard.database.values import (
     form_text,
     from_form,
@@ -16,6 +15,7 @@ from mosaic_deploy.platform.dashboard.database.values import (
     survives_form,
     vector_dimensions,
 )
+from mosaic_deploy.platform.dashboard.queries.policy import Policy, parse_policy
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -22,10 +22,10 @@ from mosaic_deploy.platform.dashboard.database.forms import (
     new_settings,
 )
 from mosaic_deploy.platform.dashboard.database.measured import Besides, measure, read_counts, table_names
-from mosaic_deploy.platform.dashboard.database.policy import read_policy
 from mosaic_deploy.platform.dashboard.database.relations import Relation
 from mosaic_deploy.platform.dashboard.database.rows import FullRow, read_row
 from mosaic_deploy.platform.dashboard.database.sessions import DatabaseProblem
+from mosaic_deploy.platform.dashboard.queries.policy import read_policy
 from mosaic_deploy.platform.dashboard.queries.run import agreement
 from mosaic_deploy.platform.postgres.connections import Session
 

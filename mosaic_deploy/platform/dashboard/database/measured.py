@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mosaic_deploy.platform.dashboard.database.policy import Policy
 from mosaic_deploy.platform.dashboard.database.relations import TRACKING_SCHEMA, Relation, fetch_rows
 from mosaic_deploy.platform.dashboard.queries.effects import Effects
+from mosaic_deploy.platform.dashboard.queries.policy import Policy
 from mosaic_deploy.platform.postgres.connections import Session
 
 # Of earlier transactions too, as long as PostgreSQL hasn't added them to the totals of all sessions.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from mosaic_deploy.platform.dashboard.database.policy import read_policy
 from mosaic_deploy.platform.dashboard.queries.effects import Effects, measure, read_before
+from mosaic_deploy.platform.dashboard.queries.policy import read_policy
 from mosaic_deploy.platform.dashboard.queries.results import SHOWN_ROWS, ResultSet, read_results
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.connections import Session

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mosaic_deploy.platform.dashboard.database.relations import fetch_rows
 from mosaic_deploy.platform.postgres.connections import Session
 
 _STRICTNESS = ("allow", "confirm", "deny")
@@ -29,13 +28,12 @@ class Policy:
 
 async def read_policy(session: Session) -> Policy:
     """The strictest one that a manifest was deployed with. The default one without tracking tables."""
-    found = await fetch_rows(
-        session, "SELECT pg_catalog.to_regclass('mosaic_deploy.settings') IS NOT NULL AS found"
-    )
-    if not found[0]["found"]:
+    found = await session.execute("SELECT pg_catalog.to_regclass('mosaic_deploy.settings') IS NOT NULL")
+    if await found.fetchone() != (True,):
         return Policy()
-    rows = await fetch_rows(session, "SELECT value::text FROM mosaic_deploy.settings WHERE name = 'policy'")
-    return parse_policy(rows[0]["value"]) if rows else Policy()
+    found = await session.execute("SELECT value::text FROM mosaic_deploy.settings WHERE name = 'policy'")
+    row = await found.fetchone()
+    return parse_policy(row[0]) if row else Policy()
 
 
 def parse_policy(text: str | None) -> Policy:
