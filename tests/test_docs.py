@@ -224,6 +224,10 @@ def test_readme_has_the_exact_commands() -> None:
     assert marked[1] == TESTS
 
 
+def test_the_readme_is_short() -> None:
+    assert len(read(ROOT / "README.md").splitlines()) < 120
+
+
 def test_contributing_has_the_exact_test_command() -> None:
     assert TESTS in read(ROOT / "CONTRIBUTING.md").splitlines()
 
