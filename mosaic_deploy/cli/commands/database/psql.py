@@ -69,7 +69,7 @@ def _become(found: _Psql, url: str, password: str, arguments: tuple[str, ...]) -
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(found.program, [found.program, *arguments, url], environment)
+        os.execvpe(found.program, [found.program, *arguments, url], environment)  # noqa: S606
     except OSError as error:
         raise ProgramMissing(f"can't run {found.program}: {error.strerror}", hint=_INSTALL_HINT) from None
 

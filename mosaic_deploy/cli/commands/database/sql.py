@@ -15,7 +15,7 @@ from mosaic_deploy.cli.commands.database.served_database import no_draft_option
 from mosaic_deploy.cli.render.layout import output_width
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
-from mosaic_deploy.errors import Location, SourceUnreadable, SqlInvalid
+from mosaic_deploy.errors import Location, PackageMissing, SourceUnreadable, SqlInvalid
 from mosaic_deploy.sql.parse import line_and_column
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def sql(
         _print_answer(screen, answer, as_csv=as_csv, expanded=wide)
 
     if query is None and file is None and sys.stdin.isatty() and is_interactive() and screen.format == "text":
+        _require_prompt()
         from mosaic_deploy.cli.commands.database.sql_prompt import run_prompt
 
         run_prompt(screen, target_options, run, no_draft=no_draft)
@@ -97,6 +98,19 @@ def sql(
     if not text.strip():
         raise click.UsageError(f"{name} is empty; pass the SQL as an argument, or a file with --file")
     run(text, name, is_file=file not in (None, "-"))
+
+
+def _require_prompt() -> None:
+    """Raises PackageMissing if the packages of the prompt aren't installed."""
+    from importlib.util import find_spec
+
+    if not (find_spec("prompt_toolkit") and find_spec("pygments")):
+        from mosaic_deploy.installed import install_command
+
+        raise PackageMissing(
+            "the prompt needs packages that aren't installed",
+            hint=f"{install_command('prompt')}; or pass the SQL as an argument, or use `mosaic-deploy psql`",
+        )
 
 
 def _print_answer(screen: Screen, answer: QueryAnswer, *, as_csv: bool, expanded: bool) -> None:
