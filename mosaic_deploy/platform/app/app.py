@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import time
@@ -30,6 +31,9 @@ _SITES_PREFIX = "/sites/"
 # Entries of the request's scope: the route pattern it matched, and when its API key expires, if it does.
 _ROUTE_SCOPE_KEY = "mosaic.route"
 _KEY_EXPIRES_SCOPE_KEY = "mosaic.key_expires"
+_PROJECT_SCOPE_KEY = "mosaic.project"
+_ERROR_SCOPE_KEY = "mosaic.error"
+_MAX_ERROR = 4000
 # Sites under /sites/ share the dashboard's origin; the sandbox gives their scripts an opaque one.
 _SITES_SANDBOX = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
@@ -94,16 +98,15 @@ class App:
             _refuse_two_framings(request)
             return await self._dispatch(request)
         except Fault as fault:
-            return JsonResponse(fault.document(request_id), fault.status, fault.headers)
+            return _error_response(request, fault, request_id)
         except Exception as error:
             if known := fault_from_error(error):
                 message_text = " ".join(str(error).split())
                 log.warning("failed", extra={"fields": {"request_id": request_id, "message": message_text}})
-                return JsonResponse(known.document(request_id), known.status, known.headers)
+                return _error_response(request, known, request_id)
             log.exception("failed", extra={"fields": {"request_id": request_id, "message": "failed"}})
             message = "internal error; look up this request ID in the platform's log"
-            failure = Fault(500, "internal_error", message)
-            return JsonResponse(failure.document(request_id), 500)
+            return _error_response(request, Fault(500, "internal_error", message), request_id)
 
     async def _dispatch(self, request: Request) -> Response:
         path: str = request.scope["path"]
@@ -142,6 +145,7 @@ class App:
 
     async def _serve_site(self, request: Request, project_id: str, path: str, prefix: str) -> Response:
         request.scope[_ROUTE_SCOPE_KEY] = "site"
+        request.scope[_PROJECT_SCOPE_KEY] = project_id
         if path == _VERIFY_PATH and request.method == "POST":
             return await magic_link.verify_on_site(self._platform, request, project_id)
         if not prefix:
@@ -194,7 +198,15 @@ def _request_record(
         milliseconds,
         client=client[0] if client else "",
         cut_off=not complete,
+        project_id=scope.get(_PROJECT_SCOPE_KEY) or scope.get("path_params", {}).get("project_id", ""),
+        error=scope.get(_ERROR_SCOPE_KEY, ""),
     )
+
+
+def _error_response(request: Request, fault: Fault, request_id: str) -> Response:
+    document = fault.document(request_id)
+    request.scope[_ERROR_SCOPE_KEY] = json.dumps(document, indent=1, ensure_ascii=False)[:_MAX_ERROR]
+    return JsonResponse(document, fault.status, fault.headers)
 
 
 def _refuse_two_framings(request: Request) -> None:

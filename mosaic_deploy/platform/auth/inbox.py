@@ -49,13 +49,14 @@ async def show_email(platform: Platform, request: Request) -> Response:
     )
 
 
-async def recent(platform: Platform, limit: int) -> list[DictRow]:
-    """Newest first."""
+async def recent(platform: Platform, limit: int, project_id: str | None = None) -> list[DictRow]:
+    """Newest first; only one project's, if it is given."""
     return await control_database.fetch(
         platform.pool,
         "SELECT mail.* FROM mail JOIN project ON project.id = mail.project_id"
-        " WHERE project.account_id = %(account)s ORDER BY mail.id DESC LIMIT %(limit)s",
-        {"account": platform.account_id, "limit": limit},
+        " WHERE project.account_id = %(account)s AND (%(project)s::text IS NULL OR project.id = %(project)s)"
+        " ORDER BY mail.id DESC LIMIT %(limit)s",
+        {"account": platform.account_id, "project": project_id, "limit": limit},
     )
 
 

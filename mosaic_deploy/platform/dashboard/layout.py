@@ -6,6 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -27,10 +28,12 @@ _NAVIGATION = (("/", "Projects"), ("/inbox", "Inbox"), ("/requests", "Requests")
 _AGES = ((60, "second"), (3600, "minute"), (86400, "hour"), (86400 * 30, "day"))
 
 
-def render_page(template: str, title: str, *, status: int = 200, **values: object) -> Response:
-    """The page `templates/{template}`; everything in `values` is escaped."""
+def render_page(
+    template: str, title: str, *, status: int = 200, local: bool = True, **values: object
+) -> Response:
+    """The page `templates/{template}`; everything in `values` is escaped. `local`: of the embedded platform."""
     nonce = secrets.token_urlsafe(16)
-    text = _environment().get_template(template).render(title=title, nonce=nonce, **values)
+    text = _environment().get_template(template).render(title=title, nonce=nonce, local=local, **values)
     headers = {**HEADERS, "Content-Security-Policy": _content_policy(nonce)}
     return Response(text, status, headers, "text/html; charset=utf-8")
 
@@ -40,10 +43,20 @@ def locked_page(*, used_up: bool = False) -> Response:
     return render_page("locked.html", "Locked", status=401, used_up=used_up)
 
 
+def sign_in_page(problem: str = "") -> Response:
+    """What a browser without a session gets on a served platform; `problem` says why the last key wasn't accepted."""
+    return render_page("sign_in.html", "Sign in", status=401, local=False, problem=problem)
+
+
 def redirect_to_dashboard() -> Response:
     """Reloads as a new navigation: after an HTTP redirect that began on another site, the browser wouldn't send the
     SameSite cookie."""
     return render_page("welcome.html", "Welcome")
+
+
+def table_url(project_id: str, schema: str, table: str) -> str:
+    """The page of a table's rows."""
+    return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
 
 
 def _content_policy(nonce: str) -> str:
@@ -66,9 +79,21 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters.update(utc_time=_utc_time, iso_time=_iso_time, age=_age_text, file_size=human_size)
-    environment.globals.update(navigation=_NAVIGATION, version=__version__, asset_url=asset_url)
+    environment.filters.update(
+        utc_time=_utc_time,
+        iso_time=_iso_time,
+        age=_age_text,
+        file_size=human_size,
+        capitalize_first=_capitalize_first,
+    )
+    environment.globals.update(
+        navigation=_NAVIGATION, version=__version__, asset_url=asset_url, table_url=table_url
+    )
     return environment
+
+
+def _capitalize_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _utc_time(at: datetime) -> str:

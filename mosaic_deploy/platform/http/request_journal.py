@@ -17,7 +17,8 @@ LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 class RequestRecord:
     """One request and its outcome. `path` is without the query, which may hold a signature or a sign-in token.
 
-    `route` is the matched pattern. `status` is 0 if the client disconnected before the response began.
+    `route` is the matched pattern. `status` is 0 if the client disconnected before the response began. `error` is an
+    error response's `error` object as text, as far as it fits; `project_id` may be one that doesn't exist.
     """
 
     request_id: str
@@ -30,6 +31,8 @@ class RequestRecord:
     client: str = ""
     # Whether the response ended early, because the store failed or the platform stopped.
     cut_off: bool = False
+    project_id: str = ""
+    error: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

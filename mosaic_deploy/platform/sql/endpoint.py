@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from psycopg.rows import DictRow
 from starlette.requests import Request
@@ -21,6 +22,8 @@ from mosaic_deploy.platform.services import Platform
 from mosaic_deploy.platform.sql import execute
 from mosaic_deploy.platform.tenants.suspension import check_not_suspended
 
+Result = TypeVar("Result")
+
 
 async def run_sql(platform: Platform, request: Request) -> Response:
     document = await request_body.read_json(request, request_body.JSON_LIMIT, long_texts=True)
@@ -32,7 +35,7 @@ async def run_sql(platform: Platform, request: Request) -> Response:
     check_not_suspended(project)
     database = await drafts.target_database(platform, project, request)
     work = _run(platform, project, database, query, params)
-    result = await (work if platform.sql_modes.finishing else _cancel_on_disconnect(request, work))
+    result = await (work if platform.sql_modes.finishing else cancel_on_disconnect(request, work))
     rows, notices = result.rows, result.notices
     row_chunks = [
         piece for index, chunk in enumerate(rows.chunks) for piece in ((b",", chunk) if index else (chunk,))
@@ -58,9 +61,9 @@ async def _run(
         return await execute.run(session, query, params, platform.sql_modes)
 
 
-async def _cancel_on_disconnect(request: Request, work: Any) -> execute.SqlResult:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """The result of `work`. If the client disconnects first, `work` and its statement in PostgreSQL are cancelled."""
-    running: asyncio.Task[execute.SqlResult] = asyncio.ensure_future(work)
+    running: asyncio.Task[Result] = asyncio.ensure_future(work)
     disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
         await asyncio.wait({running, disconnected}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,7 @@ import pytest
 
 from mosaic_deploy.platform.machine import state_folder
 
+TABS = ("deploys", "deploys/1", "emails", "requests", "schema", "sign-ins", "sql", "sql/names.json")
 PAGES = (
     "/",
     "/key",
@@ -259,3 +260,46 @@ def test_the_overview_shows_storage_and_requests_but_not_the_key(api, project, b
     assert marked.headers["X-Request-Id"] in browser.get("/requests").text
     assert platform.api_key not in overview
     assert platform.api_key in browser.get("/key").text
+
+
+def test_a_deploys_page(api, project, browser) -> None:
+    """With what was agreed to, rows, and the way back; values of other types are left out."""
+    project_id = project("Deployed")
+    _write_ledger(api, project_id, "<i>")
+    report = (
+        '{"done": ["static:index.html", "migration:0001_a.sql"], "commit": "abc123", "dirty": false,'
+        ' "approval": {"approved": [{"value": "destructive", "by": "ada"}, 3], "confirmed": null},'
+        ' "counts": {"0001_a.sql": {"deleted": 3, "x": "y"}, "b": 1}}'
+    )
+    api.sql(
+        project_id,
+        f"INSERT INTO mosaic_deploy.deploys VALUES ('b \"c', 9, 'done', 'ada', 'staging', '', '{report}', now(), now()),"
+        """ ('odd', 8, 'done', '', NULL, '', '{"approval": 1, "counts": [], "done": "x", "error": 2, "commit": []}', now(), now())""",
+    )
+    listed = browser.get(f"/projects/{project_id}/deploys").text
+    assert f'href="/projects/{project_id}/deploys/b%20%22c"' in listed
+    shown = browser.get(f"/projects/{project_id}/deploys/b%20%22c")
+    for text in ("abc123", "destructive", "by ada", "3 deleted", "git checkout abc123", "plan --env staging"):
+        assert text in shown.text, text
+    odd = browser.get(f"/projects/{project_id}/deploys/odd")
+    assert odd.status_code == 200
+    assert "The way back" not in odd.text
+    evil = browser.get(f"/projects/{project_id}/deploys/1").text
+    assert "&lt;i&gt;" in evil
+    assert browser.get(f"/projects/{project_id}/deploys/none").status_code == 404
+
+
+def test_a_projects_emails_sign_ins_and_requests(api, project, browser) -> None:
+    project_id, other = project("Signed"), project("Other")
+    api.post(f"/{project_id}/auth/magic-link", json={"email": "ada@example.com"})
+    api.post(f"/{other}/auth/magic-link", json={"email": "bob@example.com"})
+    api.post(f"/{project_id}/sql", json={"query": "SELECT nope"})
+    emails = browser.get(f"/projects/{project_id}/emails").text
+    assert "ada@example.com" in emails
+    assert "bob@example.com" not in emails
+    sign_ins = browser.get(f"/projects/{project_id}/sign-ins").text
+    assert ">waiting</span>" in sign_ins
+    assert "bob@example.com" not in sign_ins
+    requests = browser.get(f"/projects/{project_id}/requests").text
+    assert "column &#34;nope&#34; does not exist" in requests.replace("\\&#34;", "&#34;")
+    assert other not in requests

@@ -48,3 +48,31 @@ function enableCopying() {
 
 showTimes(localStorage.getItem(ZONE_KEY) !== "utc");
 enableCopying();
+
+// Lists of requests stay current while the page is visible.
+const LIVE_MS = 2000;
+
+async function refreshLive(place) {
+  const response = await fetch(location.href);
+  if (!response.ok) return false;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = page.querySelector("[data-live]");
+  if (!fresh) return false;
+  if (place.querySelector("details[open]") || place.contains(document.activeElement)) return true;
+  place.replaceChildren(...fresh.childNodes);
+  showTimes(localStorage.getItem(ZONE_KEY) !== "utc");
+  return true;
+}
+
+function keepLive(place) {
+  const state = document.querySelector("[data-live-state]");
+  state.textContent = "New ones appear by themselves.";
+  setInterval(async () => {
+    if (document.hidden) return;
+    const isCurrent = await refreshLive(place).catch(() => false);
+    state.textContent = isCurrent ? "New ones appear by themselves." : "The platform doesn't answer; reload the page.";
+  }, LIVE_MS);
+}
+
+const live = document.querySelector("[data-live]");
+if (live) keepLive(live);

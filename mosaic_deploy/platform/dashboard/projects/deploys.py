@@ -7,6 +7,7 @@ a read-only transaction with a short timeout, and its values are shown as text.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,11 +21,15 @@ from mosaic_deploy.platform.services import Platform
 
 _TIMEOUT_SECONDS = 3
 _MAX_CHANGES = 200
+_MAX_ALL_CHANGES = 20_000
+_MAX_TEXT = 2000
 _DEPLOYS_QUERY = """
 SELECT id::text, status::text, holder::text, environment::text, started_at::timestamptz, finished_at::timestamptz,
        CASE WHEN pg_catalog.pg_column_size(report) < 1000000 THEN report::jsonb END
-FROM mosaic_deploy.deploys ORDER BY started_at DESC LIMIT %s
+FROM mosaic_deploy.deploys {} ORDER BY started_at DESC LIMIT %s
 """
+_RECENT = _DEPLOYS_QUERY.format("WHERE %s::text IS NULL")
+_ONE = _DEPLOYS_QUERY.format("WHERE id = %s")
 
 _LEASE_QUERY = """
 SELECT holder::text, acquired_at::timestamptz FROM mosaic_deploy.lease WHERE expires_at > pg_catalog.clock_timestamp()
@@ -33,7 +38,10 @@ SELECT holder::text, acquired_at::timestamptz FROM mosaic_deploy.lease WHERE exp
 
 @dataclass(frozen=True, slots=True)
 class Deploy:
-    """One deploy. `changes` are addresses such as `static:index.html`, at most 200; `omitted_changes` counts the rest."""
+    """One deploy. `changes` are addresses such as `static:index.html`; `omitted_changes` counts those beyond the limit.
+
+    `approvals` are values of `--allow` with who gave them, `counts` what SQL files did to rows: `orders: 3 deleted`.
+    """
 
     project_id: str
     id: str
@@ -45,6 +53,10 @@ class Deploy:
     changes: tuple[str, ...]
     omitted_changes: int
     error: str
+    commit: str
+    dirty: bool
+    approvals: tuple[tuple[str, str], ...]
+    counts: tuple[tuple[str, str], ...]
 
     @property
     def change_count(self) -> int:
@@ -59,12 +71,24 @@ class Deploy:
 async def recent(platform: Platform, projects: list[DictRow], limit: int) -> list[Deploy]:
     """The newest deploys of all these projects together. A project whose history can't be read has none."""
     running = [row for row in projects if row["status"] == "running"]
-    found = await asyncio.gather(*(_fetch_project_deploys(platform, row, limit) for row in running))
+    found = await asyncio.gather(
+        *(_fetch(platform, row, _RECENT, None, limit, _MAX_CHANGES) for row in running)
+    )
     merged = [deploy for deploys in found for deploy in deploys]
     return sorted(merged, key=lambda deploy: deploy.started_at, reverse=True)[:limit]
 
 
-async def _fetch_project_deploys(platform: Platform, project: DictRow, limit: int) -> list[Deploy]:
+async def find_deploy(platform: Platform, project: DictRow, deploy_id: str) -> Deploy:
+    """With all its changes. Raises Fault (404)."""
+    found = await _fetch(platform, project, _ONE, deploy_id, 1, _MAX_ALL_CHANGES)
+    if not found:
+        raise Fault(404, "not_found", f"project {project['id']} has no deploy {deploy_id!r}")
+    return found[0]
+
+
+async def _fetch(
+    platform: Platform, project: DictRow, query: str, deploy_id: str | None, limit: int, max_changes: int
+) -> list[Deploy]:
     password = project["database_password"]
     try:
         async with (
@@ -73,10 +97,10 @@ async def _fetch_project_deploys(platform: Platform, project: DictRow, limit: in
         ):
             await session.execute("BEGIN READ ONLY")
             await session.execute("SET LOCAL statement_timeout = '2s'")
-            cursor = await session.execute(_DEPLOYS_QUERY, [limit])
+            cursor = await session.execute(query.encode(), [deploy_id, limit])
             rows = await cursor.fetchall()
             lease = await _fetch_lease(session) if any(row[1] == "running" for row in rows) else None
-            return [_deploy_from_row(project["id"], row, lease) for row in rows]
+            return [_deploy_from_row(project["id"], row, lease, max_changes) for row in rows]
     except (psycopg.Error, Fault, TimeoutError):
         # No tracking tables, other columns, or a busy database: the page shows no deploys.
         return []
@@ -91,17 +115,45 @@ async def _fetch_lease(session: Session) -> tuple[Any, ...] | None:
         return None
 
 
-def _deploy_from_row(project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None) -> Deploy:
+def _deploy_from_row(
+    project_id: str, row: tuple[Any, ...], lease: tuple[Any, ...] | None, max_changes: int
+) -> Deploy:
     name, status, holder, environment, started, finished, report = row
     if status == "running" and not (lease and lease[0] == holder and lease[1] <= started):
         # It doesn't hold the lock any more, so its process died before it recorded a result.
         status = "interrupted"
-    report = report if isinstance(report, dict) else {}
-    done = report.get("done")
-    changes = [str(address) for address in done] if isinstance(done, list) else []
-    error = report.get("error")
-    message = str(error.get("message", "")) if isinstance(error, dict) else ""
+    changes = [_text(address) for address in _list(_field(report, "done"))]
+    approved = [
+        (_field(one, "value"), _field(one, "by")) for one in _list(_field(report, "approval", "approved"))
+    ]
+    counts = _field(report, "counts")
     return Deploy(
         project_id, name, status, holder, environment or "", started, finished,
-        tuple(changes[:_MAX_CHANGES]), max(0, len(changes) - _MAX_CHANGES), message[:2000],
+        tuple(changes[:max_changes]), max(0, len(changes) - max_changes), _text(_field(report, "error", "message")),
+        _text(_field(report, "commit")), _field(report, "dirty") is True,
+        tuple((_text(value), _text(by)) for value, by in approved),
+        tuple(_count_lines(counts)) if isinstance(counts, dict) else (),
     )  # fmt: skip
+
+
+def _count_lines(counts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """SQL file, and what it did: `3 deleted, 2 updated`."""
+    for file, done in list(counts.items())[:_MAX_CHANGES]:
+        if isinstance(done, dict):
+            parts = [f"{number:,} {_text(kind)}" for kind, number in done.items() if isinstance(number, int)]
+            yield _text(file), ", ".join(parts)
+
+
+def _field(value: object, *names: str) -> object:
+    """A field within a report, in which anything can be; None if there is none."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str:
+    return str(value)[:_MAX_TEXT] if isinstance(value, str | int | float) else ""

@@ -10,8 +10,17 @@ from starlette.responses import Response
 from mosaic_deploy.platform.dashboard.layout import render_page
 from mosaic_deploy.platform.services import Platform
 
-TABS = (("", "Overview"), ("deploys", "Deploys"))
+TABS = (
+    ("", "Overview"),
+    ("sql", "SQL"),
+    ("schema", "Schema"),
+    ("emails", "Emails"),
+    ("sign-ins", "Sign-ins"),
+    ("deploys", "Deploys"),
+    ("requests", "Requests"),
+)
 """The last part of the URL, and the label."""
+_LOCAL_TABS = frozenset({"sql", "emails", "requests"})
 
 
 def render_project_page(
@@ -25,7 +34,8 @@ def render_project_page(
         title,
         project=project,
         site_url=platform.site_url(project["id"]),
-        tabs=TABS,
+        local=platform.local,
+        tabs=[one for one in TABS if platform.local or one[0] not in _LOCAL_TABS],
         tab=tab,
         heading=label,
         **values,

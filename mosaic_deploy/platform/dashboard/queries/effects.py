@@ -1,0 +1,160 @@
+"""What SQL did to the rows and objects that were there before, measured by PostgreSQL within its transaction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mosaic_deploy.platform.dashboard.queries.results import ResultSet
+from mosaic_deploy.platform.postgres.connections import Session
+
+# Parts of a table are listed only if their table is still there, and names always with their kind.
+_OBJECTS = """
+WITH relation AS (
+    SELECT c.oid, c.relkind, c.oid::pg_catalog.regclass::text AS name, pg_catalog.pg_relation_filenode(c.oid) AS file,
+           CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) END AS bytes,
+           coalesce(i.indrelid, d.refobjid)::bigint AS owner
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
+    -- A sequence of a column.
+    LEFT JOIN pg_catalog.pg_depend d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.objid = c.oid AND d.refclassid = d.classid AND d.deptype IN ('a', 'i')
+    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+), member AS (
+    -- Of an extension, which is listed itself.
+    SELECT objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
+)
+SELECT 'pg_namespace', oid::bigint, 0, NULL::bigint, 'schema', pg_catalog.quote_ident(nspname), NULL::bigint, NULL::bigint
+FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_'
+UNION ALL
+SELECT 'pg_extension', oid::bigint, 0, NULL, 'extension', pg_catalog.quote_ident(extname), NULL, NULL FROM pg_catalog.pg_extension
+UNION ALL
+SELECT 'pg_class', oid::bigint, 0, owner, CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
+       WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type'
+       ELSE 'index' END, name, file::bigint, bytes
+FROM relation
+UNION ALL
+SELECT 'pg_attribute', attrelid::bigint, attnum, attrelid::bigint, 'column',
+       relation.name || '.' || pg_catalog.quote_ident(attname), NULL, NULL
+FROM pg_catalog.pg_attribute JOIN relation ON relation.oid = attrelid
+WHERE attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p', 'f')
+UNION ALL
+SELECT 'pg_constraint', c.oid::bigint, 0, conrelid::bigint, 'constraint', pg_catalog.quote_ident(conname), NULL, NULL
+FROM pg_catalog.pg_constraint c JOIN relation ON relation.oid = conrelid
+UNION ALL
+SELECT 'pg_trigger', t.oid::bigint, 0, tgrelid::bigint, 'trigger', pg_catalog.quote_ident(tgname), NULL, NULL
+FROM pg_catalog.pg_trigger t JOIN relation ON relation.oid = tgrelid WHERE NOT tgisinternal
+UNION ALL
+SELECT 'pg_policy', p.oid::bigint, 0, polrelid::bigint, 'policy', pg_catalog.quote_ident(polname), NULL, NULL
+FROM pg_catalog.pg_policy p JOIN relation ON relation.oid = polrelid
+UNION ALL
+SELECT 'pg_proc', p.oid::bigint, 0, NULL, 'function', p.oid::pg_catalog.regprocedure::text, NULL, NULL
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = pronamespace
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND p.oid NOT IN (SELECT objid FROM member)
+UNION ALL
+SELECT 'pg_type', t.oid::bigint, 0, NULL, 'type', t.oid::pg_catalog.regtype::text, NULL, NULL
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = typnamespace
+WHERE typtype IN ('e', 'd', 'r') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND t.oid NOT IN (SELECT objid FROM member)
+"""
+# Also of the session's earlier transactions, as long as PostgreSQL hasn't added these to the totals of all.
+_ROWS = """
+SELECT relid::bigint, relid::pg_catalog.regclass::text, n_tup_upd, n_tup_del
+FROM pg_catalog.pg_stat_xact_all_tables
+WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' AND n_tup_upd + n_tup_del > 0 ORDER BY 2
+"""
+_UPDATE_TAG = re.compile(r"UPDATE (\d+)")
+_Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A database object. `table` is its table's OID, if it is a part of one; `bytes` is None unless it has rows."""
+
+    kind: str
+    name: str
+    table: int | None
+    file: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """`updated` and `deleted` are rows by table; `dropped` and `emptied` like `table todos`; `rewritten` table names."""
+
+    updated: tuple[tuple[str, int], ...] = ()
+    deleted: tuple[tuple[str, int], ...] = ()
+    dropped: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Each effect in words: `deletes 3 rows of todos`."""
+        return [
+            *(f"drops {name}" for name in self.dropped),
+            *(f"removes all rows of {name}" for name in self.emptied),
+            *(f"rewrites all values of {name}" for name in self.rewritten),
+            *(f"deletes {_rows_text(count)} of {name}" for name, count in self.deleted),
+            *(f"updates {_rows_text(count)} of {name}" for name, count in self.updated),
+        ]
+
+    def to_confirm(self, results: Sequence[ResultSet]) -> bool:
+        """Whether it did more than insert, and update what the results of its own statements say."""
+        if self.deleted or self.dropped or self.emptied or self.rewritten:
+            return True
+        stated = sum(int(found[1]) for one in results if (found := _UPDATE_TAG.fullmatch(one.tag)))
+        return sum(count for _, count in self.updated) > stated
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The state that `measure` compares with: all objects that aren't PostgreSQL's own, and counts of rows."""
+
+    objects: Mapping[_Key, Object]
+    updated: Mapping[int, int]
+    deleted: Mapping[int, int]
+
+
+async def read_before(session: Session) -> Before:
+    """In the transaction that is to be measured, at its start."""
+    rows = await (await session.execute(_ROWS)).fetchall()
+    return Before(
+        await _read_objects(session),
+        {table: updated for table, _, updated, _ in rows},
+        {table: deleted for table, _, _, deleted in rows},
+    )
+
+
+async def measure(session: Session, before: Before) -> Effects:
+    """What this transaction did since `before`."""
+    after = await _read_objects(session)
+    rows = await (await session.execute(_ROWS)).fetchall()
+    gone = {key: one for key, one in before.objects.items() if key not in after}
+    gone_tables = {oid for (catalog, oid, _) in gone if catalog == "pg_class"}
+    changed = [
+        (one, after[key])
+        for key, one in before.objects.items()
+        if key in after and one.bytes and after[key].file != one.file
+    ]
+    updated = [(name, count - before.updated.get(table, 0)) for table, name, count, _ in rows]
+    deleted = [(name, count - before.deleted.get(table, 0)) for table, name, _, count in rows]
+    return Effects(
+        updated=tuple(one for one in updated if one[1]),
+        deleted=tuple(one for one in deleted if one[1]),
+        dropped=tuple(f"{one.kind} {one.name}" for one in gone.values() if one.table not in gone_tables),
+        emptied=tuple(f"{old.kind} {old.name}" for old, new in changed if not new.bytes),
+        rewritten=tuple(f"{old.kind} {old.name}" for old, new in changed if new.bytes),
+    )
+
+
+async def _read_objects(session: Session) -> dict[_Key, Object]:
+    cursor = await session.execute(_OBJECTS)
+    return {
+        (catalog, oid, part): Object(kind, name, table, file, size)
+        for catalog, oid, part, table, kind, name, file, size in await cursor.fetchall()
+    }
+
+
+def _rows_text(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
