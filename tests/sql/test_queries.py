@@ -83,7 +83,7 @@ ROWS = TextRows(("id", "note"), (("7", "a\nb"), (None, ""), ("12", "x\t\x1b")))
 def test_a_table_shows_every_value_whole() -> None:
     assert list(rows_lines(ROWS, None)) == [
         "id   │ note",
-        "─────┼───────",
+        "─────┼────────",
         "   7 │ a↵",
         "     │ b",
         "NULL │",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -74,10 +77,14 @@ class _Prompt:
         self._prompt = FormattedText([("", f"{name}=> ")])
 
     def ask_until_left(self) -> None:
+        with _cancelling_interrupts():
+            self._ask_until_left()
+
+    def _ask_until_left(self) -> None:
         while True:
             try:
                 text = self._input.prompt(self._prompt, handle_sigint=False)
-            except _LineDropped:
+            except (_LineDropped, _Cancelled):
                 continue
             except EOFError:
                 return
@@ -98,7 +105,9 @@ class _Prompt:
                 self._run(_described(text), "query", wide=self._wide)
         except MosaicError as error:
             self._screen.error(error)
-        except KeyboardInterrupt:
+        except click.Abort:
+            self._screen.print_notice(["", "Nothing was changed."])
+        except _Cancelled:
             self._screen.print_notice(
                 [
                     "",
@@ -120,6 +129,22 @@ def _described(text: str) -> str:
 
 class _LineDropped(Exception):
     """Ctrl-C at the prompt."""
+
+
+class _Cancelled(KeyboardInterrupt):
+    """Ctrl-C while a statement runs. SIGTERM and a closed terminal end the prompt."""
+
+
+@contextmanager
+def _cancelling_interrupts() -> Iterator[None]:
+    def cancel(*_: object) -> None:
+        raise _Cancelled
+
+    before = signal.signal(signal.SIGINT, cancel)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _prompt_session(name: str, read_names: Callable[[], Names], *, plain: bool) -> PromptSession[str]:
