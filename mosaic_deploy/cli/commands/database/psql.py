@@ -34,7 +34,7 @@ class _Psql:
 
 
 @click.command(cls=folder_option.FolderCommand)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- PSQL_ARGUMENTS]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PSQL_ARGUMENTS...]")
 @no_draft_option
 @folder_option.target_options
 @click.pass_obj

@@ -26,7 +26,7 @@ def _complete_codes(_context: click.Context, _: click.Parameter, start: str) -> 
 
 
 @click.command()
-@click.argument("codes", nargs=-1, metavar="[CODE or WORD]...", shell_complete=_complete_codes)
+@click.argument("codes", nargs=-1, metavar="[CODE...]", shell_complete=_complete_codes)
 @options.output
 @click.pass_obj
 def explain(screen: Screen, codes: tuple[str, ...]) -> None:

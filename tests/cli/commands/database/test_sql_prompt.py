@@ -11,7 +11,9 @@ HERE = ("--local",)
 VALUES = r"""select array[1,null] as a, '{"n": 1.10}'::jsonb as j, '\xdead'::bytea as b, true as t, null as n, '' as e,
   timestamptz '2026-01-02 03:04:05+00' at time zone 'utc' as at, E'two\nlines' as l"""
 
-SLEEPING = "select count(*) from pg_stat_activity where query ~ 'pg_sleep.60' and pid <> pg_backend_pid() and state = 'active'"
+SLEEPING = (
+    "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
+)
 
 
 def test_values_are_postgresqls_own_and_lossless_in_a_pipe(run, deployed: Path) -> None:
