@@ -104,7 +104,7 @@ class StaticSpec:
 
     Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
     for paths without a file. With `clean_urls`, `about.html` is also `about/index.html`. `keep` is how long files that left the
-    folder stay live before they are pruned, in seconds. `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
+    folder stay live before they are pruned, in seconds. `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `storage_folders` are folders of `dir` that go into storage as a whole; `check_links` is `warn`, `error` or `off`.
     """
 
     dir: str
@@ -117,6 +117,7 @@ class StaticSpec:
     clean_urls: bool = False
     redirects: tuple[RedirectSpec, ...] = ()
     unsupported: str = "error"
+    storage_folders: tuple[str, ...] = ()
     check_links: str = "warn"
 
     @property

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -56,7 +56,7 @@ def redirect_to_dashboard() -> Response:
 
 def table_url(project_id: str, schema: str, table: str) -> str:
     """The page of a table's rows."""
-    return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
+    return f"/projects/{project_id}/tables/rows?{urlencode({'schema': schema, 'table': table})}"
 
 
 def _content_policy(nonce: str) -> str:

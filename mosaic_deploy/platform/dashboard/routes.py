@@ -9,6 +9,7 @@ from __future__ import annotations
 from mosaic_deploy.platform.dashboard import access, account_pages, overview, schema_page
 from mosaic_deploy.platform.dashboard.access import Endpoint, local_page, page
 from mosaic_deploy.platform.dashboard.assets import show_asset
+from mosaic_deploy.platform.dashboard.database import change_pages, table_pages
 from mosaic_deploy.platform.dashboard.projects import pages as project_pages
 from mosaic_deploy.platform.dashboard.projects import sign_ins
 from mosaic_deploy.platform.dashboard.queries import page as sql_page
@@ -25,6 +26,13 @@ ROUTES: tuple[tuple[str, str, bool, Endpoint], ...] = (
     ("GET", "/inbox/{email_id}", False, local_page(account_pages.show_email_page)),
     ("GET", "/inbox/{email_id}/html", False, local_page(account_pages.show_email_html)),
     ("GET", _PROJECT, False, page(project_pages.show_about)),
+    ("GET", _PROJECT + "/tables", False, page(table_pages.show_tables)),
+    ("GET", _PROJECT + "/tables/rows", False, page(table_pages.show_rows)),
+    ("GET", _PROJECT + "/tables/structure", False, page(table_pages.show_structure)),
+    ("GET", _PROJECT + "/tables/row", False, page(table_pages.show_row)),
+    ("POST", _PROJECT + "/tables/row", False, local_page(change_pages.change_row)),
+    ("GET", _PROJECT + "/tables/new", False, local_page(table_pages.show_new_row)),
+    ("POST", _PROJECT + "/tables/new", False, local_page(change_pages.create_row)),
     ("GET", _PROJECT + "/deploys", False, page(project_pages.show_deploys)),
     ("GET", _PROJECT + "/deploys/{deploy_id}", False, page(project_pages.show_deploy)),
     ("GET", _PROJECT + "/emails", False, local_page(sign_ins.show_emails)),

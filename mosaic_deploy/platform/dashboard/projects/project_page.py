@@ -12,6 +12,7 @@ from mosaic_deploy.platform.services import Platform
 
 TABS = (
     ("", "Overview"),
+    ("tables", "Tables"),
     ("sql", "SQL"),
     ("schema", "Schema"),
     ("emails", "Emails"),

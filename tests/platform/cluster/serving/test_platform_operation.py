@@ -168,10 +168,22 @@ def test_signing_in_to_the_dashboard(services, key) -> None:
         overview = browser.get("/", headers=cookie)
         assert "Ann&#39;s own" in overview.text
         assert key not in overview.text
-        for tab in ("", "/deploys", "/sign-ins", "/schema"):
+        ann.post(
+            f"/v1/project/{project_id}/sql",
+            json={"query": "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)"},
+        )
+        row = "schema=public&table=t&row=%5B%221%22%5D"
+        tables = ("/tables", "/tables/rows?schema=public&table=t", f"/tables/row?{row}")
+        for tab in ("", "/deploys", "/sign-ins", "/schema", *tables):
             assert browser.get(f"/projects/{project_id}{tab}", headers=cookie).status_code == 200, tab
-        for tab in ("sql", "emails", "requests"):
+        assert "Read-only" in browser.get(f"/projects/{project_id}/tables/row?{row}", headers=cookie).text
+        for tab in ("sql", "emails", "requests", "tables/new?schema=public&table=t"):
             assert browser.get(f"/projects/{project_id}/{tab}", headers=cookie).status_code == 404, tab
+        for tab in ("tables/row", "tables/new"):
+            changed = browser.post(
+                f"/projects/{project_id}/{tab}", data={"row": '["1"]'}, headers={**own, **cookie}
+            )
+            assert changed.status_code == 404, tab
         with served.client(stranger) as bob:
             other = create(bob, "Bob's")
         assert browser.get(f"/projects/{other}", headers=cookie).status_code == 404
