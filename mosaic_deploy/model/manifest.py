@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue
+from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue, values_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,15 @@ class BuildSpec:
     dir: str = "."
     inputs: tuple[str, ...] = ()
     timeout: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class DevSpec:
+    """The project's own backend, which `dev` keeps running in `dir` and starts again when something of `watch` changes."""
+
+    command: str | tuple[str, ...]
+    dir: str = "."
+    watch: tuple[str, ...] = ()
 
 
 Prune = bool | Literal["all"]
@@ -205,18 +214,7 @@ class VerifySpec:
 
     def variable_values(self) -> frozenset[VariableValue]:
         """All values that came from variables, which no message may contain."""
-        return frozenset(_variable_values(asdict(self)))
-
-
-def _variable_values(value: object) -> Iterator[VariableValue]:
-    if isinstance(value, VariableValue):
-        yield value
-    elif isinstance(value, Mapping):
-        for member in value.values():
-            yield from _variable_values(member)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            yield from _variable_values(member)
+        return frozenset(values_in(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +248,7 @@ class Manifest:
     project: ProjectSpec = field(default_factory=ProjectSpec)
     database: DatabaseSpec | None = None
     build: BuildSpec | None = None
+    dev: DevSpec | None = None
     static: StaticSpec | None = None
     storage: StorageSpec | None = None
     magic_link: MagicLinkSpec | None = None

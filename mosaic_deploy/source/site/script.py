@@ -33,6 +33,8 @@ _FOLDER_LITERAL = re.compile(
     rf"""(?P<quote>["'`])(?=(?P<address>/(?:{_NAME}/)*[\w@~%+\-]+|(?:\.{{0,2}}/)?(?:{_NAME}/)+)(?P=quote))"""
 )
 """A text like a folder's address: `/a/b`, `/a/b/`, `a/b/`."""
+_FOLDER_IN_TEMPLATE = re.compile(rf"`(?=(?P<address>(?:\.{{0,2}}/)?(?:{_NAME}/)+)\$\{{)")
+"""A folder's address before the name that a script computes: `a/b/${name}.pdf`."""
 _MODULE_BEFORE = re.compile(r"(?:\bfrom|\bimport|\bimport\s*\(|\bimportScripts\s*\()\s*(?:/\*[^*]*\*/\s*)?$")
 _URL_BEFORE = re.compile(r"\bURL\s*\(\s*(?:/\*[^*]*\*/\s*)?$")
 _META_AFTER = re.compile(
@@ -92,7 +94,7 @@ def _script_edits(text: str, visit: Visit) -> Iterator[Edit]:
         new = visit(Found(_role(text, start, end), url, start))
         if new is not None:
             yield Edit(start, end, _escaped(new, text[start - 1]))
-    for literal in _FOLDER_LITERAL.finditer(plain):
+    for literal in (*_FOLDER_LITERAL.finditer(plain), *_FOLDER_IN_TEMPLATE.finditer(plain)):
         start, end = literal.span("address")
         url = text[start:end].replace("\\/", "/")
         new = visit(Found(_role(text, start, end), url, start)) if len(url) <= _MAX_LENGTH else None
@@ -113,7 +115,7 @@ def _role(text: str, start: int, end: int) -> str:
     before, after = text[max(0, start - 1 - _CONTEXT) : start - 1], text[end : end + _CONTEXT]
     if _MODULE_BEFORE.search(before) or (_URL_BEFORE.search(before) and _META_AFTER.match(after)):
         return Role.REFERENCE
-    joined = _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after) or "${" in text[start:end]
+    joined = _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after) or "${" in text[start : end + 2]
     return Role.LITERAL if joined else Role.VALUE
 
 

@@ -51,6 +51,9 @@ ADDRESSES = [
     ("js/a.js", 'new URL("../find/", import.meta.url)', 'new URL("../storage/_static/find/", import.meta.url)'),
     ("js/a.js", 'f("/finder/", "/find/none/", "/fin")', None),
     ("js/a.js", "f(`${base}/find/`)", None),
+    ("js/a.js", "f(`find/${name}.pdf`)", "f(`storage/_static/find/${name}.pdf`)"),
+    ("js/a.js", "f(`/find/part/${name}`)", "f(`/storage/_static/find/part/${name}`)"),
+    ("js/a.js", "f(`find${name}.pdf`, `/${a}/find/${b}`)", None),
 ]  # fmt: skip
 
 
