@@ -17,7 +17,18 @@ from mosaic_deploy.cli.program import cli
 from mosaic_deploy.schema_files import read_schema
 
 ROOT = Path(__file__).resolve().parent.parent
-_PAGES = ("agents", "cli", "manifest", "migrations", "errors", "lint", "local", "github", "self-hosting")
+_PAGES = (
+    "agents",
+    "cli",
+    "manifest",
+    "migrations",
+    "errors",
+    "api-errors",
+    "lint",
+    "local",
+    "github",
+    "self-hosting",
+)
 _ABOUT = {
     "cli": "Every command and option, exit codes, output formats and environment variables.",
     "errors": "Every error code: meaning, causes and fix.",
@@ -26,7 +37,9 @@ _ABOUT = {
 }
 """Descriptions of pages that don't begin with one."""
 _SCHEMAS = ("mosaic", "plan", "event", "error")
-_SKILL_EXCLUDES = frozenset({"platform", "completion", "dev", "watch", "login", "logout", "open", "mcp"})
+_SKILL_EXCLUDES = frozenset(
+    {"platform", "psql", "completion", "dev", "watch", "login", "logout", "open", "mcp"}
+)
 """Commands that the skill leaves out: for people, for servers, or long-running."""
 _RETRYABLE = {"plan_stale": "by `apply` with a manifest: yes; with a saved plan or over MCP: no"}
 """Codes that are retryable in some situations only."""

@@ -6,14 +6,14 @@ The pages are inside the package in a wheel, and beside it in a checkout.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
 _FOLDERS = (_PACKAGE / "docs", _PACKAGE.parent / "docs")
-_CODE_PAGES = ("errors.md", "lint.md")
+_CODE_PAGES = ("errors.md", "lint.md", "api-errors.md")
 """Pages that explain codes, each under its own heading."""
 _HEADING = re.compile(r"^(#{1,6}) (.+)$", re.MULTILINE)
 _CODE = re.compile(r"`?([a-z][a-z0-9_]*)`?")
@@ -26,6 +26,13 @@ class Explanation:
     code: str
     source: str
     text: str
+
+    @property
+    def summary(self) -> str:
+        """The first sentence, without its marks."""
+        paragraph = " ".join(self.text.partition("\n\n")[0].split())
+        plain = re.sub(r"\[([^][]+)\]\([^()]+\)|\*\*", lambda found: found[1] or "", paragraph)
+        return plain.partition(". ")[0].removesuffix(".") + "."
 
 
 def doc_names() -> tuple[str, ...]:
@@ -64,6 +71,24 @@ def similar_codes(code: str) -> list[str]:
     words = [word for word in re.split(r"[^a-z0-9]+", wanted) if len(word) > 2]
     scores = {each.code: _match_score(words, each) for each in explanations}
     return sorted((name for name in scores if scores[name]), key=lambda name: -scores[name])[:3]
+
+
+def search_explanations(words: Sequence[str]) -> list[Explanation]:
+    """The explanations that contain all of `words`, or their beginnings; those with more of them in the code first."""
+    wanted = [word.lower() for word in words]
+    scored = [(_search_score(wanted, each), each) for each in read_explanations()]
+    return [each for score, each in sorted(scored, key=lambda pair: -pair[0]) if score]
+
+
+def _search_score(words: Sequence[str], explanation: Explanation) -> int:
+    text = f"{explanation.code} {explanation.text}".lower()
+    if not all(re.search(rf"(?<![a-z0-9]){re.escape(word)}", text) for word in words):
+        return 0
+    return (
+        1
+        + sum(2 for word in words if word in explanation.code)
+        + sum(word in explanation.summary.lower() for word in words)
+    )
 
 
 def _normalized(code: str) -> str:

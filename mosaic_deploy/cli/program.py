@@ -36,6 +36,7 @@ COMMANDS = {
         f"{_ROOM}.database.migrate:migrate", "Create, check and repair migrations", _DATABASE
     ),
     "sql": CommandEntry(f"{_ROOM}.database.sql:sql", "Run SQL in the project's database", _DATABASE),
+    "psql": CommandEntry(f"{_ROOM}.database.psql:psql", "Open psql on the project's database", _DATABASE),
     "credentials": CommandEntry(
         f"{_ROOM}.database.credentials:credentials", "Show the database connection details", _DATABASE
     ),

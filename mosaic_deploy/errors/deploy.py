@@ -184,6 +184,12 @@ class PackageMissing(MosaicError):
     code = "package_missing"
 
 
+class ProgramMissing(MosaicError):
+    """A program that the command runs isn't installed."""
+
+    code = "program_missing"
+
+
 class PlatformNotRunning(MosaicError):
     """The embedded platform isn't running."""
 

@@ -19,7 +19,7 @@ _MAX_SUMMARY = 55
 _SECTIONS = {
     "Start": ["init", "login", "logout", "projects", "doctor", "completion"],
     "Deploy": ["validate", "plan", "apply", "verify", "watch", "dev"],
-    "Database": ["migrate", "sql", "credentials"],
+    "Database": ["migrate", "sql", "psql", "credentials"],
     "Inspect": ["status", "history", "open", "storage", "auth", "explain", "schema", "ticket"],
     "Local": ["local", "platform"],
     "CI and agents": ["ci", "mcp"],

@@ -165,21 +165,37 @@ def _cell(value: object) -> str:
     return "".join(char if char.isprintable() else "·" for char in str(value))
 
 
+_BLOCK = re.compile(r"\s*(?:[-*] |\d+\. |\||#+ )|\*\*\w+\.\*\*")
+"""A line that begins a block of its own."""
 _BOLD = re.compile(r"\*\*(?=\S)(.+?)(?<=\S)\*\*")
 _LINK = re.compile(r"(?<!!)\[([^][]+)\]\(([^()\s]+)\)")
 _CODE = re.compile(r"(`+)(.+?)\1")
 
 
 def markdown_lines(text: str) -> Iterator[str]:
-    """The lines of Markdown `text`: code blocks indented but otherwise unchanged, bold as bold, links as their words."""
-    in_code = False
+    """The lines of Markdown `text`: code blocks indented but otherwise unchanged, bold as bold, links as their words.
+
+    A paragraph or an item of a list is one line, because it is wrapped to the terminal later.
+    """
+    in_code, paragraph = False, ""
     for line in text.splitlines():
-        if line.lstrip().startswith("```"):
+        is_fence = line.lstrip().startswith("```")
+        continues = paragraph and not is_fence and not in_code and line.strip() and not _BLOCK.match(line)
+        if paragraph and not continues:
+            yield _styled(paragraph)
+            paragraph = ""
+        if is_fence:
             in_code = not in_code
         elif in_code:
             yield f"    {line}" if line else ""
+        elif continues:
+            paragraph = f"{paragraph} {line.strip()}"
+        elif line.strip():
+            paragraph = line
         else:
-            yield _styled(line)
+            yield ""
+    if paragraph:
+        yield _styled(paragraph)
 
 
 def _styled(line: str) -> str:

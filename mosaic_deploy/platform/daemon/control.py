@@ -93,6 +93,21 @@ def show_key(folder: Path) -> Document:
     return {"api_key": state.api_key}
 
 
+def find_psql(folder: Path) -> Document:
+    """The path of PostgreSQL's psql, and the variables that it needs. Needs no running platform."""
+    from mosaic_deploy.platform.postgres.installation import ensure_installation
+
+    state = state_folder.read_state(folder)
+    if state is None:
+        raise ProcessFault(
+            "psql_missing", f"there is no platform in {folder}", "start it with `mosaic-deploy local start`"
+        )
+    installation = ensure_installation(Path(state.postgres_folder))
+    needed = ("LD_LIBRARY_PATH",)
+    environment = {name: value for name, value in installation.environment().items() if name in needed}
+    return {"program": installation.program_path("psql"), "environment": environment}
+
+
 def rotate_key(folder: Path) -> Document:
     """Replaces the current API key. Starts the platform if needed."""
     document = start(folder, None)

@@ -45,6 +45,7 @@ def log_request(request_record: RequestRecord) -> None:
         "status": request_record.status,
         "ms": round(request_record.milliseconds, 1),
         "client": request_record.client,
+        **({"project": request_record.project_id} if request_record.project_id else {}),
         **({"cut_off": True} if request_record.cut_off else {}),
     }
     # Every few seconds, from each load balancer.

@@ -36,6 +36,10 @@ def test_a_draft_runs_on_every_save_and_becomes_a_migration(folder: Path, run, w
     draft = folder / "sql/draft.sql"
     draft.write_text("create table notes (body text);")
     assert "1 schema change" in watch.until("sql/draft.sql → draft applied to a copy in")
+    copy = run("sql", "--local", "select count(*) from notes")
+    assert (copy.returncode, "the draft's copy of the database" in copy.stderr) == (0, True)
+    own = run("sql", "--local", "--no-draft", "select to_regclass('notes') as found")
+    assert (own.stdout.splitlines()[2], own.stderr) == ("NULL", "")
     watch.until("+ table notes (body text)")
     watch.until("Your app now uses a copy of the database")
     assert tables(run) == ["notes", "t"]

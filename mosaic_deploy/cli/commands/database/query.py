@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from mosaic_deploy.errors import Location, RequestRefused, SqlFailed, SqlInvalid, SqlNotReadOnly
 from mosaic_deploy.sql.call_stack import locate_calls, parse_context
 from mosaic_deploy.sql.locate import locate_error
-from mosaic_deploy.sql.parse import SqlSyntaxError, line_and_column, parse
+from mosaic_deploy.sql.parse import SqlSyntaxError, Statement, line_and_column, parse
 from mosaic_deploy.sql.read_only import NotReadOnly, ReadOnlyQuery, read_only_query
 from mosaic_deploy.sql.single_call import has_lasting_effect, unfinished_transaction
 
@@ -52,7 +52,7 @@ def check_single_call(query: str, name: str, *, is_file: bool = False) -> bool:
     return has_lasting_effect(statements)
 
 
-_TOO_LARGE_HINT = "or use psql: `mosaic-deploy credentials --reveal` prints the database URL"
+_TOO_LARGE_HINT = "or use `mosaic-deploy psql`"
 
 
 @contextmanager
@@ -82,6 +82,18 @@ def locating_errors(query: str, sent: str, name: str, *, is_file: bool = False) 
         raise
 
 
+def _offset_before_change(query: str, sent: str, offset: int, last: Statement) -> int | None:
+    """The offset in `query` of a character of `sent`, in which something is put around the `last` statement."""
+    if sent == query:
+        return min(offset, len(query))
+    before = query[: last.offset]
+    begin = len(before) if sent.startswith(before) else 0
+    if offset < begin:
+        return offset
+    inside = offset - sent.find(last.text, begin)
+    return last.offset + inside if 0 <= inside <= len(last.text) else None
+
+
 def _error_offset(query: str, sent: str, error: SqlFailed) -> int | None:
     """The offset in `query` in characters from 0, None if it isn't known."""
     try:
@@ -89,10 +101,7 @@ def _error_offset(query: str, sent: str, error: SqlFailed) -> int | None:
     except SqlSyntaxError as problem:
         return problem.offset
     if error.position is not None:
-        if sent == query:
-            return min(error.position - 1, len(query))
-        inside = error.position - 1 - sent.find(statements[0].text)
-        return statements[0].offset + inside if 0 <= inside <= len(statements[0].text) else None
+        return _offset_before_change(query, sent, error.position - 1, statements[-1])
     if len(statements) != 1:
         return None
     place = locate_calls(statements, 0, parse_context(error.context), error.message).offset

@@ -8,10 +8,10 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.commands.local.data import backup, prune, reset, restore
-from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
+from mosaic_deploy.cli.commands.local.logs import logs
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, platform_home, read_inbox, run_platform_command
+from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, read_inbox, run_platform_command
 from mosaic_deploy.errors import PlatformAlreadyRunning
 
 _SETTING_VARIABLES = {
@@ -159,34 +159,6 @@ def inbox(screen: Screen, to: str | None, limit: int) -> None:
     screen.inbox(emails)
 
 
-@local.command()
-@click.option("--follow", "-f", is_flag=True, help="Keep printing new lines until Ctrl-C.")
-@click.option(
-    "--lines",
-    "-n",
-    type=options.NumberRange(click.IntRange(min=0)),
-    default=50,
-    metavar="N",
-    help="Start with the last N lines (default: 50).",
-)
-@click.option("--raw", is_flag=True, help="Print the raw lines: one JSON object each.")
-@click.pass_obj
-def logs(screen: Screen, follow: bool, lines: int, raw: bool) -> None:
-    """Show the platform's log: requests, starts and errors.
-
-    \b
-    Examples:
-      mosaic-deploy local logs
-      mosaic-deploy local logs --follow
-    """
-    log = platform_home() / "platform.log"
-    for line in read_last_lines(log, lines):
-        screen.log_line(line, raw=raw)
-    if follow:
-        for line in follow_lines(log):
-            screen.log_line(line, raw=raw)
-
-
 @local.group(invoke_without_command=True)
 @options.output
 @click.pass_context
@@ -216,7 +188,7 @@ def rotate(screen: Screen) -> None:
     screen.key(run_platform_command("key", "--rotate"))
 
 
-for _command in (backup, restore, reset, prune):
+for _command in (logs, backup, restore, reset, prune):
     local.add_command(_command)
 
 

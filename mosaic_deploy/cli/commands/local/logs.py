@@ -1,24 +1,121 @@
-"""Reads the embedded platform's log: its last lines, and new ones as they are written."""
+"""`mosaic-deploy local logs`: the last lines of the embedded platform's log, and new ones as they are written."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+
+import click
+
+from mosaic_deploy.cli import options
+from mosaic_deploy.cli.commands.local.log_filter import (
+    LEVELS,
+    LogFilter,
+    StatusRanges,
+    parse_since,
+    parse_statuses,
+)
+from mosaic_deploy.cli.render.screen import Screen
+from mosaic_deploy.cli.target.embedded import platform_home
 
 _POLL_SECONDS = 0.2
 
 
-def read_last_lines(log: Path, count: int) -> list[str]:
-    """At most `count` lines, the newest last; includes the rotated log if the current one is short."""
+class _Statuses(click.ParamType[StatusRanges]):
+    name = "STATUS"
+
+    def convert(
+        self, value: str | StatusRanges, param: click.Parameter | None, ctx: click.Context | None
+    ) -> StatusRanges:
+        try:
+            return parse_statuses(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Since(click.ParamType[float]):
+    name = "TIME"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_since(value, time.time()) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.command()
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new lines until Ctrl-C.")
+@click.option(
+    "--lines",
+    "-n",
+    type=options.NumberRange(click.IntRange(min=0)),
+    default=50,
+    metavar="N",
+    help="Start with the last N lines (default: 50).",
+)
+@click.option("--project", metavar="ID", help="Only requests to this project: its API and its site.")
+@click.option(
+    "--status",
+    type=_Statuses(),
+    metavar="STATUS",
+    help="Only requests with this status: 404, 4xx, 400-599 or several.",
+)
+@click.option("--method", metavar="METHOD", help="Only requests with this method.")
+@click.option("--path", metavar="GLOB", help="Only requests whose path matches; * is any text.")
+@click.option(
+    "--since", type=_Since(), metavar="TIME", help="Only what is newer: 90s, 10m, 2h, 1d or an ISO time."
+)
+@click.option(
+    "--level",
+    type=click.Choice(LEVELS),
+    help="Only this level and worse. A request with status 5xx is an error.",
+)
+@click.option("--grep", metavar="TEXT", help="Only lines that contain this text, such as a request's ID.")
+@click.option("--all", "everything", is_flag=True, help="Also the heartbeats of `dev`.")
+@click.option("--raw", is_flag=True, help="Print the raw lines: one JSON object each.")
+@click.pass_obj
+def logs(
+    screen: Screen,
+    follow: bool,
+    lines: int,
+    project: str | None,
+    status: StatusRanges | None,
+    method: str | None,
+    path: str | None,
+    since: float | None,
+    level: str | None,
+    grep: str | None,
+    everything: bool,
+    raw: bool,
+) -> None:
+    """Show the platform's log: requests, starts and errors.
+
+    \b
+    Examples:
+      mosaic-deploy local logs
+      mosaic-deploy local logs --follow --project pod-16f
+      mosaic-deploy local logs --status 4xx,5xx --since 10m
+    """
+    chosen = LogFilter(project, status, method, path, since, level, grep, everything)
+    log = platform_home() / "platform.log"
+    for line in read_last_lines(log, lines, chosen.accepts):
+        screen.log_line(line, raw=raw)
+    if follow:
+        for line in filter(chosen.accepts, follow_lines(log)):
+            screen.log_line(line, raw=raw)
+
+
+def read_last_lines(log: Path, count: int, accepts: Callable[[str], bool]) -> list[str]:
+    """At most `count` accepted lines, the newest last; includes the rotated log if the current one is short."""
     kept: deque[str] = deque(maxlen=count)
     for path in (log.with_name(log.name + ".1"), log):
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
-                kept.extend(line.rstrip("\n") for line in stream)
+                kept.extend(filter(accepts, (line.rstrip("\n") for line in stream)))
         except FileNotFoundError:
             continue
     return list(kept)
