@@ -75,6 +75,25 @@ def test_bytes_rate_time_left_and_failures() -> None:
     assert (tally.done, tally.failed) == (0, 1)
 
 
+def test_the_time_left_is_for_bytes_and_for_files() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.add_event(ApplyStarted(100, 10_000, "d"))
+    # The large file is sent first; then 10 small ones a second.
+    tally.add_event(ChangeDone(put("large", 9_901), 1.0))
+    for number in range(1, 51):
+        clock.now = number / 10
+        tally.add_event(ChangeDone(put(f"{number}", 1), 0.1))
+    assert (tally.total_bytes - tally.sent, tally.total - tally.done) == (49, 49)
+    assert tally.facts()[-1] == "5 s left"
+    for number in range(51, 99):
+        tally.add_event(ChangeDone(put(f"{number}", 1), 0.1))
+    # Never none while something is left.
+    assert tally.facts()[-1] == "1 s left"
+    tally.add_event(ChangeDone(put("99", 1), 0.1))
+    assert "left" not in tally.facts()[-1]
+
+
 def test_a_file_that_is_sent_again_counts_once() -> None:
     tally = Tally(Clock())
     tally.add_event(ApplyStarted(1, 100, "d"))

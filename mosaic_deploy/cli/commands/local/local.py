@@ -11,7 +11,8 @@ from mosaic_deploy.cli.commands.local.data import backup, prune, reset, restore
 from mosaic_deploy.cli.commands.local.logs import follow_lines, read_last_lines
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, platform_home, read_inbox, run_platform_command
+from mosaic_deploy.cli.target.embedded import announce_start, read_inbox, running_url
+from mosaic_deploy.cli.target.platform_process import SERVE_COMMAND, platform_home, run_platform_command
 from mosaic_deploy.errors import PlatformAlreadyRunning
 
 _SETTING_VARIABLES = {
@@ -80,6 +81,8 @@ def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
       mosaic-deploy local start --port 9000
     """
     chosen = {_SETTING_VARIABLES[name]: value for name, value in settings.items() if value is not None}
+    if running_url() is None:
+        announce_start()
     document = run_platform_command("start", *(["--port", str(port)] if port else []), environment=chosen)
     if chosen and document["status"] == "running":
         names = " and ".join(f"--{name}" for name, value in settings.items() if value is not None)
