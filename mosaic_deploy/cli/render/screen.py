@@ -228,13 +228,13 @@ class Screen:
 
     def email(self, email: Mapping[str, Any]) -> None:
         """An email that the embedded platform received, with the link in it."""
-        from mosaic_deploy.cli.render.text.emails import email_line
+        from mosaic_deploy.cli.render.text.edits import email_line
 
         self.result({"type": "email", **email}, [email_line(email)])
 
     def inbox(self, emails: Sequence[Mapping[str, Any]]) -> None:
         """The embedded platform's emails, the newest first, each with its link on a line of its own."""
-        from mosaic_deploy.cli.render.text.emails import inbox_lines
+        from mosaic_deploy.cli.render.text.edits import inbox_lines
 
         self.result({"type": "inbox", "emails": list(emails)}, inbox_lines(emails))
 

@@ -184,12 +184,13 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
 def test_deletions_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(progress, "Tally", lambda: Tally(clock))
     lines = progress.ProgressLines(color=False)
     lines.show(ApplyStarted(600, 0, "d"))
     for number in range(1, 601):
         clock.now = number / 100
         lines.show(ChangeDone(DeleteStorageFile(f"f{number}.bin", "gone"), 0.01))
-    assert capsys.readouterr().err == "  301 of 600 changes, 301 deleted\n"
+    assert capsys.readouterr().err == "  301 of 600 changes, 3 s left, 301 deleted\n"
 
 
 @pytest.mark.parametrize(

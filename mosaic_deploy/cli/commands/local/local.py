@@ -13,6 +13,7 @@ from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.embedded import announce_start, read_inbox, running_url
 from mosaic_deploy.cli.target.platform_process import SERVE_COMMAND, platform_home, run_platform_command
+from mosaic_deploy.cli.terminal.browser import open_in_browser
 from mosaic_deploy.errors import PlatformAlreadyRunning
 
 _SETTING_VARIABLES = {
@@ -128,15 +129,18 @@ def status(screen: Screen) -> None:
 @options.output
 @click.pass_obj
 def open_dashboard(screen: Screen) -> None:
-    """Print a link to the dashboard. The link works once, in one browser, for 10 minutes.
+    """Open the dashboard in a browser. Also prints its link, which works once, in one browser, for 10 minutes.
 
-    Starts the platform if it isn't running.
+    Starts the platform if it isn't running. Without a terminal or a browser, the link is only printed.
 
     \b
     Example:
       mosaic-deploy local open
     """
-    screen.link(run_platform_command("open"))
+    document = run_platform_command("open")
+    screen.link(document)
+    if screen.format == "text":
+        open_in_browser(str(document["url"]))
 
 
 @local.command()
