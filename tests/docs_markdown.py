@@ -95,7 +95,7 @@ def anchors(page: Path) -> set[str]:
 def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
     """Place and arguments of every `mosaic-deploy …` that a reader could paste."""
     for block in blocks(page):
-        for line in _shell_lines(block):
+        for line in shell_lines(block):
             for found in _COMMAND.finditer(line):
                 yield str(block), shlex.split(found["arguments"])
     for code in _CODE.findall(prose(page)):
@@ -103,7 +103,7 @@ def commands(page: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{page.name}: `{code}`", shlex.split(code)[1:]
 
 
-def _shell_lines(block: Block) -> list[str]:
+def shell_lines(block: Block) -> list[str]:
     lines = block.text.replace("\\\n", " ").splitlines()
     if block.language == "console":
         return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]

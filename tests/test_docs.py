@@ -205,6 +205,9 @@ def test_cli_md_has_every_type_of_document() -> None:
     assert sorted(name for name in names if f"`{name}`" not in text) == []
 
 
+_LINKS_IN_CODE = re.compile(r"\b(docs/[\w-]+\.md)#([\w-]+)")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_relative_links_work(page: Path) -> None:
     for link in links(page):
@@ -222,6 +225,10 @@ def test_readme_has_the_exact_commands() -> None:
     marked = re.search(r"<!-- test-command -->\n```sh\n(.*?)\n```", read(ROOT / "README.md"), re.DOTALL)
     assert marked
     assert marked[1] == TESTS
+
+
+def test_the_readme_is_short() -> None:
+    assert len(read(ROOT / "README.md").splitlines()) < 120
 
 
 def test_contributing_has_the_exact_test_command() -> None:
@@ -301,3 +308,14 @@ def test_parse_rejects_invalid_commands() -> None:
     ):
         with pytest.raises(click.ClickException):
             parse(arguments)
+
+
+def test_links_in_messages_work() -> None:
+    """A hint that names a page and a heading."""
+    named = {
+        found
+        for path in (ROOT / "mosaic_deploy").rglob("*.py")
+        for found in _LINKS_IN_CODE.findall(read(path))
+    }
+    assert named
+    assert sorted(f"{page}#{anchor}" for page, anchor in named if anchor not in anchors(ROOT / page)) == []

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location, Problem
-from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue
+from mosaic_deploy.model.variable_value import Scalar, Text, VariableValue, values_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,15 @@ class BuildSpec:
     timeout: float = 1800.0
 
 
+@dataclass(frozen=True, slots=True)
+class DevSpec:
+    """The project's own backend, which `dev` keeps running in `dir` and starts again when something of `watch` changes."""
+
+    command: str | tuple[str, ...]
+    dir: str = "."
+    watch: tuple[str, ...] = ()
+
+
 Prune = bool | Literal["all"]
 """Which old files to delete: none, those that this project deployed, or `all`."""
 
@@ -104,7 +113,7 @@ class StaticSpec:
 
     Files that match `allow_secrets` are published even if they appear to contain a secret. `fallback` is the page of `dir`
     for paths without a file. With `clean_urls`, `about.html` is also `about/index.html`. `keep` is how long files that left the
-    folder stay live before they are pruned, in seconds. `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `check_links` is `warn`, `error` or `off`.
+    folder stay live before they are pruned, in seconds. `unsupported`, for files of types that hosting doesn't serve, is `error` or `storage`; `storage_folders` are folders of `dir` that go into storage as a whole; `check_links` is `warn`, `error` or `off`.
     """
 
     dir: str
@@ -117,6 +126,7 @@ class StaticSpec:
     clean_urls: bool = False
     redirects: tuple[RedirectSpec, ...] = ()
     unsupported: str = "error"
+    storage_folders: tuple[str, ...] = ()
     check_links: str = "warn"
 
     @property
@@ -204,18 +214,7 @@ class VerifySpec:
 
     def variable_values(self) -> frozenset[VariableValue]:
         """All values that came from variables, which no message may contain."""
-        return frozenset(_variable_values(asdict(self)))
-
-
-def _variable_values(value: object) -> Iterator[VariableValue]:
-    if isinstance(value, VariableValue):
-        yield value
-    elif isinstance(value, Mapping):
-        for member in value.values():
-            yield from _variable_values(member)
-    elif isinstance(value, list | tuple):
-        for member in value:
-            yield from _variable_values(member)
+        return frozenset(values_in(asdict(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +248,7 @@ class Manifest:
     project: ProjectSpec = field(default_factory=ProjectSpec)
     database: DatabaseSpec | None = None
     build: BuildSpec | None = None
+    dev: DevSpec | None = None
     static: StaticSpec | None = None
     storage: StorageSpec | None = None
     magic_link: MagicLinkSpec | None = None

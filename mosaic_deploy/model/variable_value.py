@@ -101,3 +101,15 @@ def _without_cut_value(text: str, form: str, written: str) -> str:
     for length in range(len(form) - 1, _SHORTEST_HIDDEN - 1, -1):
         text = text.replace(f"{form[:length]}…", f"{written}…")
     return text
+
+
+def values_in(value: object) -> Iterator[VariableValue]:
+    """The values from variables in a value of a manifest, however deep."""
+    if isinstance(value, VariableValue):
+        yield value
+    elif isinstance(value, Mapping):
+        for member in value.values():
+            yield from values_in(member)
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from values_in(member)

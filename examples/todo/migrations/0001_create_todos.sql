@@ -1,4 +1,4 @@
--- People and their tasks. A backend with the API key reads and writes them through the SQL endpoint.
+-- People and their tasks. backend.py reads and writes them for the person who is signed in.
 CREATE TABLE people (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   email text NOT NULL UNIQUE CHECK (email = lower(email)),

@@ -1,22 +1,25 @@
-// Magic links open this page with ?token=…&email=…. A token works once and expires after 15 minutes.
-const show = (text) => (document.querySelector("#who").textContent = text);
-const { token, email } = Object.fromEntries(new URLSearchParams(location.search));
+// Magic links open this page with ?token=…&email=…. A token works once and expires after 15 minutes. It is used on a
+// click: programs that look at links in emails open this page, too, and would use it up.
+import { call } from "./backend.js";
 
-async function signIn() {
-  if (!token || !email) return show("Open this page with a magic link from your email.");
-  history.replaceState(null, "", location.pathname); // keep the token out of the address bar and the history
-  const response = await fetch(".mosaic/auth/verify", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ token, email }),
-  });
-  if (response.status === 404 || response.status === 405) {
-    return show(`The link is for ${email}, but on this platform only a backend can verify it.`);
-  }
-  const result = await response.json();
-  if (!response.ok) return show(`Sign-in failed: ${result.error?.message ?? response.status}`);
-  sessionStorage.setItem("email", result.email);
-  return show(`Signed in as ${result.email}`);
+const say = (text) => (document.querySelector("#who").textContent = text);
+const button = document.querySelector("#confirm");
+const { token, email } = Object.fromEntries(new URLSearchParams(location.search));
+history.replaceState(null, "", location.pathname); // keeps the token out of the address bar and the history
+
+if (token && email) {
+  say(`The link is for ${email}.`);
+  button.hidden = false;
+} else {
+  say("Open this page with a magic link from your email.");
 }
 
-signIn().catch((error) => show(`Sign-in failed: ${error.message}`));
+button.addEventListener("click", async () => {
+  button.disabled = true;
+  try {
+    await call("POST", "/auth/verify", { token, email });
+    location.replace("./");
+  } catch (error) {
+    say(`Sign-in failed: ${error.message}`);
+  }
+});

@@ -54,34 +54,37 @@ def run_command(
     Raises OSError if it can't be started, and KeyboardInterrupt.
     """
     began = time.monotonic()
-    reading, writing = os.pipe()
-    with suppress(AttributeError, OSError):
-        # Programs that end while a pipe is full, as those of Node do, lose what they have written last: why they failed.
-        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     process = None
     try:
         # An interrupt between the start of the command and the note of its PID would leave it running.
         with deferred_interrupts():
-            process = _start(command, folder, environ, reading, writing)
-        output = _Output(reading, on_line)
+            process, reading = start_command(command, folder, environ)
+        output = Output(reading, on_line)
         code: int | None = process.wait(timeout)
     except subprocess.TimeoutExpired:
         assert process is not None
         code = None
-        _end_group(process)
+        end_group(process)
     except BaseException:
         if process is not None:
-            _end_group(process)
+            end_group(process)
         raise
     return Ended(code, output.finish(), time.monotonic() - began)
 
 
-def _start(
-    command: str | Sequence[str], folder: Path, environ: Mapping[str, str], reading: int, writing: int
-) -> subprocess.Popen[bytes]:
-    """Closes the end of the pipe that the command writes to, and both if it can't be started."""
+def start_command(
+    command: str | Sequence[str], folder: Path, environ: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
+    """The command as the leader of a process group, and the descriptor that its output is read from.
+
+    Raises OSError if it can't be started.
+    """
+    reading, writing = os.pipe()
+    with suppress(AttributeError, OSError):
+        # Programs that end while a pipe is full, as those of Node do, lose what they have written last: why they failed.
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, shell=isinstance(command, str), cwd=folder, env=environ, stdin=subprocess.DEVNULL,
             stdout=writing, stderr=writing, start_new_session=True,
         )  # fmt: skip
@@ -90,10 +93,11 @@ def _start(
         raise
     finally:
         os.close(writing)
+    return process, reading
 
 
-class _Output:
-    """Reads a pipe in a thread of its own, which also closes it."""
+class Output:
+    """Reads a pipe in a thread of its own, which also closes it and calls `on_line`."""
 
     def __init__(self, descriptor: int, on_line: OnLine) -> None:
         self._descriptor = descriptor
@@ -133,7 +137,7 @@ def _plain_line(raw: bytes) -> str:
     return text.rpartition("\r")[2]
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
+def end_group(process: subprocess.Popen[bytes]) -> None:
     """Asks the command and everything it started to end, and ends what is left after some seconds or another interrupt."""
     try:
         _signal_group(process, signal.SIGTERM)

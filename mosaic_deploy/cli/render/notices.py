@@ -20,10 +20,9 @@ def notice_lines(notice: SqlNotice) -> Iterator[str]:
     yield f"{notice.severity}: {first}"
     for line in more:
         yield f"  {line}"
-    if notice.detail:
-        yield f"  detail: {notice.detail}"
-    if notice.hint:
-        yield f"  hint: {notice.hint}"
+    for name, text in (("detail", notice.detail), ("hint", notice.hint)):
+        for number, line in enumerate((text or "").splitlines()):
+            yield f"    {line}" if number else f"  {name}: {line}"
 
 
 def report_lines(event: ChangeDone) -> Iterator[str]:

@@ -52,6 +52,41 @@ class WatchObserver:
         """The watch has ended."""
 
 
+class Observers(WatchObserver):
+    """Several, in this order."""
+
+    def __init__(self, *observers: WatchObserver) -> None:
+        self._observers = observers
+
+    def on_start(self, session: Session, project_id: str) -> None:
+        for each in self._observers:
+            each.on_start(session, project_id)
+
+    def on_tick(self) -> Asked | None:
+        asked = [each.on_tick() for each in self._observers]
+        return next((each for each in asked if each is not None), None)
+
+    def on_apply(self, planned: PreparedPlan, last: ApplyDone) -> None:
+        for each in self._observers:
+            each.on_apply(planned, last)
+
+    def on_draft(self) -> None:
+        for each in self._observers:
+            each.on_draft()
+
+    def on_error(self, error: MosaicError) -> None:
+        for each in self._observers:
+            each.on_error(error)
+
+    def resolved(self) -> None:
+        for each in self._observers:
+            each.resolved()
+
+    def on_end(self) -> None:
+        for each in self._observers:
+            each.on_end()
+
+
 _MAX_LINKS = 50
 _HEARTBEAT_SECONDS = 1.0
 """Without a heartbeat the platform ends the session."""

@@ -55,7 +55,10 @@ class ApiKeyAuthenticator:
         """The account of the key `given`. Raises Fault 401, with a hint where to get the current key."""
         if not given:
             raise Fault(401, "api_key_missing", "the API key is missing: send it as X-API-Key")
-        digest = key_hash(given)
+        return await self.find_by_hash(pool, key_hash(given), local=local)
+
+    async def find_by_hash(self, pool: Pool, digest: bytes, *, local: bool = True) -> AuthenticatedAccount:
+        """The account of the key with this `key_hash`. Raises Fault as `authenticate`."""
         found, until = self._cache.get(digest, (None, 0.0))
         if found is None or until < time.monotonic():
             self._cache.pop(digest, None)

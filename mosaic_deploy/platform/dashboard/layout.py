@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -28,10 +28,12 @@ _NAVIGATION = (("/", "Projects"), ("/inbox", "Inbox"), ("/requests", "Requests")
 _AGES = ((60, "second"), (3600, "minute"), (86400, "hour"), (86400 * 30, "day"))
 
 
-def render_page(template: str, title: str, *, status: int = 200, **values: object) -> Response:
-    """The page `templates/{template}`; everything in `values` is escaped."""
+def render_page(
+    template: str, title: str, *, status: int = 200, local: bool = True, **values: object
+) -> Response:
+    """The page `templates/{template}`; everything in `values` is escaped. `local`: of the embedded platform."""
     nonce = secrets.token_urlsafe(16)
-    text = _environment().get_template(template).render(title=title, nonce=nonce, **values)
+    text = _environment().get_template(template).render(title=title, nonce=nonce, local=local, **values)
     headers = {**HEADERS, "Content-Security-Policy": _content_policy(nonce)}
     return Response(text, status, headers, "text/html; charset=utf-8")
 
@@ -39,6 +41,11 @@ def render_page(template: str, title: str, *, status: int = 200, **values: objec
 def locked_page(*, used_up: bool = False) -> Response:
     """What a browser without a session gets. `used_up`: it came with an expired link."""
     return render_page("locked.html", "Locked", status=401, used_up=used_up)
+
+
+def sign_in_page(problem: str = "") -> Response:
+    """What a browser without a session gets on a served platform; `problem` says why the last key wasn't accepted."""
+    return render_page("sign_in.html", "Sign in", status=401, local=False, problem=problem)
 
 
 def redirect_to_dashboard() -> Response:
@@ -49,7 +56,7 @@ def redirect_to_dashboard() -> Response:
 
 def table_url(project_id: str, schema: str, table: str) -> str:
     """The page of a table's rows."""
-    return f"/projects/{project_id}/tables/{quote(schema, safe='')}/{quote(table, safe='')}"
+    return f"/projects/{project_id}/tables/rows?{urlencode({'schema': schema, 'table': table})}"
 
 
 def _content_policy(nonce: str) -> str:

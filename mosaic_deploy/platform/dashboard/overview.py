@@ -37,6 +37,7 @@ async def show_overview(platform: Platform, _request: Request) -> Response:
     return render_page(
         "overview.html",
         "Overview",
+        local=platform.local,
         projects=await _project_rows(platform, projects),
         emails=await inbox.recent(platform, 10),
         smtp_server=platform.mailer.address if platform.mailer else "",

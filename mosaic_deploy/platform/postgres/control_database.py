@@ -155,6 +155,10 @@ MIGRATIONS = (
     ALTER TABLE project ADD hidden boolean NOT NULL DEFAULT false;
     CREATE UNIQUE INDEX ON project (account_id) WHERE hidden;
     """,
+    """
+    -- On a served platform, the API key that the browser signed in with.
+    ALTER TABLE page_session ADD key_hash bytea;
+    """,
 )
 
 

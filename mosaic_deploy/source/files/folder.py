@@ -26,6 +26,8 @@ SERVED_SUFFIXES = frozenset(
 """File types that static hosting serves, according to the platform's guide."""
 
 _OWN_PATH_NAMES = frozenset({"apple-app-site-association", "CNAME"})
+_MAX_PROBLEMS = 20
+"""Problems of an error about single files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,9 @@ def _files_error(walk: Walk) -> SourceError | None:
     """The error for the files that can't be deployed, None if there are none."""
     problems = [*walk.problems, *walk.unreadable]
     if walk.problems:
-        return SourceRefused(
-            "some files can't be deployed", problems=sorted(problems, key=lambda p: p.location.file)
-        )
+        ordered = sorted(problems, key=lambda p: p.location.file)
+        more = f"; the first {_MAX_PROBLEMS} of {len(ordered):,}" if len(ordered) > _MAX_PROBLEMS else ""
+        return SourceRefused(f"some files can't be deployed{more}", problems=ordered[:_MAX_PROBLEMS])
     if len(problems) == 1:
         [problem] = problems
         return SourceUnreadable(f"{problem.location.file} {problem.message}", location=problem.location)

@@ -18,6 +18,7 @@ from mosaic_deploy.source.manifest.yaml_tree import Node, node_at, quoted
 _FOLDERS = (
     ("build", "output"),
     ("build", "dir"),
+    ("dev", "dir"),
     ("static", "dir"),
     ("storage", "dir"),
     ("database", "migrations"),
@@ -47,10 +48,12 @@ def is_inside(path: str, folder: str) -> bool:
 
 
 def named_paths(manifest: Manifest) -> Iterator[str]:
-    """Everything on disk that the manifest names: what is deployed, and what its build runs in, reads and fills."""
+    """Everything on disk that the manifest names: what is deployed, what its build runs in, reads and fills, and where its backend is."""
     yield from manifest.deployed_folders
     if build := manifest.build:
         yield from (build.output, build.dir, *(literal_part(name) for name in build.inputs))
+    if dev := manifest.dev:
+        yield from (dev.dir, *dev.watch)
 
 
 def literal_part(pattern: str) -> str:
@@ -110,7 +113,7 @@ class _Checker:
         if static is not None and isinstance(static.value, dict) and not _has_dir(static.value):
             location = self.source.location(*(static.key_at or (static.line, static.column)))
             yield Problem("required field is missing", location, f"{static.field}.dir", "add dir: public")
-        for section, name in (("database", "seeds"), ("build", "inputs")):
+        for section, name in (("database", "seeds"), ("build", "inputs"), ("dev", "watch")):
             listed = node_at(self.tree, section, name)
             for node in listed.value if listed is not None and isinstance(listed.value, list) else ():
                 if _is_path(node) and (found := self.entry_mistake(node)):
@@ -123,8 +126,12 @@ class _Checker:
     def build_problems(self) -> Iterator[Problem]:
         """Problems of a build that names usable folders which don't fit each other."""
         output, command = node_at(self.tree, "build", "output"), node_at(self.tree, "build", "command")
-        if command is not None and command.value == []:
-            yield self.problem(command, "the list is empty", "for example: [npm, run, build]")
+        for empty, example in (
+            (command, "[npm, run, build]"),
+            (node_at(self.tree, "dev", "command"), "[node, server.js]"),
+        ):
+            if empty is not None and empty.value == []:
+                yield self.problem(empty, "the list is empty", f"for example: {example}")
         if output is None or self.output is None:
             return
         working = node_at(self.tree, "build", "dir")
@@ -132,7 +139,7 @@ class _Checker:
         if is_inside(folder, self.output) and self.output != self.project:
             hint = "name the folder that the command fills, such as dist"
             yield self.problem(output, "the command runs in this folder, so it can't be its output", hint)
-        deployed = [node_at(self.tree, section, name) for section, name in _FOLDERS[2:]]
+        deployed = [node_at(self.tree, section, name) for section, name in _FOLDERS[3:]]
         seeds = node_at(self.tree, "database", "seeds")
         deployed += seeds.value if seeds is not None and isinstance(seeds.value, list) else []
         deployed.append(node_at(self.tree, "database", "repeatable"))

@@ -26,6 +26,7 @@ _REFERENCE = (
     r"|(?P<nested>\$\{[A-Za-z_][A-Za-z0-9_]*:-[^}]*\$\{)"
     r"|\$\{"  # invalid
 )
+_COMMANDS = (("build", "command"), ("dev", "command"))
 _UNBRACED = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\((?P<call>[A-Za-z_][A-Za-z0-9_]*)\))")
 """A variable as other tools write it."""
 _REFERENCE_IN_VALUE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*")
@@ -72,7 +73,7 @@ class Interpolator:
     def warn_of_unbraced(self, node: Node, text: str, path: tuple[str | int, ...]) -> None:
         """Warns of `$NAME` and `$(NAME)`, except in checks, where a `$` is common, and in commands for the shell."""
         sections = path[:1] + path[2:3]
-        if "verify" in sections or path[-2:] == ("build", "command") or not self.is_needed(path):
+        if "verify" in sections or path[-2:] in _COMMANDS or not self.is_needed(path):
             return
         for found in _UNBRACED.finditer(text):
             name = found["name"] or found["call"]

@@ -12,6 +12,7 @@ from mosaic_deploy.errors import Problem
 from mosaic_deploy.model.manifest import (
     BuildSpec,
     DatabaseSpec,
+    DevSpec,
     HttpCheck,
     MagicLinkCheck,
     MagicLinkSpec,
@@ -50,6 +51,7 @@ def build_manifest(value: Value, file: Path, environment: str | None) -> Manifes
         database=_database(value["database"]) if "database" in value else None,
         static=_static(value["static"]) if "static" in value else None,
         build=_build(value["build"]) if "build" in value else None,
+        dev=DevSpec(**_lists_to_tuples(value["dev"])) if "dev" in value else None,
         storage=_storage(value["storage"]) if "storage" in value else None,
         magic_link=MagicLinkSpec(**_lists_to_tuples(link)) if link is not None else None,
         policy=policy_of(value["policy"]) if "policy" in value else None,

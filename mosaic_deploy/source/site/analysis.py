@@ -7,22 +7,23 @@ import json
 import posixpath
 import re
 from base64 import b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from mosaic_deploy.source.site.charset import decode_text, encode_text, foreign_charset
 from mosaic_deploy.source.site.css import css_edits
 from mosaic_deploy.source.site.found import Edit, Found, Role, Visit, apply_edits
 from mosaic_deploy.source.site.html import base_address, html_edits
 from mosaic_deploy.source.site.policies import with_new_hashes
-from mosaic_deploy.source.site.script import json_edits, script_edits, web_manifest_edits
+from mosaic_deploy.source.site.script import json_edits, payload_edits, script_edits, web_manifest_edits
 
-RULES = 5
+RULES = 6
 """Changes when the same file gives another result."""
 _SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})
 TEXT_SUFFIXES = _SCRIPTS | _PAGES | {".css", ".json", ".txt", ".webmanifest", ".gltf"}
-"""Types whose references are found, and `.txt` for its charset."""
+"""Types whose references are found."""
 LINKING_SUFFIXES = frozenset({".html", ".css", ".svg"})
 """Types whose links a browser follows or loads."""
 _INTEGRITY = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]{43,86}={0,2}")
@@ -68,15 +69,18 @@ def edits_of(suffix: str, text: str, visit: Visit) -> list[Edit]:
     """The edits for the references that `visit` replaces, by the syntax of the type `suffix`."""
     if suffix in _PAGES:
         return html_edits(text, visit, xml=suffix == ".svg")
-    if suffix == ".css":
-        return css_edits(text, visit)
-    if suffix in _SCRIPTS:
-        return script_edits(text, visit)
-    if suffix == ".webmanifest":
-        return web_manifest_edits(text, visit)
-    if suffix in (".json", ".gltf"):
-        return json_edits(text, visit, Role.REFERENCE if suffix == ".gltf" else Role.VALUE)
-    return []
+    find = _EDITS.get(suffix)
+    return find(text, visit) if find else []
+
+
+_EDITS: Mapping[str, Callable[[str, Visit], list[Edit]]] = {
+    **dict.fromkeys(_SCRIPTS, script_edits),
+    ".css": css_edits,
+    ".json": json_edits,
+    ".gltf": partial(json_edits, role=Role.REFERENCE),
+    ".txt": payload_edits,
+    ".webmanifest": web_manifest_edits,
+}
 
 
 def _digests_in(suffix: str, text: str) -> list[str]:

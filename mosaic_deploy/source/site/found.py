@@ -21,6 +21,8 @@ class Role:
     """A folder in a page's script, relative to the address under which a browser shows the page."""
     POLICY: Final = "c"
     """The text of a Content-Security-Policy, which isn't an address."""
+    OWN: Final = "o"
+    """Where a script first reads its own address, from which it may compute others; not an address itself."""
     STYLE: Final = "s"
     """The address of a `url()` in a script's text, relative to the page that gets the style."""
     LITERAL: Final = "l"

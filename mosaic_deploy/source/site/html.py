@@ -67,6 +67,8 @@ _LINKS = {
     "image": {"href", "xlink:href"},
 }
 _ADDRESSES = frozenset({"src", "href", "poster", "data", "background", "xlink:href", "content", "value"})
+_CUSTOM_ADDRESS = re.compile(r"[^\s{}\[\]<>|\"']{0,1000}[./][^\s{}\[\]<>|\"']{0,1000}")
+"""An attribute of a custom element that may be an address, such as `<search-box bundle-path="/search/">`."""
 _FORM_TARGETS = {"form": "action", "button": "formaction", "input": "formaction"}
 _REFRESH = re.compile(
     r"""\s*+[0-9.]*+\s*+[;,]?\s*+url\s*+=\s*+(?:"(?P<double>[^"]*)"?|'(?P<single>[^']*)'?|(?P<bare>\S(?:.*\S)?))\s*+""",
@@ -188,6 +190,8 @@ def _new_value(tag: Tag, name: str, value: str, start: int, visit: Visit) -> str
             return visit(Found(Role.POLICY, value, start))
         return _new_refresh(value, start, visit) if kind == "refresh" else None
     role = _role(tag, name)
+    if role is None and "-" in tag.name and _CUSTOM_ADDRESS.fullmatch(value):
+        role = Role.REFERENCE
     if role is None or not value.strip():
         return None
     if name.endswith("srcset"):
@@ -251,7 +255,7 @@ def _content_edits(tag: Tag, text: str, start: int, end: int, visit: Visit) -> l
         elif "json" in kind:
             edits = json_edits(content, at_offset)
         elif not kind.startswith(_NO_SCRIPT):
-            edits = script_edits(content, at_offset)
+            edits = script_edits(content, at_offset, text)
     return [Edit(each.start + start, each.end + start, each.text) for each in edits]
 
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from mosaic_deploy.errors import Location
 from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX
-from mosaic_deploy.source.files.folder import is_served_type
 from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
 from mosaic_deploy.source.site.analysis import (
-    LINKING_SUFFIXES,
     RULES,
-    TEXT_SUFFIXES,
     Analysis,
-    analyse,
     places_of,
     suffix_of,
 )
@@ -27,12 +23,10 @@ from mosaic_deploy.source.site.resolve import (
     StorageAddresses,
     Target,
     deeper_address,
+    is_answered,
     relative_address,
     resolve,
 )
-
-_MAX_SIZE = 64 * 1024 * 1024
-"""Bytes: larger texts aren't searched."""
 
 
 class _NewAddresses:
@@ -60,6 +54,10 @@ class Site:
     """Whether files that hosting can't serve are moved."""
     limit: int | None = None
     """The largest static file in bytes, as far as the platform says. Larger ones are moved, but not pages."""
+    storage_folders: tuple[str, ...] = ()
+    """Folders, with a slash at their end, that are moved with all their files but pages."""
+    moved_folders: frozenset[str] = frozenset()
+    """Those of `storage_folders` and the folders in them, with a slash at their end, of which every file is moved."""
     copies: Mapping[str, str] = field(default_factory=dict)
     """Pages that are published a second time, one folder deeper: `about/index.html` → `about.html`. Both are in `files`."""
     _known: _NewAddresses = field(default_factory=_NewAddresses, init=False, compare=False, repr=False)
@@ -86,7 +84,7 @@ class Site:
         """For a file that isn't moved, depends on nothing of it but its folder and base address."""
         role, url = reference[0], reference[1:]
         if role in (Role.LINK, Role.REFERENCE, Role.ADDRESS):
-            return self._new_reference(name, url, storage)
+            return self._new_reference(name, role, url, storage)
         is_text = role in (Role.LITERAL, Role.VALUE, Role.STYLE)
         return self._new_literal(name, role, url, storage) if is_text else None
 
@@ -115,6 +113,7 @@ class Site:
         Without the copies.
         """
         lasts = {posixpath.basename(name) for name in self.moved}
+        lasts |= {posixpath.basename(folder[:-1]) for folder in self.moved_folders}
         every = set().union(*(found.references for found in self.analyses.values()))
         suspects = {each for each in every if last_part(each[1:]) in lasts}
         for name, found in self.written:
@@ -129,13 +128,29 @@ class Site:
             return None
         return storage.address(SITE_STORAGE_PREFIX + target.path) + target.rest
 
-    def _new_reference(self, name: str, url: str, storage: StorageAddresses) -> str | None:
+    def _stored_address(self, path: str, storage: StorageAddresses) -> str | None:
+        """The address of what `path` means, a moved file or folder."""
+        if path not in self.moved:
+            folder = SITE_STORAGE_PREFIX + path.rstrip("/") + "/"
+            if not self.is_moved_folder(path) or any(name.startswith(folder) for name in storage.listed):
+                return None
+        return storage.address(SITE_STORAGE_PREFIX + path)
+
+    def is_moved_folder(self, path: str) -> bool:
+        """Whether `path`, with or without a slash at its end, is a folder of which every file is moved."""
+        if path.endswith("/"):
+            return path in self.moved_folders
+        return f"{path}/" in self.moved_folders and not is_answered(path, self.files)
+
+    def _new_reference(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
         folder, base = folder_of(name), self.analyses[name].base
         target = resolve(folder, base, url)
         if target is None:
             return None
-        if target.path in self.moved:
-            address = storage.address(SITE_STORAGE_PREFIX + target.path)
+        # A link to a folder means its page.
+        stored = target.path in self.moved or role == Role.REFERENCE
+        if stored and (found := self._stored_address(target.path, storage)) is not None:
+            address = found
         elif name in self.moved and (target.path in self.files or name.endswith(".webmanifest")):
             address = storage.site_address(target.path)
         else:
@@ -153,7 +168,9 @@ class Site:
         folder, target = found
         if role == Role.STYLE and folder:
             return None
-        address = storage.address(SITE_STORAGE_PREFIX + target.path)
+        address = self._stored_address(target.path, storage)
+        if address is None:
+            return None
         if target.rooted:
             return address + target.rest
         if storage.same_origin:
@@ -161,22 +178,25 @@ class Site:
         return None if role == Role.LITERAL else address + target.rest
 
     def _literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
-        """The moved file that a text in a script means, and the folder to which it is relative; None if there isn't exactly one.
+        """The moved file or folder that a text in a script means, and the folder to which it is relative; None if there isn't
+        exactly one.
 
         A script's text is relative to the site's root, as bundlers write it, or to the script's folder.
         """
         own = folder_of(name)
         folders = ("",) if url.startswith("/") else (own,) if url.startswith("..") else ("", own)
         found = [(folder, target) for folder in folders if (target := resolve(folder, "", url))]
-        paths = {target.path for _, target in found if target.path in self.files}
-        if len(paths) != 1 or paths.isdisjoint(self.moved):
+        paths = {t.path for _, t in found if t.path in self.files or self.is_moved_folder(t.path)}
+        if len(paths) != 1 or not all(path in self.moved or path not in self.files for path in paths):
             return None
         return next(each for each in found if each[1].path in paths)
 
     def moves_along(self, name: str, url: str) -> bool:
-        """Whether a text in a moved script means another moved file, relative to the script's folder."""
+        """Whether a text in a moved script means another moved file or folder, relative to the script's folder."""
         target = resolve(folder_of(name), "", url)
-        return name in self.moved and target is not None and not target.rooted and target.path in self.moved
+        if name not in self.moved or target is None or target.rooted:
+            return False
+        return target.path in self.moved or self.is_moved_folder(target.path)
 
     def places(self, name: str, references: Iterable[str], cache: AnalysisCache) -> dict[str, Location]:
         """Where the file `name` has each of these references, as in its Analysis, first. Raises SourceChanged."""
@@ -207,55 +227,12 @@ def folder_of(name: str) -> str:
 
 
 def last_part(url: str) -> str:
-    """The name of the file that an address ends with, decoded."""
+    """The name of the file or folder that an address ends with, decoded."""
     path = url.partition("#")[0].partition("?")[0]
-    return unquote(path[path.replace("\\", "/").rfind("/") + 1 :]).strip()
+    path = path.replace("\\", "/").rstrip("/")
+    return unquote(path[path.rfind("/") + 1 :]).strip()
 
 
 def _like(url: str, relative: str) -> str:
     """The relative address with a dot before it if `url` has one, as imports need it."""
     return f"./{relative}" if url.startswith(".") and not relative.startswith(".") else relative
-
-
-def read_site(
-    files: Mapping[str, LocalFile],
-    cache: AnalysisCache,
-    *,
-    storing: bool,
-    limit: int | None = None,
-    known: Mapping[str, Analysis] | None = None,
-    copies: Mapping[str, str] | None = None,
-) -> Site:
-    """The site of the files that were read from disk. With `storing`, files that hosting can't serve are moved.
-
-    `known` are analyses of files that haven't changed; for the others see Site. Raises SourceChanged.
-    """
-    found = dict(_analyses(files, cache, known or {}, data=storing))
-    site = Site(files, found, storing=storing, copies=copies or {})
-    return with_size_limit(site, limit)
-
-
-def with_size_limit(site: Site, limit: int | None) -> Site:
-    """The site for a platform with this limit."""
-    moved = (
-        name
-        for name, file in site.files.items()
-        if not is_served_type(name)
-        or (limit is not None and file.object.size > limit and suffix_of(name) != ".html")
-    )
-    return replace(site, moved=frozenset(moved) if site.storing else frozenset(), limit=limit)
-
-
-def _analyses(
-    files: Mapping[str, LocalFile], cache: AnalysisCache, known: Mapping[str, Analysis], *, data: bool
-) -> Iterator[tuple[str, Analysis]]:
-    for name, file in files.items():
-        suffix = suffix_of(name)
-        if suffix not in TEXT_SUFFIXES or file.object.size > _MAX_SIZE:
-            continue
-        kind = suffix if data or suffix in LINKING_SUFFIXES else f"{suffix} charset "
-        found = known.get(name) or cache.find(kind, file.object.sha256)
-        if found is None:
-            found = analyse(suffix, read_unchanged(file), data=data)
-            cache.keep(kind, file.object.sha256, found)
-        yield name, found

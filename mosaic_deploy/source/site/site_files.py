@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mosaic_deploy.errors import Location, Problem, SourceRefused
-from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX, StaticSpec
+from mosaic_deploy.errors import Location, ManifestInvalid, Problem, SourceRefused
+from mosaic_deploy.model.manifest import SITE_STORAGE_PREFIX, Manifest, StaticSpec
 from mosaic_deploy.model.plan import Note
-from mosaic_deploy.source.files.local_file import LocalFile
+from mosaic_deploy.source.files.folder import is_served_type
+from mosaic_deploy.source.files.local_file import LocalFile, read_unchanged
 from mosaic_deploy.source.files.names import name_problem
+from mosaic_deploy.source.site.analysis import LINKING_SUFFIXES, TEXT_SUFFIXES, Analysis, analyse, suffix_of
 from mosaic_deploy.source.site.analysis_cache import AnalysisCache, analysis_cache
 from mosaic_deploy.source.site.links import (
     Broken,
@@ -19,13 +21,16 @@ from mosaic_deploy.source.site.links import (
     broken_links_text,
     charset_notes,
     links_key,
-    moved_notes,
     parse_broken_links,
     refuse_broken_links,
 )
 from mosaic_deploy.source.site.published import Published, publish
 from mosaic_deploy.source.site.resolve import StorageAddresses
-from mosaic_deploy.source.site.site import Site, read_site, with_size_limit
+from mosaic_deploy.source.site.site import Site
+from mosaic_deploy.source.site.stored_notes import moved_notes
+
+_MAX_SIZE = 64 * 1024 * 1024
+"""Bytes: larger texts aren't searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,13 @@ class SiteFiles:
         known = {name: found for name, found in self.site.analyses.items() if name not in edited}
         before = self.site
         site = read_site(
-            files, self.cache, storing=before.storing, limit=before.limit, known=known, copies=before.copies
+            files,
+            self.cache,
+            storing=before.storing,
+            limit=before.limit,
+            known=known,
+            copies=before.copies,
+            storage_folders=before.storage_folders,
         )
         broken = self._checked(site, self.broken, edited.keys())
         return replace(self, site=site, broken=broken, published=publish(site, self.addresses, self.cache))
@@ -115,15 +126,18 @@ def read_site_files(
     *,
     fallback: bool = False,
     copies: Mapping[str, str] | None = None,
+    storage_folders: tuple[str, ...] = (),
 ) -> SiteFiles:
-    """The site of the files that were read from disk. `stored` are the names of the storage section, `copies` as in Site;
-    for the others see SiteFiles.
+    """The site of the files that were read from disk. `stored` are the names of the storage section, `copies` and `storage_folders` as
+    in Site; for the others see SiteFiles.
 
     Raises SourceRefused for broken links if the manifest says so, and for names that can't be in storage; SourceChanged.
     """
     cache = analysis_cache(root)
     try:
-        site = read_site(files, cache, storing=spec.uses_storage, copies=copies)
+        site = read_site(
+            files, cache, storing=spec.uses_storage, copies=copies, storage_folders=storage_folders
+        )
         if spec.uses_storage:
             _refuse_names(site, stored)
         read = SiteFiles(
@@ -132,6 +146,34 @@ def read_site_files(
         return replace(read, broken=read._checked(site), published=publish(site, read.addresses, cache))
     finally:
         cache.write()
+
+
+def storage_folders(manifest: Manifest, files: Collection[str]) -> tuple[str, ...]:
+    """The folders of `static.storage_folders`, each with a slash at its end.
+
+    Raises ManifestInvalid for one without files, and if files don't go into storage.
+    """
+    spec = manifest.static
+    if spec is None:
+        return ()
+    problems = []
+    found: dict[str, None] = {}
+    for number, given in enumerate(spec.storage_folders):
+        folder, path = f"{given.strip('/')}/", f"static.storage_folders[{number}]"
+        if not spec.uses_storage:
+            message, hint = "nothing of the site goes into storage", "add `unsupported: storage` under static"
+        elif not any(name.startswith(folder) for name in files):
+            message, hint = (
+                f"{spec.dir} has no files in a folder {folder}",
+                "paths are relative to static.dir",
+            )
+        else:
+            found[folder] = None
+            continue
+        problems.append(Problem(message, manifest.locate(path), path, hint=hint))
+    if problems:
+        raise ManifestInvalid("some folders can't be served from storage", problems=problems)
+    return tuple(found)
 
 
 def _refuse_names(site: Site, stored: Iterable[str]) -> None:
@@ -150,3 +192,71 @@ def _refuse_names(site: Site, stored: Iterable[str]) -> None:
             problems.append(problem)
     if problems:
         raise SourceRefused("some files can't be put into storage", problems=problems)
+
+
+def read_site(
+    files: Mapping[str, LocalFile],
+    cache: AnalysisCache,
+    *,
+    storing: bool,
+    limit: int | None = None,
+    known: Mapping[str, Analysis] | None = None,
+    copies: Mapping[str, str] | None = None,
+    storage_folders: tuple[str, ...] = (),
+) -> Site:
+    """The site of the files that were read from disk. With `storing`, files that hosting can't serve are moved.
+
+    `known` are analyses of files that haven't changed; for the others see Site. Raises SourceChanged.
+    """
+    found = dict(_analyses(files, cache, known or {}, data=storing))
+    site = Site(files, found, storing=storing, copies=copies or {}, storage_folders=storage_folders)
+    return with_size_limit(site, limit)
+
+
+def with_size_limit(site: Site, limit: int | None) -> Site:
+    """The site for a platform with this limit."""
+    if not site.storing:
+        return replace(site, moved=frozenset(), moved_folders=frozenset(), limit=limit)
+    moved = frozenset(
+        name
+        for name, file in site.files.items()
+        if not is_served_type(name) or (suffix_of(name) != ".html" and _goes_along(site, file, name, limit))
+    )
+    return replace(site, moved=moved, moved_folders=_moved_folders(site, moved), limit=limit)
+
+
+def _goes_along(site: Site, file: LocalFile, name: str, limit: int | None) -> bool:
+    """Whether a file of a type that hosting serves is moved: it is too large, or its folder is moved."""
+    return (limit is not None and file.object.size > limit) or name.startswith(site.storage_folders)
+
+
+def _moved_folders(site: Site, moved: frozenset[str]) -> frozenset[str]:
+    if not site.storage_folders:
+        return frozenset()
+    inside = [name for name in site.files if name.startswith(site.storage_folders)]
+    left = {folder for name in inside if name not in moved for folder in _folders_above(name)}
+    every = {folder for name in inside for folder in _folders_above(name)}
+    return frozenset(folder for folder in every - left if folder.startswith(site.storage_folders))
+
+
+def _folders_above(name: str) -> Iterator[str]:
+    """The folders that the file is in, each with a slash at its end."""
+    at = name.find("/")
+    while at >= 0:
+        yield name[: at + 1]
+        at = name.find("/", at + 1)
+
+
+def _analyses(
+    files: Mapping[str, LocalFile], cache: AnalysisCache, known: Mapping[str, Analysis], *, data: bool
+) -> Iterator[tuple[str, Analysis]]:
+    for name, file in files.items():
+        suffix = suffix_of(name)
+        if suffix not in TEXT_SUFFIXES or file.object.size > _MAX_SIZE:
+            continue
+        kind = suffix if data or suffix in LINKING_SUFFIXES else f"{suffix} charset "
+        found = known.get(name) or cache.find(kind, file.object.sha256)
+        if found is None:
+            found = analyse(suffix, read_unchanged(file), data=data)
+            cache.keep(kind, file.object.sha256, found)
+        yield name, found

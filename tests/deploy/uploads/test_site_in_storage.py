@@ -248,3 +248,27 @@ def test_no_request_fails_in_a_browser(site) -> None:
         port = url.rpartition(":")[2]
         page.go(f"http://127.0.0.1:{port}/sites/{site.project_id}/")
         page.wait_for("document.title !== 'no'")
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium: apt-get install chromium")
+def test_a_folder_whose_script_joins_names_works_in_a_browser(site) -> None:
+    site.write(
+        "www/index.html",
+        '<link rel=icon href="data:,"><script type=module>const {find} = await import("/".trim() + "/find/".slice(1) + "find.js");'
+        " document.title = await find('a')</script>",
+    )
+    site.write(
+        "www/find/find.js",
+        "const base = new URL('.', import.meta.url); export const find = async (key) => {"
+        " const kind = await (await fetch(base + 'kind.json')).json();"
+        " return (await fetch(`${base}part/${key}.pf_part`)).text().then((text) => kind + text) }",
+    )
+    site.write("www/find/kind.json", '"found "')
+    site.write("www/find/part/a.pf_part", "part a")
+    site.manifest(static={"dir": "www", "unsupported": "storage", "storage_folders": ["find"]})
+    site.apply()
+    assert site.plan().plan.changes == ()
+    with opened_browser() as page:
+        page.go(f"{site.plan().plan.project.url}/")
+        page.wait_for("document.title === 'found part a'")
+        assert [each for each in page.console_errors() if "404" in each] == []

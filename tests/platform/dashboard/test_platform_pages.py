@@ -11,7 +11,10 @@ import pytest
 
 from mosaic_deploy.platform.machine import state_folder
 
-TABS = ("deploys", "deploys/1", "emails", "requests", "schema", "sign-ins", "sql", "sql/names.json")
+TABS = (
+    "deploys", "deploys/1", "emails", "requests", "schema", "sign-ins", "sql", "sql/names.json",
+    "tables", "tables/new", "tables/row", "tables/rows", "tables/structure",
+)  # fmt: skip
 PAGES = (
     "/",
     "/key",

@@ -192,8 +192,45 @@ def test_the_schema_is_drawn(page) -> None:
     assert "notes.todo refers to todos.id" in shown
     assert ">todos</text>" in shown
     assert "evil.&lt;b&gt;&amp;&#34;</text>" in shown
-    assert f"/projects/{page.project_id}/tables/evil/%3Cb%3E%26%22" in shown
+    assert f"/projects/{page.project_id}/tables/rows?schema=evil&amp;table=%3Cb%3E%26%22" in shown
     assert "<b>" not in shown
     only = page.browser.get(f"/projects/{page.project_id}/schema?schema=evil").text
     assert ">todos</text>" not in only
     assert "has no tables yet" in page.browser.get(f"/projects/{page.project_id}/schema?schema=none%00").text
+
+
+def _record_policy(page, policy: str) -> None:
+    page.api.sql(
+        page.project_id,
+        "CREATE SCHEMA mosaic_deploy; CREATE TABLE mosaic_deploy.settings (name text PRIMARY KEY, value jsonb)",
+    )
+    page.api.sql(
+        page.project_id, f"INSERT INTO mosaic_deploy.settings VALUES ('policy', '{{\"m\": {policy}}}')"
+    )
+
+
+def test_the_recorded_policy_holds(page) -> None:
+    """As for the command `sql`: agreeing doesn't help."""
+    _record_policy(page, '{"destructive": "confirm", "protected_tables": ["notes"]}')
+    for query in ("DELETE FROM todos", "TRUNCATE notes", "DROP TABLE notes", "ALTER TABLE notes DROP todo"):
+        refused = page.write(query)
+        assert "policy doesn't allow this: public.notes is in policy.protected_tables" in refused, query
+    assert "policy doesn't allow this" in page.write("BEGIN; DELETE FROM notes; COMMIT", "unmeasured")
+    assert page.value("SELECT count(*) AS value FROM notes") == "2"
+    assert "drops view titles" in page.write("DROP VIEW titles")
+    assert "Nothing has changed yet" not in page.write("INSERT INTO notes VALUES (2)")
+    denied = "UPDATE mosaic_deploy.settings SET value = jsonb_set(value, '{m,destructive}', '\"deny\"')"
+    asked = page.write(denied)
+    assert "writes to mosaic_deploy.settings, on which all later deploys rely" in asked
+    page.api.sql(page.project_id, denied)
+    assert "policy.destructive is deny" in page.write("DROP VIEW titles")
+
+
+def test_tracking_tables_are_asked_about(page) -> None:
+    page.api.sql(
+        page.project_id, "CREATE SCHEMA mosaic_deploy; CREATE TABLE mosaic_deploy.migrations (version text)"
+    )
+    assert "writes to mosaic_deploy.migrations" in page.write(
+        "INSERT INTO mosaic_deploy.migrations VALUES ('1')"
+    )
+    assert page.value("SELECT count(*) AS value FROM mosaic_deploy.migrations") == "0"

@@ -236,3 +236,13 @@ def test_excluded_names_are_in_one_note(tmp_path: Path) -> None:
     assert not list(
         read_files(tmp_path, FileSelection("public", ("*.html",), ("draft.html",))).notes("static")
     )
+
+
+def test_many_links_out_of_the_project_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "p/www").mkdir(parents=True)
+    (tmp_path / "secret").write_text("x")
+    for number in range(60):
+        (tmp_path / f"p/www/{number:02}.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(SourceRefused, match=r"; the first 20 of 60$") as refused:
+        read_files(tmp_path / "p", FileSelection("www"))
+    assert [each.location.file for each in refused.value.problems] == [f"www/{n:02}.txt" for n in range(20)]

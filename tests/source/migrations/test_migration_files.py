@@ -172,10 +172,10 @@ def test_equal_numbers_are_ordered_by_name_and_told_apart(tmp_path: Path) -> Non
     ]
 
 
-def test_files_that_no_version_tells_apart_are_reported(tmp_path: Path) -> None:
-    write(tmp_path, **dict.fromkeys(["1_a b.sql", "1_a_b.sql"], ""))
-    hint = "has the same version as 1_a b.sql; rename one of them"
-    assert problems_of(tmp_path) == [f"migrations/1_a_b.sql: {hint}"]
+def test_files_whose_names_differ_only_in_marks_are_told_apart(tmp_path: Path) -> None:
+    write(tmp_path, **dict.fromkeys(["1_a b.sql", "1_a+b.sql", "1_a_b.sql", "1_a  b.sql"], ""))
+    versions = {one.migration.version for one in read_migrations(tmp_path, "migrations")}
+    assert versions == {"1/1_a%20b", "1/1_a%2Bb", "1/1_a_b", "1/1_a%20%20b"}
 
 
 def test_errors_of_several_files_are_reported_together(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def content(files: dict[str, LocalFile], name: str) -> str:
 
 
 FONT = "fonts/f 1.woff2"
+PAYLOAD = 'self.__next_f.push([1,"1:HL[\\"ADDRESS\\",\\"font\\"]"])'
+MOVED_FONT = "/storage/_static/a/g.woff2"
 REWRITTEN = [
     ("index.html", '<link href="fonts/f%201.woff2">', '<link href="storage/_static/fonts/f%201.woff2">'),
     (
@@ -89,6 +91,23 @@ REWRITTEN = [
     ),
     ("a/a.js", 'css("a{b:url(g.woff2)}")', 'css("a{b:url(g.woff2)}")'),
     ("a.js", 'css("a{b:url(/a/gg.woff2) url(data:a/g.woff2) curl(/a/g.woff2)}")', None),
+    ("a.js", PAYLOAD.replace("ADDRESS", "/a/g.woff2"), PAYLOAD.replace("ADDRESS", MOVED_FONT)),
+    (
+        "p.html",
+        f"<script>{PAYLOAD.replace('ADDRESS', '/a/g.woff2')}</script>",
+        f"<script>{PAYLOAD.replace('ADDRESS', MOVED_FONT)}</script>",
+    ),
+    # Text of a given length follows: `T4d2`.
+    (
+        "p.html",
+        f"<script>{PAYLOAD.replace('ADDRESS', '/a/g.woff2')}</script><script>f('2:T4d2,')</script>",
+        None,
+    ),
+    ("a.js", 'f("<img src=\\"/a/g.woff2\\">")', None),
+    ("p.txt", '1:HL["/a/g.woff2","font"]', f'1:HL["{MOVED_FONT}","font"]'),
+    ("p.txt", '0:["/a/g.woff2"]\n2:T4d2,text', None),
+    ("notes.txt", 'see "/a/g.woff2"', None),
+    ("p.html", '<my-player clip="/a/g.woff2">', f'<my-player clip="{MOVED_FONT}">'),
 ]
 
 

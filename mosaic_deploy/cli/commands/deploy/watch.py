@@ -89,7 +89,8 @@ def dev(
     """Run the project on this machine with live reload. Uses only the embedded platform; needs no account.
 
     Starts the platform, deploys, then deploys every change on save and reloads the browser. An error is shown in
-    the page with its file and line until fixed. Ctrl-C stops it; the platform keeps running.
+    the page with its file and line until fixed. Runs the manifest's dev.command, the project's own backend, with
+    DATABASE_URL in its environment. Ctrl-C stops both; the platform keeps running.
     PATH is a folder with a mosaic.yaml, or a manifest.
 
     \b
@@ -97,8 +98,9 @@ def dev(
       mosaic-deploy dev
       mosaic-deploy dev --open
     """
-    from mosaic_deploy.cli.watch.live_reload import LiveReload
+    from mosaic_deploy.cli.watch.live_reload import LiveReload, Observers
     from mosaic_deploy.cli.watch.loop import WatchOptions, run_watch
+    from mosaic_deploy.cli.watch.own_backend import OwnBackend
     from mosaic_deploy.deploy import PlanOptions
 
     deploy_options = DeployOptions(
@@ -113,4 +115,5 @@ def dev(
         poll,
         asks_consent=False,
     )
-    return run_watch(screen, watch_options, LiveReload(screen, opens=open_browser))
+    observer = Observers(LiveReload(screen, opens=open_browser), OwnBackend(screen))
+    return run_watch(screen, watch_options, observer)

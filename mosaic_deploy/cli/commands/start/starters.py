@@ -14,7 +14,8 @@ from mosaic_deploy.cli.commands.start.templates import SCHEMA_FILE
 from mosaic_deploy.errors import FileExists, WriteFailed
 from mosaic_deploy.source.manifest.find import MANIFEST_NAMES
 
-TEMPLATES = ("todo", "guestbook", "spa", "semantic-search")
+TEMPLATES = ("todo", "guestbook", "spa", "semantic-search", "uploads", "vite-prisma")
+_LEFT_BY_RUNS = frozenset({"__pycache__", "node_modules", "dist", "package-lock.json"})
 _PACKAGE = Path(mosaic_deploy.__file__).parent
 _FOLDERS = (_PACKAGE / "examples", _PACKAGE.parent / "examples")
 
@@ -50,6 +51,9 @@ def _folder(template: str) -> Path:
 
 
 def _names(source: Path) -> Iterator[str]:
-    for file in source.rglob("*"):
-        if file.is_file() and not file.name.startswith("."):
-            yield file.relative_to(source).as_posix()
+    """The files that belong to the example; a checkout also has what running it has left there."""
+    for folder, folders, files in os.walk(source):
+        folders[:] = [name for name in folders if name not in _LEFT_BY_RUNS and not name.startswith(".")]
+        for file in files:
+            if not file.startswith(".") and file not in _LEFT_BY_RUNS:
+                yield Path(folder, file).relative_to(source).as_posix()

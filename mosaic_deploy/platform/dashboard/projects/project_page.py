@@ -12,6 +12,7 @@ from mosaic_deploy.platform.services import Platform
 
 TABS = (
     ("", "Overview"),
+    ("tables", "Tables"),
     ("sql", "SQL"),
     ("schema", "Schema"),
     ("emails", "Emails"),
@@ -20,6 +21,7 @@ TABS = (
     ("requests", "Requests"),
 )
 """The last part of the URL, and the label."""
+_LOCAL_TABS = frozenset({"sql", "emails", "requests"})
 
 
 def render_project_page(
@@ -33,7 +35,8 @@ def render_project_page(
         title,
         project=project,
         site_url=platform.site_url(project["id"]),
-        tabs=TABS,
+        local=platform.local,
+        tabs=[one for one in TABS if platform.local or one[0] not in _LOCAL_TABS],
         tab=tab,
         heading=label,
         **values,

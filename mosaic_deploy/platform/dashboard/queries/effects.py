@@ -14,7 +14,8 @@ _OBJECTS = """
 WITH relation AS (
     SELECT c.oid, c.relkind, c.oid::pg_catalog.regclass::text AS name, pg_catalog.pg_relation_filenode(c.oid) AS file,
            CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) END AS bytes,
-           coalesce(i.indrelid, d.refobjid)::bigint AS owner
+           coalesce(i.indrelid, d.refobjid)::bigint AS owner,
+           CASE WHEN c.relkind IN ('r', 'p') THEN n.nspname || '.' || c.relname ELSE '' END AS full_name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
     -- A sequence of a column.
@@ -25,73 +26,85 @@ WITH relation AS (
     -- Of an extension, which is listed itself.
     SELECT objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
 )
-SELECT 'pg_namespace', oid::bigint, 0, NULL::bigint, 'schema', pg_catalog.quote_ident(nspname), NULL::bigint, NULL::bigint
+SELECT 'pg_namespace', oid::bigint, 0, NULL::bigint, 'schema', pg_catalog.quote_ident(nspname), NULL::bigint, NULL::bigint, ''
 FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_'
 UNION ALL
-SELECT 'pg_extension', oid::bigint, 0, NULL, 'extension', pg_catalog.quote_ident(extname), NULL, NULL FROM pg_catalog.pg_extension
+SELECT 'pg_extension', oid::bigint, 0, NULL, 'extension', pg_catalog.quote_ident(extname), NULL, NULL, '' FROM pg_catalog.pg_extension
 UNION ALL
 SELECT 'pg_class', oid::bigint, 0, owner, CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'table' WHEN 'v' THEN 'view'
        WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type'
-       ELSE 'index' END, name, file::bigint, bytes
+       ELSE 'index' END, name, file::bigint, bytes, full_name
 FROM relation
 UNION ALL
 SELECT 'pg_attribute', attrelid::bigint, attnum, attrelid::bigint, 'column',
-       relation.name || '.' || pg_catalog.quote_ident(attname), NULL, NULL
+       relation.name || '.' || pg_catalog.quote_ident(attname), NULL, NULL, full_name
 FROM pg_catalog.pg_attribute JOIN relation ON relation.oid = attrelid
 WHERE attnum > 0 AND NOT attisdropped AND relkind IN ('r', 'p', 'f')
 UNION ALL
-SELECT 'pg_constraint', c.oid::bigint, 0, conrelid::bigint, 'constraint', pg_catalog.quote_ident(conname), NULL, NULL
+SELECT 'pg_constraint', c.oid::bigint, 0, conrelid::bigint, 'constraint', pg_catalog.quote_ident(conname), NULL, NULL, ''
 FROM pg_catalog.pg_constraint c JOIN relation ON relation.oid = conrelid
 UNION ALL
-SELECT 'pg_trigger', t.oid::bigint, 0, tgrelid::bigint, 'trigger', pg_catalog.quote_ident(tgname), NULL, NULL
+SELECT 'pg_trigger', t.oid::bigint, 0, tgrelid::bigint, 'trigger', pg_catalog.quote_ident(tgname), NULL, NULL, ''
 FROM pg_catalog.pg_trigger t JOIN relation ON relation.oid = tgrelid WHERE NOT tgisinternal
 UNION ALL
-SELECT 'pg_policy', p.oid::bigint, 0, polrelid::bigint, 'policy', pg_catalog.quote_ident(polname), NULL, NULL
+SELECT 'pg_policy', p.oid::bigint, 0, polrelid::bigint, 'policy', pg_catalog.quote_ident(polname), NULL, NULL, ''
 FROM pg_catalog.pg_policy p JOIN relation ON relation.oid = polrelid
 UNION ALL
-SELECT 'pg_proc', p.oid::bigint, 0, NULL, 'function', p.oid::pg_catalog.regprocedure::text, NULL, NULL
+SELECT 'pg_proc', p.oid::bigint, 0, NULL, 'function', p.oid::pg_catalog.regprocedure::text, NULL, NULL, ''
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = pronamespace
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND p.oid NOT IN (SELECT objid FROM member)
 UNION ALL
-SELECT 'pg_type', t.oid::bigint, 0, NULL, 'type', t.oid::pg_catalog.regtype::text, NULL, NULL
+SELECT 'pg_type', t.oid::bigint, 0, NULL, 'type', t.oid::pg_catalog.regtype::text, NULL, NULL, ''
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = typnamespace
 WHERE typtype IN ('e', 'd', 'r') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND t.oid NOT IN (SELECT objid FROM member)
 """
 # Also of the session's earlier transactions, as long as PostgreSQL hasn't added these to the totals of all.
 _ROWS = """
-SELECT relid::bigint, relid::pg_catalog.regclass::text, n_tup_upd, n_tup_del
+SELECT relid::bigint, schemaname || '.' || relname, relid::pg_catalog.regclass::text, n_tup_ins, n_tup_upd, n_tup_del
 FROM pg_catalog.pg_stat_xact_all_tables
-WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' AND n_tup_upd + n_tup_del > 0 ORDER BY 2
+WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY 3
 """
+_NOTHING = (0, 0, 0)
+_TRACKING = "mosaic_deploy."
 _UPDATE_TAG = re.compile(r"UPDATE (\d+)")
 _Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """A database object. `table` is its table's OID, if it is a part of one; `bytes` is None unless it has rows."""
+    """A database object. `table` is its table's OID, if it is a part of one; `bytes` is None unless it has rows.
+
+    `full` is the table that loses something if this goes, as `public.todos`: itself, or a column's; else empty.
+    """
 
     kind: str
     name: str
     table: int | None
     file: int | None
     bytes: int | None
+    full: str
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """`updated` and `deleted` are rows by table; `dropped` and `emptied` like `table todos`; `rewritten` table names."""
+    """`updated` and `deleted` are rows by table; `dropped`, `emptied` and `rewritten` like `table todos`.
+
+    `tracking` are tracking tables that it wrote to. `destroyed` has the tables that lost rows or values, as `public.todos`.
+    """
 
     updated: tuple[tuple[str, int], ...] = ()
     deleted: tuple[tuple[str, int], ...] = ()
     dropped: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
     rewritten: tuple[str, ...] = ()
+    tracking: tuple[str, ...] = ()
+    destroyed: frozenset[str] = frozenset()
 
     def lines(self) -> list[str]:
         """Each effect in words: `deletes 3 rows of todos`."""
         return [
+            *(f"writes to {name}, on which all later deploys rely" for name in self.tracking),
             *(f"drops {name}" for name in self.dropped),
             *(f"removes all rows of {name}" for name in self.emptied),
             *(f"rewrites all values of {name}" for name in self.rewritten),
@@ -101,7 +114,7 @@ class Effects:
 
     def to_confirm(self, results: Sequence[ResultSet]) -> bool:
         """Whether it did more than insert, and update what the results of its own statements say."""
-        if self.deleted or self.dropped or self.emptied or self.rewritten:
+        if self.deleted or self.dropped or self.emptied or self.rewritten or self.tracking:
             return True
         stated = sum(int(found[1]) for one in results if (found := _UPDATE_TAG.fullmatch(one.tag)))
         return sum(count for _, count in self.updated) > stated
@@ -109,21 +122,16 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The state that `measure` compares with: all objects that aren't PostgreSQL's own, and counts of rows."""
+    """The state that `measure` compares with: all objects that aren't PostgreSQL's own, and counts of rows by table."""
 
     objects: Mapping[_Key, Object]
-    updated: Mapping[int, int]
-    deleted: Mapping[int, int]
+    counts: Mapping[int, Sequence[int]]
 
 
 async def read_before(session: Session) -> Before:
     """In the transaction that is to be measured, at its start."""
     rows = await (await session.execute(_ROWS)).fetchall()
-    return Before(
-        await _read_objects(session),
-        {table: updated for table, _, updated, _ in rows},
-        {table: deleted for table, _, _, deleted in rows},
-    )
+    return Before(await _read_objects(session), {table: counts for table, _, _, *counts in rows})
 
 
 async def measure(session: Session, before: Before) -> Effects:
@@ -137,22 +145,34 @@ async def measure(session: Session, before: Before) -> Effects:
         for key, one in before.objects.items()
         if key in after and one.bytes and after[key].file != one.file
     ]
-    updated = [(name, count - before.updated.get(table, 0)) for table, name, count, _ in rows]
-    deleted = [(name, count - before.deleted.get(table, 0)) for table, name, _, count in rows]
+    done = [
+        (
+            full,
+            name,
+            [now - then for now, then in zip(counts, before.counts.get(table, _NOTHING), strict=True)],
+        )
+        for table, full, name, *counts in rows
+    ]
+    lost = [one for one in gone.values() if one.table not in gone_tables]
+    own_lost = [one for one in [*gone.values(), *(old for old, _ in changed)] if one.full]
     return Effects(
-        updated=tuple(one for one in updated if one[1]),
-        deleted=tuple(one for one in deleted if one[1]),
-        dropped=tuple(f"{one.kind} {one.name}" for one in gone.values() if one.table not in gone_tables),
+        updated=tuple((name, counts[1]) for _, name, counts in done if counts[1]),
+        deleted=tuple((name, counts[2]) for _, name, counts in done if counts[2]),
+        dropped=tuple(f"{one.kind} {one.name}" for one in lost),
         emptied=tuple(f"{old.kind} {old.name}" for old, new in changed if not new.bytes),
         rewritten=tuple(f"{old.kind} {old.name}" for old, new in changed if new.bytes),
+        tracking=tuple(name for full, name, counts in done if any(counts) and full.startswith(_TRACKING)),
+        destroyed=frozenset(
+            [full for full, _, counts in done if counts[1] or counts[2]] + [one.full for one in own_lost]
+        ),
     )
 
 
 async def _read_objects(session: Session) -> dict[_Key, Object]:
     cursor = await session.execute(_OBJECTS)
     return {
-        (catalog, oid, part): Object(kind, name, table, file, size)
-        for catalog, oid, part, table, kind, name, file, size in await cursor.fetchall()
+        (catalog, oid, part): Object(kind, name, table, file, size, full)
+        for catalog, oid, part, table, kind, name, file, size, full in await cursor.fetchall()
     }
 
 

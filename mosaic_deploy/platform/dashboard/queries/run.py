@@ -13,6 +13,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from mosaic_deploy.platform.dashboard.queries.effects import Effects, measure, read_before
+from mosaic_deploy.platform.dashboard.queries.policy import read_policy
 from mosaic_deploy.platform.dashboard.queries.results import SHOWN_ROWS, ResultSet, read_results
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.connections import Session
@@ -29,6 +30,7 @@ _TRANSACTION_WORDS = frozenset(
     {"ABORT", "BEGIN", "COMMIT", "END", "PREPARE", "RELEASE", "ROLLBACK", "SAVEPOINT", "START"}
 )
 _WITH_TAGS = frozenset({"DELETE", "INSERT", "MERGE", "UPDATE"})
+_DENIED_HINT = "the policy is in the manifest, under `policy`; a deploy records it"
 _CANT_RUN_IN_TRANSACTION = "25001"
 
 
@@ -82,6 +84,7 @@ async def run_measured(session: Session, query: str, *, agreed: str) -> Outcome:
         return await _run_unmeasured(session, query, outcome, agreed)
     async with _collecting(session, outcome):
         await session.execute("BEGIN")
+        policy = await read_policy(session)
         before = await read_before(session)
         outcome.results = await read_results(session, query, SHOWN_ROWS)
         _add_tags(outcome.results, query)
@@ -90,7 +93,12 @@ async def run_measured(session: Session, query: str, *, agreed: str) -> Outcome:
         outcome.effects = await measure(session, before)
         asks = outcome.effects.to_confirm(outcome.results)
         outcome.undone = asks and agreed != agreement(outcome.effects)
-        await session.execute("ROLLBACK" if outcome.undone else "COMMIT")
+        denial = policy.denial(outcome.effects.destroyed) if asks else ""
+        if denial:
+            outcome.error = QueryError(
+                f"the project's policy doesn't allow this: {denial}", hint=_DENIED_HINT
+            )
+        await session.execute("ROLLBACK" if outcome.undone or denial else "COMMIT")
     if outcome.error and outcome.error.sqlstate == _CANT_RUN_IN_TRANSACTION:
         outcome.unmeasured, outcome.undone = outcome.error.message, True
         outcome.error = None
@@ -136,6 +144,12 @@ def agreement(effects: Effects) -> str:
 
 
 async def _run_unmeasured(session: Session, query: str, outcome: Outcome, agreed: str) -> Outcome:
+    policy = await read_policy(session)
+    if policy.destructive == "deny" or policy.protected_tables:
+        outcome.error = QueryError(
+            f"the project's policy doesn't allow this: {outcome.unmeasured}", hint=_DENIED_HINT
+        )
+        return outcome
     if agreed != UNMEASURED:
         outcome.undone = True
         return outcome

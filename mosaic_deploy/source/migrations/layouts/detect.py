@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import quote
 
 from mosaic_deploy.errors import Location, MigrationInvalid, Problem
 from mosaic_deploy.model.snapshot import BEFORE_ALL, Order, natural_order
@@ -31,7 +32,7 @@ _CODE = re.compile(
 )
 _BESIDE = frozenset({"seed", "seeds", "fixtures", "tests", "meta"})
 """Subfolders whose SQL files are no migrations."""
-_UNSAFE = re.compile(r"[^\w.-]+")
+_UNSAFE = re.compile(r"[^\w.-]")
 
 
 class VersionedFile(NamedTuple):
@@ -110,7 +111,7 @@ def _refuse_elsewhere(content: FolderContent, name: str, programs: Sequence[str]
         raise MigrationInvalid(
             f"the migrations in {name} are programs, which can't be run; write them out as SQL",
             problems=[Problem("isn't SQL", Location(_path(name, programs[0])))],
-            hint="how, for Alembic, Django and others: docs/migrations.md#migrations-of-other-tools",
+            hint="how, for Alembic, Django and others: docs/migrations.md#alembic-django-and-other-programs",
         )
     folders = {parent for each in content.names for parent in PurePosixPath(each).parents} - {PurePosixPath()}
     for folder in sorted(str(each) for each in folders if not _BESIDE & set(each.parts)):
@@ -141,7 +142,7 @@ def with_versions(listed: Sequence[ListedFile]) -> Iterator[VersionedFile]:
     same = Counter(natural_order(each.number)[0] for each in listed if each.number)
     last = BEFORE_ALL
     for each in listed:
-        name = _UNSAFE.sub("_", each.name)
+        name = _UNSAFE.sub(lambda found: quote(found[0], safe=""), each.name)
         version = name
         if each.number:
             version = each.number if same[natural_order(each.number)[0]] == 1 else f"{each.number}/{name}"

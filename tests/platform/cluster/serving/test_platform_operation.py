@@ -45,9 +45,10 @@ def test_accounts_and_hosts(services, key) -> None:
             with served.client(given) as nobody:
                 refused = nobody.get("/v1/project")
             assert (refused.status_code, refused.json()["error"]["code"]) == (401, code)
-        # A served platform has no dashboard.
-        for path in ("/", "/inbox", "/requests", "/key", "/metrics"):
+        # A served platform's dashboard has no inbox, requests of all, or key.
+        for path in ("/inbox", "/requests", "/key", "/metrics", f"/projects/{project_id}/sql"):
             assert ann.get(path).status_code == 404, path
+        assert ann.post("/open").status_code == 404
         assert ann.get("/v1/project", headers={"Host": "evil.example"}).status_code == 421
         assert httpx.get(f"{served.address}/healthz").json()["status"] == "ok"
         # The new key and, for some days, the old one belong to the same account.
@@ -145,3 +146,61 @@ def _lives(pid: int) -> bool:
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return bool(result.stdout.strip()) and not result.stdout.startswith("Z")
+
+
+def test_signing_in_to_the_dashboard(services, key) -> None:
+    """With the account's key; it shows that account's projects, and changes nothing."""
+    stranger = run(services, "account-create", "Bob", "--tier", "free")["api_key"]
+    with serve(services) as served, served.client(key) as ann, served.client("") as browser:
+        project_id = create(ann, "Ann's own")
+        browser.headers.pop("X-API-Key", None)
+        assert browser.get("/").status_code == 401
+        host = browser.get("/").request.headers["Host"]
+        own = {"Origin": f"http://{host}"}
+        wrong = browser.post("/sign-in", data={"api_key": "mk_wrong"}, headers=own)
+        assert (wrong.status_code, "isn't valid" in wrong.text.replace("&#39;", "'")) == (401, True)
+        assert browser.post("/sign-in", data={"api_key": key}).status_code == 403
+        assert browser.post("/sign-in", data={"api_key": "x" * 20_000}, headers=own).status_code == 413
+        entered = browser.post("/sign-in", data={"api_key": f" {key}\n"}, headers=own)
+        assert entered.status_code == 200
+        assert {"HttpOnly", "SameSite=strict"} <= set(entered.headers["Set-Cookie"].split("; "))
+        cookie = {"Cookie": entered.headers["Set-Cookie"].split(";")[0]}
+        overview = browser.get("/", headers=cookie)
+        assert "Ann&#39;s own" in overview.text
+        assert key not in overview.text
+        ann.post(
+            f"/v1/project/{project_id}/sql",
+            json={"query": "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)"},
+        )
+        row = "schema=public&table=t&row=%5B%221%22%5D"
+        tables = ("/tables", "/tables/rows?schema=public&table=t", f"/tables/row?{row}")
+        for tab in ("", "/deploys", "/sign-ins", "/schema", *tables):
+            assert browser.get(f"/projects/{project_id}{tab}", headers=cookie).status_code == 200, tab
+        assert "Read-only" in browser.get(f"/projects/{project_id}/tables/row?{row}", headers=cookie).text
+        for tab in ("sql", "emails", "requests", "tables/new?schema=public&table=t"):
+            assert browser.get(f"/projects/{project_id}/{tab}", headers=cookie).status_code == 404, tab
+        for tab in ("tables/row", "tables/new"):
+            changed = browser.post(
+                f"/projects/{project_id}/{tab}", data={"row": '["1"]'}, headers={**own, **cookie}
+            )
+            assert changed.status_code == 404, tab
+        with served.client(stranger) as bob:
+            other = create(bob, "Bob's")
+        assert browser.get(f"/projects/{other}", headers=cookie).status_code == 404
+        assert other not in browser.get("/", headers=cookie).text
+        assert browser.post("/leave", headers={**own, **cookie}).status_code == 401
+        assert browser.get("/", headers=cookie).status_code == 401
+
+
+def test_a_session_ends_with_its_key(services) -> None:
+    created = run(services, "account-create", "Eve")
+    with serve(services) as served, served.client("") as browser:
+        host = browser.get("/").request.headers["Host"]
+        entered = browser.post(
+            "/sign-in", data={"api_key": created["api_key"]}, headers={"Origin": f"http://{host}"}
+        )
+        cookie = {"Cookie": entered.headers["Set-Cookie"].split(";")[0]}
+        assert browser.get("/", headers=cookie).status_code == 200
+        run(services, "account-suspend", str(created["account_id"]))
+        # The key is looked up again after five seconds.
+        wait_until(lambda: browser.get("/", headers=cookie).status_code == 401)

@@ -21,8 +21,8 @@ from served import DOMAIN, Served, Services, children, query, run, serve
 from served_requests import create, read, upload, wait_until
 from test_platform_served import _store
 
+from mosaic_deploy.platform.app.metrics import show_health
 from mosaic_deploy.platform.app.worker_counts import PUBLISH_SECONDS
-from mosaic_deploy.platform.dashboard.layout import health
 from mosaic_deploy.platform.machine.ports import free_port
 from mosaic_deploy.platform.postgres import health as database_health
 from mosaic_deploy.platform.postgres.health import DatabaseHealth
@@ -192,7 +192,7 @@ def served_health(monkeypatch) -> Iterator[Any]:
         state = DatabaseHealth()
         state.down_since = None if seconds is None else now[0] - seconds
         platform: Any = SimpleNamespace(local=False, health=state)
-        response = asyncio.run(health(platform, SimpleNamespace()))  # type: ignore[arg-type]
+        response = asyncio.run(show_health(platform, SimpleNamespace()))  # type: ignore[arg-type]
         return response.status_code, json.loads(bytes(response.body))
 
     return ask
