@@ -74,6 +74,7 @@ def plan_and_apply(
     Builds first, if needed. `heading` wraps building, planning and applying; `observe` sees the apply's events on their way to the screen.
     Raises subclasses of MosaicError.
     """
+    screen.target = session.target_text
     screen.address_notice(session.address_notice)
     takes_files = deploy_options.plan_options.selection.takes_files
     if deploy_options.build is When.ALWAYS or (session.manifest.build and takes_files):

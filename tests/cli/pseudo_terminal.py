@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
 _PATIENCE = 90.0
 
 
+def _control_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """A running command. `shown` is everything it wrote so far."""
 
-    def __init__(self, environment: dict[str, str], cwd: Path, *arguments: str) -> None:
+    def __init__(
+        self, environment: dict[str, str], cwd: Path, *arguments: str, shell: str | None = None
+    ) -> None:
+        """With `shell`, a script that runs the program as `"$@"`, with job control."""
         self._ours, theirs = pty.openpty()
+        program = [sys.executable, "-m", "mosaic_deploy", *arguments]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "mosaic_deploy", *arguments],
+            program if shell is None else ["bash", "-m", "-c", shell, "bash", *program],
             cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            preexec_fn=None if shell is None else _control_terminal,  # noqa: PLW1509 - no threads
         )  # fmt: skip
         os.close(theirs)
         self.shown = ""
@@ -34,6 +45,10 @@ class Terminal:
             assert self._more(), f"ended without {text!r}:\n{self.shown}"
         start, self._read = self._read, self.shown.index(text, self._read) + len(text)
         return self.shown[start : self._read]
+
+    def reads_keys(self) -> bool:
+        """Whether the program gets each key at once, without Enter and unseen."""
+        return not termios.tcgetattr(self._ours)[3] & (termios.ICANON | termios.ECHO)
 
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())

@@ -53,7 +53,7 @@ class DocumentView(ABC):
         """Writes one document to stdout and flushes it."""
 
     @abstractmethod
-    def plan(self, plan: Plan, *, final: bool) -> None: ...
+    def plan(self, plan: Plan, *, final: bool, target: str = "") -> None: ...
 
     @abstractmethod
     def apply(self, plan: Plan, events: Iterator[Event]) -> int: ...
@@ -100,7 +100,7 @@ class JsonView(DocumentView):
     def __init__(self) -> None:
         self._plan: Plan | None = None
 
-    def plan(self, plan: Plan, *, final: bool) -> None:
+    def plan(self, plan: Plan, *, final: bool, target: str = "") -> None:
         self._plan = plan
         if final:
             self.write_document(plan_document(plan))
@@ -148,7 +148,7 @@ class NdjsonView(DocumentView):
     def __init__(self) -> None:
         self.write_document({"type": "version", "mosaic_deploy": __version__, "format": FORMAT})
 
-    def plan(self, plan: Plan, *, final: bool) -> None:
+    def plan(self, plan: Plan, *, final: bool, target: str = "") -> None:
         self.write_document(plan_document(plan))
 
     def waiting(self, event: Waiting | Noted) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class View(Protocol):
     """One output format. `apply` returns the exit code."""
 
-    def plan(self, plan: Plan, *, final: bool) -> None: ...
+    def plan(self, plan: Plan, *, final: bool, target: str = "") -> None: ...
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None: ...
     def nothing_to_do(self, plan: Plan, message: str) -> None: ...
     def waiting(self, event: Waiting | Noted) -> None: ...
@@ -58,6 +58,8 @@ class Screen:
     def __init__(self) -> None:
         self.format = "text"
         self.color: bool | None = False if os.environ.get("NO_COLOR") else None
+        self.target = ""
+        """Where the command's plans are applied, for people."""
         self._view: View | None = None
 
     @property
@@ -77,7 +79,7 @@ class Screen:
 
     def plan(self, plan: Plan, *, final: bool) -> None:
         """`final`: the command ends with this plan."""
-        self.view.plan(plan, final=final)
+        self.view.plan(plan, final=final, target=self.target)
 
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
         """A successful apply of an empty plan. `requests` and `sent` bytes are what it cost."""
@@ -226,24 +228,15 @@ class Screen:
 
     def email(self, email: Mapping[str, Any]) -> None:
         """An email that the embedded platform received, with the link in it."""
-        from mosaic_deploy.cli.render.text.edits import clock
+        from mosaic_deploy.cli.render.text.edits import email_line
 
-        line = f"{clock()} email to {email['to']}: {email['subject']}"
-        self.result({"type": "email", **email}, [f"{line}  {email['link']}" if email["link"] else line])
+        self.result({"type": "email", **email}, [email_line(email)])
 
     def inbox(self, emails: Sequence[Mapping[str, Any]]) -> None:
         """The embedded platform's emails, the newest first, each with its link on a line of its own."""
-        from mosaic_deploy.model.quantities import age_text
+        from mosaic_deploy.cli.render.text.edits import inbox_lines
 
-        lines = [
-            line
-            for email in emails
-            for line in (
-                f"{age_text(str(email['created_at']))}  to {email['to']}: {email['subject']}",
-                *([f"  {email['link']}"] if email["link"] else []),
-            )
-        ]
-        self.result({"type": "inbox", "emails": list(emails)}, lines or ["No emails."])
+        self.result({"type": "inbox", "emails": list(emails)}, inbox_lines(emails))
 
     def watch_ended(self) -> None:
         self.result({"type": "watch_ended"}, ["", "Stopped watching."])

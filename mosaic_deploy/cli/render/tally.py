@@ -28,6 +28,9 @@ class Tally:
         self._completed_bytes = 0
         self._partial_bytes: dict[str, int] = {}
         self._samples: deque[tuple[float, int]] = deque()
+        self._file_samples: deque[tuple[float, int]] = deque()
+        self._files = 0
+        """Files sent and deleted."""
 
     def add_event(self, event: Event) -> None:
         if isinstance(event, ApplyStarted):
@@ -40,6 +43,9 @@ class Tally:
             self._partial_bytes.pop(event.change.address, None)
         elif isinstance(event, ChangeDone):
             self.done += 1
+            if isinstance(event.change, Put | Delete):
+                self._files += 1
+                self._keep_sample(self._file_samples, self._files)
             if isinstance(event.change, Delete):
                 self.deleted += event.change.action is Action.DESTROY
             elif isinstance(event.change, Put):
@@ -55,10 +61,16 @@ class Tally:
     @property
     def rate(self) -> float:
         """Bytes per second over the last seconds; 0 if not known yet."""
-        if len(self._samples) < 2:
-            return 0.0
-        (first_time, first), (last_time, last) = self._samples[0], self._samples[-1]
-        return max(0, last - first) / (last_time - first_time) if last_time > first_time else 0.0
+        return _rate(self._samples)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """For what is left to send: the longer of what its bytes and its number take; None if neither rate is known."""
+        bytes_left = max(0, self.total_bytes - self.sent)
+        files_left = max(0, self.total - self.done - self.failed)
+        pairs = ((bytes_left, self.rate), (files_left, _rate(self._file_samples)))
+        times = [left / rate for left, rate in pairs if left and rate]
+        return min(max(times), _MAX_TIME_LEFT) if times else None
 
     def facts(self) -> list[str]:
         """What is known of `3.1 MB of 12.0 MB`, `1.2 MB/s`, `7 s left`, `200 deleted`, `1 failed`."""
@@ -67,13 +79,24 @@ class Tally:
             facts.append(f"{size_text(self.sent)} of {size_text(self.total_bytes)}")
             if rate := self.rate:
                 facts.append(f"{size_text(round(rate))}/s")
-                if left := max(0, self.total_bytes - self.sent):
-                    facts.append(f"{duration_text(round(min(left / rate, _MAX_TIME_LEFT)))} left")
+        if (left := self.seconds_left) is not None:
+            facts.append(f"{duration_text(max(1, round(left)))} left")
         counts = ((self.deleted, "deleted"), (self.failed, "failed"))
         return [*facts, *(f"{count:,} {what}" for count, what in counts if count)]
 
     def _add_sample(self) -> None:
+        self._keep_sample(self._samples, self.sent)
+
+    def _keep_sample(self, samples: deque[tuple[float, int]], value: int) -> None:
         now = self._clock()
-        self._samples.append((now, self.sent))
-        while now - self._samples[0][0] > _RATE_WINDOW:
-            self._samples.popleft()
+        samples.append((now, value))
+        while now - samples[0][0] > _RATE_WINDOW:
+            samples.popleft()
+
+
+def _rate(samples: deque[tuple[float, int]]) -> float:
+    """Per second, from the first sample to the last; 0 if not known yet."""
+    if len(samples) < 2:
+        return 0.0
+    (first_time, first), (last_time, last) = samples[0], samples[-1]
+    return max(0, last - first) / (last_time - first_time) if last_time > first_time else 0.0

@@ -9,11 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.target.api_access import command_line
-from mosaic_deploy.cli.target.embedded import (
-    ensure_rehearsals_started,
-    missing_packages,
-    read_platform_file,
-)
+from mosaic_deploy.cli.target.embedded import ensure_rehearsals_started, read_platform_file
+from mosaic_deploy.cli.target.platform_process import missing_packages
 from mosaic_deploy.errors import MosaicError, PlatformFailed, RehearsalFailed, UsageInvalid
 from mosaic_deploy.installed import install_command
 

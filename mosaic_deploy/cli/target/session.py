@@ -45,6 +45,21 @@ class Session:
         """Whether it uses the embedded platform."""
         return self.scope.local
 
+    @property
+    def target_text(self) -> str:
+        """The platform's host and the environment, for people. The API doesn't tell the account or its tier."""
+        from urllib.parse import urlsplit
+
+        where = urlsplit(self.api.url).netloc
+        platform = f"the embedded platform on this machine ({where})" if self.local else where
+        chosen = self.manifest.environment
+        return f"{platform}, environment {chosen}" if chosen else platform
+
+    def has_target_of(self, other: Session) -> bool:
+        """Whether both are about the same project and platform. The embedded platform is the same at any port."""
+        ours, theirs = ((each.target, "" if each.local else each.api.url) for each in (self, other))
+        return ours == theirs
+
     def __enter__(self) -> Session:
         return self
 

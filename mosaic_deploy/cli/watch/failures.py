@@ -113,9 +113,7 @@ class ShownErrors:
         if key != self._error and not shown:
             self._screen.error(error)
         self._error = key
-        self._error_is_of_draft = isinstance(error, DraftBlocked | DraftFailed) or is_draft(
-            Path(error_file(error)).name
-        )
+        self._error_is_of_draft = is_draft_error(error)
 
     def report_secondary(self, error: MosaicError) -> None:
         """Shows an error beside the blocking one, once."""
@@ -147,6 +145,11 @@ def suggest_saving(error: MosaicError) -> None:
 
 def _saving_hint(hint: str) -> str:
     return _RERUN.sub(lambda found: "and save it" if found[1] else "save it again", hint)
+
+
+def is_draft_error(error: MosaicError) -> bool:
+    """Whether only a draft fails, so that everything else is live."""
+    return isinstance(error, DraftBlocked | DraftFailed) or is_draft(Path(error_file(error)).name)
 
 
 def error_file(error: MosaicError) -> str:

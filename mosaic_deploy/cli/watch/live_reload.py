@@ -13,6 +13,9 @@ import click
 
 from mosaic_deploy.cli.target.embedded import read_platform_file
 from mosaic_deploy.cli.visible_text import unstyle
+from mosaic_deploy.cli.watch.dev_keys import Asked, DevKeys, site_url
+from mosaic_deploy.cli.watch.editor import editor_link
+from mosaic_deploy.cli.watch.failures import is_draft_error
 from mosaic_deploy.model.change import Delete, Put, PutStorageFile
 
 if TYPE_CHECKING:
@@ -29,8 +32,9 @@ class WatchObserver:
     def on_start(self, session: Session, project_id: str) -> None:
         """The project is known; called again with every run."""
 
-    def on_tick(self) -> None:
-        """A few times a second."""
+    def on_tick(self) -> Asked | None:
+        """A few times a second; what the user has asked for."""
+        return None
 
     def on_apply(self, planned: PreparedPlan, last: ApplyDone) -> None:
         """A plan was applied."""
@@ -58,9 +62,9 @@ class Observers(WatchObserver):
         for each in self._observers:
             each.on_start(session, project_id)
 
-    def on_tick(self) -> None:
-        for each in self._observers:
-            each.on_tick()
+    def on_tick(self) -> Asked | None:
+        asked = [each.on_tick() for each in self._observers]
+        return next((each for each in asked if each is not None), None)
 
     def on_apply(self, planned: PreparedPlan, last: ApplyDone) -> None:
         for each in self._observers:
@@ -83,6 +87,7 @@ class Observers(WatchObserver):
             each.on_end()
 
 
+_MAX_LINKS = 50
 _HEARTBEAT_SECONDS = 1.0
 """Without a heartbeat the platform ends the session."""
 
@@ -98,12 +103,15 @@ class LiveReload(WatchObserver):
         self._emails: queue.Queue[dict[str, Any]] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._last_email: int | None = None
-        self._error: list[str] | None = None
+        self._error_is_shown = False
+        self._session: Session | None = None
+        self._keys = DevKeys(screen)
+        self._shown_project = ""
 
     def on_start(self, session: Session, project_id: str) -> None:
         if not project_id or project_id == self._project:
             return
-        self._project = project_id
+        self._project, self._session = project_id, session
         # Before the URL is shown: a page that is opened earlier wouldn't get the script.
         self._send({"type": "heartbeat"})
         if self._thread is None:
@@ -111,12 +119,15 @@ class LiveReload(WatchObserver):
             self._thread.start()
         if self._open_browser:
             self._open_browser = False
-            scheme, _, place = session.api.url.partition("://")
-            click.launch(f"{scheme}://{project_id}.localhost:{place.rpartition(':')[2]}")
+            click.launch(site_url(session, project_id))
 
-    def on_tick(self) -> None:
+    def on_tick(self) -> Asked | None:
         while not self._emails.empty():
             self._screen.email(self._emails.get())
+        if self._session is not None and self._shown_project != self._project:
+            self._shown_project = self._project
+            self._keys.start(self._session, self._project)
+        return self._keys.handle()
 
     def on_apply(self, planned: PreparedPlan, last: ApplyDone) -> None:
         changes = planned.plan.changes
@@ -137,15 +148,33 @@ class LiveReload(WatchObserver):
     def on_error(self, error: MosaicError) -> None:
         from mosaic_deploy.cli.render.text.error import error_lines
 
-        self._error = [unstyle(line) for line in error_lines(error)]
-        self._messages.put({"type": "error", "lines": self._error})
+        self._error_is_shown = True
+        lines = [unstyle(line) for line in error_lines(error)]
+        message = {
+            "type": "error",
+            "lines": lines,
+            "links": self._links(error),
+            "draft": is_draft_error(error),
+        }
+        self._messages.put(message)
+
+    def _links(self, error: MosaicError) -> dict[str, str]:
+        """The places that the error names → the URLs that open them in the user's editor."""
+        if self._session is None:
+            return {}
+        root = self._session.manifest.root
+        found = (error.location, *(problem.location for problem in error.problems))
+        places = [place for place in found if place is not None and place.file][:_MAX_LINKS]
+        links = {str(place): editor_link(root / place.file, place.line, place.column) for place in places}
+        return {place: link for place, link in links.items() if link}
 
     def resolved(self) -> None:
-        if self._error is not None:
-            self._error = None
+        if self._error_is_shown:
+            self._error_is_shown = False
             self._messages.put({"type": "resolved"})
 
     def on_end(self) -> None:
+        self._keys.close()
         if self._thread is not None:
             self._messages.put(None)
             self._thread.join(5)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from mosaic_deploy.cli.run_apply import DeployOptions, plan_and_apply
 from mosaic_deploy.cli.target.api_access import command_line
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.terminal.consent import require_confirmation
+from mosaic_deploy.cli.watch.dev_keys import Asked
 from mosaic_deploy.cli.watch.failures import (
     REPLAN_ERRORS,
     TRANSIENT_ERRORS,
@@ -66,20 +67,20 @@ class WatchOptions:
 
 
 def run_watch(screen: Screen, watch_options: WatchOptions, observer: WatchObserver | None = None) -> int:
-    """Watches until interrupted and returns the exit code.
+    """Watches until interrupted, or a key ends it, and returns the exit code.
 
     Raises MosaicError's children until the first apply is confirmed; later errors are shown.
     """
     observer = observer or WatchObserver()
+    code = Interrupted.exit_code
     try:
-        watcher = _Watcher(screen, watch_options, observer)
-        with closing(watcher):
+        with suppress(KeyboardInterrupt), closing(_Watcher(screen, watch_options, observer)) as watcher:
             watcher.run()
-    except KeyboardInterrupt:
-        screen.watch_ended()
+            code = 0
     finally:
         observer.on_end()
-    return Interrupted.exit_code
+    screen.watch_ended()
+    return code
 
 
 class _Watcher:
@@ -106,10 +107,15 @@ class _Watcher:
         self._first_run()
         while True:
             edits = self._next_edits()
-            self._observer.on_tick()
+            asked = self._observer.on_tick()
+            if asked is Asked.QUIT:
+                return
             draft_lost = self._deployer.check_draft()
             if not self._settings_files.isdisjoint(edits) or (edits and self._reopen):
                 self._reopen_session(edits)
+            elif asked is Asked.RUN:
+                self._deployer.planner.forget()
+                self._run_once(edits)
             elif edits or draft_lost or self._retry_is_due() or self._answered_yes():
                 self._run_once(edits)
 
@@ -196,7 +202,7 @@ class _Watcher:
             self._reopen = True
             self._report_error(error)
             return
-        target_changed = self._options.asks_consent and _target_of(self._session) != _target_of(session)
+        target_changed = self._options.asks_consent and not self._session.has_target_of(session)
         self._session.api.close()
         self._session = session
         self._reopen = False
@@ -291,8 +297,3 @@ class _Watcher:
         self._retry_delay = _MIN_RETRY_DELAY
         self._shown_errors.resolved()
         self._observer.resolved()
-
-
-def _target_of(session: Session) -> tuple[object, str]:
-    """The project and the platform. The embedded platform is the same at any port."""
-    return session.target, "" if session.local else session.api.url

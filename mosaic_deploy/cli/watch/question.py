@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mosaic_deploy.cli.terminal.consent import approval_text, discard_input
+from mosaic_deploy.cli.terminal.keys import read_keys, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ class OpenQuestion:
         self._screen = screen
         texts = (approval_text(approval, "") for approval in missing)
         self._text = [line.rstrip() for text in texts for line in text.splitlines() if line]
+        read_lines()
         discard_input()
         screen.plan(plan, final=False)
         self.show()
@@ -36,12 +38,20 @@ class OpenQuestion:
         self._screen.print_notice([*self._text, "Apply anyway? Type y or n, and Enter:"])
 
     def withdraw(self) -> None:
+        self.close()
         self._screen.print_notice(["The question is withdrawn: what it was about has changed."])
+
+    def close(self) -> None:
+        """Nothing is asked any more."""
+        read_keys()
 
     def answer(self) -> bool | None:
         """The answer, if a line was typed; anything but yes is a no."""
         line = _read_line()
-        return None if line is None else line.strip().lower() in _YES
+        if line is None:
+            return None
+        self.close()
+        return line.strip().lower() in _YES
 
 
 def _read_line() -> str | None:

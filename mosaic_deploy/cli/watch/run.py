@@ -71,7 +71,9 @@ class EditDeployer:
         """Deploys to another session's target from now on."""
         self.session, self.planner = session, planner
         self._failed_migration.clear()
-        self._question = None
+        if self._question is not None:
+            self._question.close()
+            self._question = None
 
     def check_draft(self) -> bool:
         """Reports a draft that another watch has replaced; whether the platform has lost this one's draft."""

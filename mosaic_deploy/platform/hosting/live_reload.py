@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from functools import cache
 from importlib.resources import files
@@ -40,6 +41,7 @@ _DROPPED_RESPONSE_HEADERS = (
 )
 _MAX_EMAILS = 20
 _MAX_LINES = 200
+_LINK = re.compile(r"(?!(?:javascript|data|vbscript|blob):)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 async def update_session(platform: Platform, request: Request) -> Response:
@@ -68,7 +70,11 @@ def _publish(session: DevSession, kind: str, document: dict[str, object]) -> Non
         }
         session.publish(message)
     elif kind == "error":
-        session.error = _string_list(document.get("lines"))
+        session.error = {
+            "lines": _string_list(document.get("lines")),
+            "links": _links(document.get("links")),
+            "draft": document.get("draft") is True,
+        }
         session.publish({"type": "error", "error": session.error})
     elif kind == "resolved":
         if session.error is not None:
@@ -80,6 +86,14 @@ def _publish(session: DevSession, kind: str, document: dict[str, object]) -> Non
 
 def _string_list(value: object) -> list[str]:
     return [str(one) for one in value[:_MAX_LINES]] if isinstance(value, list) else []
+
+
+def _links(value: object) -> dict[str, str]:
+    """Texts → the URLs that they link to; never a script."""
+    if not isinstance(value, dict):
+        return {}
+    pairs = ((str(text), str(link)) for text, link in list(value.items())[:_MAX_LINES])
+    return {text: link for text, link in pairs if text and _LINK.match(link)}
 
 
 async def _fetch_new_emails(platform: Platform, project_id: str, after: object) -> dict[str, object]:

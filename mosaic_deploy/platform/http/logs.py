@@ -20,7 +20,7 @@ LOG_FILE = "platform.log"
 MAX_BYTES = 5_000_000
 BACKUP_COUNT = 3
 
-_QUIET_ROUTES = ("/healthz", "/metrics")
+_QUIET_ROUTES = ("/healthz", "/metrics", "/dev/{project_id}", "/dev/{project_id}/draft")
 
 _requests = logging.getLogger("mosaic_deploy.platform.requests")
 
@@ -48,7 +48,7 @@ def log_request(request_record: RequestRecord) -> None:
         **({"project": request_record.project_id} if request_record.project_id else {}),
         **({"cut_off": True} if request_record.cut_off else {}),
     }
-    # Every few seconds, from each load balancer.
+    # Every few seconds: from each load balancer, and the heartbeats of `dev`.
     level = (
         logging.DEBUG
         if request_record.route in _QUIET_ROUTES and request_record.status == 200

@@ -20,7 +20,7 @@ class DevSession:
 
     name: str = field(default_factory=lambda: secrets.token_hex(4))
     version: int = 0
-    error: list[str] | None = None
+    error: dict[str, Any] | None = None
     last_seen: float = field(default_factory=time.monotonic)
     listeners: set[asyncio.Queue[Message | None]] = field(default_factory=set)
 

@@ -75,6 +75,25 @@ def test_bytes_rate_time_left_and_failures() -> None:
     assert (tally.done, tally.failed) == (0, 1)
 
 
+def test_the_time_left_is_for_bytes_and_for_files() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.add_event(ApplyStarted(100, 10_000, "d"))
+    # The large file is sent first; then 10 small ones a second.
+    tally.add_event(ChangeDone(put("large", 9_901), 1.0))
+    for number in range(1, 51):
+        clock.now = number / 10
+        tally.add_event(ChangeDone(put(f"{number}", 1), 0.1))
+    assert (tally.total_bytes - tally.sent, tally.total - tally.done) == (49, 49)
+    assert tally.facts()[-1] == "5 s left"
+    for number in range(51, 99):
+        tally.add_event(ChangeDone(put(f"{number}", 1), 0.1))
+    # Never none while something is left.
+    assert tally.facts()[-1] == "1 s left"
+    tally.add_event(ChangeDone(put("99", 1), 0.1))
+    assert "left" not in tally.facts()[-1]
+
+
 def test_a_file_that_is_sent_again_counts_once() -> None:
     tally = Tally(Clock())
     tally.add_event(ApplyStarted(1, 100, "d"))
@@ -165,12 +184,13 @@ def test_a_terminal_has_one_bar_at_a_time(monkeypatch: pytest.MonkeyPatch) -> No
 def test_deletions_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(progress, "Tally", lambda: Tally(clock))
     lines = progress.ProgressLines(color=False)
     lines.show(ApplyStarted(600, 0, "d"))
     for number in range(1, 601):
         clock.now = number / 100
         lines.show(ChangeDone(DeleteStorageFile(f"f{number}.bin", "gone"), 0.01))
-    assert capsys.readouterr().err == "  301 of 600 changes, 301 deleted\n"
+    assert capsys.readouterr().err == "  301 of 600 changes, 3 s left, 301 deleted\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from mosaic_deploy.cli.commands.start.git_files import is_ignored, is_tracked
 from mosaic_deploy.cli.target.ancestry import commit_comparison
 from mosaic_deploy.cli.target.commit import uncommitted_files
-from mosaic_deploy.cli.target.embedded import run_platform_command
+from mosaic_deploy.cli.target.platform_process import run_platform_command
 from mosaic_deploy.git import repository_root, run_git
 from mosaic_deploy.source.manifest.read import read_manifest
 

@@ -19,6 +19,9 @@ needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium:
 OVERLAY = "(document.querySelector('#mosaic-dev-overlay') || {shadowRoot: {textContent: ''}}).shadowRoot.textContent"
 
 
+INSIDE = "document.querySelector('#mosaic-dev-overlay').shadowRoot"
+
+
 @pytest.fixture
 def page_folder(folder: Path) -> Path:
     (folder / "public/style.css").write_text("h1 { color: rgb(1, 2, 3) }")
@@ -30,7 +33,7 @@ def page_folder(folder: Path) -> Path:
 
 @needs_browser
 def test_pages_reload_on_edits_and_show_errors(page_folder: Path, run, watching) -> None:  # noqa: F811
-    dev = watching(command="dev")
+    dev = watching(command="dev", env={"MOSAIC_EDITOR": "code"})
     dev.until("Watching public, sql")
     url = site(run)
     with opened_browser() as page:
@@ -55,8 +58,27 @@ def test_pages_reload_on_edits_and_show_errors(page_folder: Path, run, watching)
 
         (page_folder / "sql/2_bad.sql").write_text("create table u (id nonsense);")
         page.wait_for(f"{OVERLAY}.includes('sql/2_bad.sql:1:')")
-        (page_folder / "sql/2_bad.sql").unlink()
+        assert page.value(f"{INSIDE}.querySelector('h1').textContent") == "This can't be deployed"
+        link = page.value(f"{INSIDE}.querySelector('a').href")
+        assert link.startswith(f"vscode://file{page_folder}/sql/2_bad.sql:1:")
+        assert page.value(f"getComputedStyle({INSIDE}.querySelector('.caret')).color") == "rgb(255, 128, 128)"
+        for kind in ("keyDown", "keyUp"):
+            page.call("Input.dispatchKeyEvent", type=kind, key="Escape", code="Escape")
         page.wait_for(f"{OVERLAY} === ''")
+        (page_folder / "sql/2_bad.sql").unlink()
+        dev.until("fixed; everything is deployed")
+
+        # A draft's error leaves the page usable.
+        (page_folder / "sql/draft.sql").write_text("create table u (id nonsense);")
+        page.wait_for(f"{OVERLAY}.includes('The draft')")
+        assert page.value(f"{INSIDE}.querySelector('.frame')") is None
+        assert page.value(f"{INSIDE}.querySelector('.notice').offsetHeight < innerHeight / 2") is True
+        page.value(f"{INSIDE}.querySelector('button').click()")
+        page.wait_for(f"{OVERLAY}.includes('sql/draft.sql:1:')")
+        assert page.value(f"{INSIDE}.querySelector('.frame') !== null") is True
+        (page_folder / "sql/draft.sql").unlink()
+        page.wait_for(f"{OVERLAY} === ''")
+        assert [each for each in page.console_errors() if "favicon.ico" not in each] == []
     assert dev.end() == 130
     assert "__mosaic" not in get(url + "/")
 

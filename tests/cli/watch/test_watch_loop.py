@@ -436,7 +436,9 @@ def test_a_diverged_local_project_can_be_reset(folder: Path, run, watching) -> N
     (folder / "public/index.html").write_text("a second run, so that the project is known")
     watch.until("live in")
     (folder / "sql/1_t.sql").write_text("create table t (id bigint);")
-    command = watch.until("your decision:", "mosaic-deploy local reset").partition("mosaic-deploy ")[2].split()
+    command = (
+        watch.until("your decision:", "mosaic-deploy local reset").partition("mosaic-deploy ")[2].split()
+    )
     assert run(*command, "--yes").returncode == 0
     (folder / "public/index.html").write_text("edited")
     watch.until("sql/1_t.sql → applied in")

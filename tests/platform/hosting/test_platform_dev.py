@@ -76,7 +76,8 @@ def test_a_session_needs_the_local_key(dev) -> None:
 
 def test_messages_reach_open_pages(dev) -> None:
     dev.send("heartbeat")
-    dev.send("error", lines=["error[x]: <b>", "mosaic.yaml:1:2"])
+    links = {"mosaic.yaml:1:2": "vscode://file/x:1:2", "a": "javascript://x", "b": "x", "": "a://b"}
+    dev.send("error", lines=["error[x]: <b>", "mosaic.yaml:1:2"], links=links)
     received = []
     ready = threading.Event()
 
@@ -99,7 +100,12 @@ def test_messages_reach_open_pages(dev) -> None:
     listener.join(30)
     assert not listener.is_alive()
     hello, resolved, deployed = received
-    assert (hello["type"], hello["error"]) == ("hello", ["error[x]: <b>", "mosaic.yaml:1:2"])
+    assert hello["type"] == "hello"
+    assert hello["error"] == {
+        "lines": ["error[x]: <b>", "mosaic.yaml:1:2"],
+        "links": {"mosaic.yaml:1:2": "vscode://file/x:1:2"},
+        "draft": False,
+    }
     assert resolved == {"type": "resolved"}
     assert (deployed["type"], deployed["paths"]) == ("deployed", ["style.css"])
     assert deployed["version"] != hello["version"]

@@ -84,7 +84,7 @@ def _find_psql() -> _Psql:
     """psql of the PATH, else the embedded platform's. Raises ProgramMissing."""
     if program := shutil.which("psql"):
         return _Psql(program)
-    from mosaic_deploy.cli.target.embedded import missing_packages, run_platform_command
+    from mosaic_deploy.cli.target.platform_process import missing_packages, run_platform_command
 
     if not missing_packages():
         try:

@@ -72,6 +72,7 @@ def plan(
     from mosaic_deploy.deploy import PlanOptions
     from mosaic_deploy.diff.selection import Selection
 
+    screen.target = session.target_text
     screen.address_notice(session.address_notice)
     with session:
         selection = Selection(only, excluded)

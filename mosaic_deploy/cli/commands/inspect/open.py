@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
 from mosaic_deploy.cli import folder_option, options
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.target import TargetOptions
+from mosaic_deploy.cli.terminal.browser import open_in_browser
 
 
 @click.command("open")
@@ -35,16 +33,5 @@ def open_site(
     with session:
         project = folder_option.find_project(session)
     screen.result({"type": "site", "url": project.url}, [project.url])
-    if not only_print and screen.format == "text" and can_open_browser():
-        click.launch(project.url)
-
-
-_DISPLAY_VARIABLES = ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
-"""One of these is set if a browser can be started; macOS and Windows need none."""
-
-
-def can_open_browser() -> bool:
-    """Whether this is a terminal on a machine with a screen."""
-    return sys.stdout.isatty() and (
-        sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in _DISPLAY_VARIABLES)
-    )
+    if not only_print and screen.format == "text":
+        open_in_browser(project.url)

@@ -11,7 +11,7 @@ import click
 
 from mosaic_deploy.cli import options
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import platform_home, run_platform_command
+from mosaic_deploy.cli.target.platform_process import platform_home, run_platform_command
 from mosaic_deploy.cli.terminal.consent import require_confirmation
 from mosaic_deploy.errors import WriteFailed
 from mosaic_deploy.model.quantities import count_text, size_text

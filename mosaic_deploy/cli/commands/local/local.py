@@ -11,7 +11,9 @@ from mosaic_deploy.cli.commands.local.data import backup, prune, reset, restore
 from mosaic_deploy.cli.commands.local.logs import logs
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import SERVE_COMMAND, read_inbox, run_platform_command
+from mosaic_deploy.cli.target.embedded import announce_start, read_inbox, running_url
+from mosaic_deploy.cli.target.platform_process import SERVE_COMMAND, run_platform_command
+from mosaic_deploy.cli.terminal.browser import open_in_browser
 from mosaic_deploy.errors import PlatformAlreadyRunning
 
 _SETTING_VARIABLES = {
@@ -80,6 +82,8 @@ def start(screen: Screen, /, port: int | None, **settings: str | None) -> None:
       mosaic-deploy local start --port 9000
     """
     chosen = {_SETTING_VARIABLES[name]: value for name, value in settings.items() if value is not None}
+    if running_url() is None:
+        announce_start()
     document = run_platform_command("start", *(["--port", str(port)] if port else []), environment=chosen)
     if chosen and document["status"] == "running":
         names = " and ".join(f"--{name}" for name, value in settings.items() if value is not None)
@@ -125,15 +129,18 @@ def status(screen: Screen) -> None:
 @options.output
 @click.pass_obj
 def open_dashboard(screen: Screen) -> None:
-    """Print a link to the dashboard. The link works once, in one browser, for 10 minutes.
+    """Open the dashboard in a browser. Also prints its link, which works once, in one browser, for 10 minutes.
 
-    Starts the platform if it isn't running.
+    Starts the platform if it isn't running. Without a terminal or a browser, the link is only printed.
 
     \b
     Example:
       mosaic-deploy local open
     """
-    screen.link(run_platform_command("open"))
+    document = run_platform_command("open")
+    screen.link(document)
+    if screen.format == "text":
+        open_in_browser(str(document["url"]))
 
 
 @local.command()

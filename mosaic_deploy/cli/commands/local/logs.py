@@ -20,7 +20,7 @@ from mosaic_deploy.cli.commands.local.log_filter import (
     parse_statuses,
 )
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import platform_home
+from mosaic_deploy.cli.target.platform_process import platform_home
 
 _POLL_SECONDS = 0.2
 

@@ -20,7 +20,7 @@ from mosaic_deploy.cli.commands.local.accounts import (
 )
 from mosaic_deploy.cli.lazy_groups import Group
 from mosaic_deploy.cli.render.screen import Screen
-from mosaic_deploy.cli.target.embedded import run_platform_command
+from mosaic_deploy.cli.target.platform_process import run_platform_command
 from mosaic_deploy.cli.terminal.consent import require_confirmation
 
 

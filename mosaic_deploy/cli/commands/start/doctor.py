@@ -20,7 +20,8 @@ from mosaic_deploy.cli.render.layout import output_width, wrap
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.render.text.schema import drift_summary
 from mosaic_deploy.cli.target.api_access import open_api
-from mosaic_deploy.cli.target.embedded import missing_packages, platform_home, running_url
+from mosaic_deploy.cli.target.embedded import running_url
+from mosaic_deploy.cli.target.platform_process import missing_packages, platform_home
 from mosaic_deploy.cli.target.session import open_session
 from mosaic_deploy.cli.visible_text import style
 from mosaic_deploy.deploy.history.drift import read_drift

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mosaic_deploy.model.change import Action, ApplyMigration, Change, Delete, Put, PutStorageFile, RunSeed
 from mosaic_deploy.model.event import ApplyDone, ApplyFailed, ChangeDone
-from mosaic_deploy.model.quantities import count_text, duration_text
+from mosaic_deploy.model.quantities import age_text, count_text, duration_text
 from mosaic_deploy.model.snapshot import ObjectState
 
 if TYPE_CHECKING:
@@ -170,3 +170,19 @@ def _done_word(change: Change) -> str:
     if isinstance(change, Delete):
         return "left the folder, still live for a while"
     return "run" if isinstance(change, RunSeed) else "applied"
+
+
+def email_line(email: Mapping[str, Any]) -> str:
+    """An email that has just arrived, with the link in it."""
+    line = f"{clock()} email to {email['to']}: {email['subject']}"
+    return f"{line}  {email['link']}" if email["link"] else line
+
+
+def inbox_lines(emails: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The emails, each with its link on a line of its own."""
+    for email in emails:
+        yield f"{age_text(str(email['created_at']))}  to {email['to']}: {email['subject']}"
+        if email["link"]:
+            yield f"  {email['link']}"
+    if not emails:
+        yield "No emails."

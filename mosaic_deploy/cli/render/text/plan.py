@@ -38,10 +38,12 @@ _REASONS = {"project": "(will be created)"}
 """Text for kinds whose reason says nothing that the name doesn't."""
 
 
-def plan_lines(plan: Plan, width: int | None = None) -> Iterator[str]:
-    """The whole plan as styled lines, in columns that fit `width`; the summary comes last."""
+def plan_lines(plan: Plan, width: int | None = None, target: str = "") -> Iterator[str]:
+    """The whole plan as styled lines, in columns that fit `width`; the summary comes last. `target` is where it is applied."""
     if not plan.empty or plan.notes:
         yield style(_title(plan), bold=True)
+        if target:
+            yield f"Target: {target}"
     if not plan.empty:
         for heading, changes in groupby(
             _group_by_heading(plan.changes), key=lambda c: BY_NAME[c.kind].heading

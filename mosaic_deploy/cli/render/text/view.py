@@ -34,10 +34,10 @@ class TextView:
         self._waiting = ""
         self._display: EventDisplay | None = None
 
-    def plan(self, plan: Plan, *, final: bool) -> None:
+    def plan(self, plan: Plan, *, final: bool, target: str = "") -> None:
         from mosaic_deploy.cli.render.text.plan import plan_lines
 
-        self._out(*plan_lines(plan, output_width(sys.stdout)))
+        self._out(*plan_lines(plan, output_width(sys.stdout), target))
 
     def nothing_to_apply(self, plan: Plan, requests: int, sent: int) -> None:
         self.plan(plan, final=True)
