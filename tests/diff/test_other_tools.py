@@ -9,6 +9,7 @@ import pytest
 from mosaic_deploy.diff.other_tools.applied import applied_files
 from mosaic_deploy.errors import HistoryImportRefused
 from mosaic_deploy.model.other_tools.checksums import flyway_checksums
+from mosaic_deploy.model.other_tools.liquibase import liquibase_changesets
 from mosaic_deploy.model.other_tools.tool import OtherToolRow, RowState, ToolFile
 from mosaic_deploy.model.other_tools.tools import TOOLS
 from mosaic_deploy.model.snapshot import Migration
@@ -219,6 +220,71 @@ def test_changesets_of_a_file_are_applied_together():
     assert [str(problem) for problem in caught.value.problems] == [
         "sql/001_a.sql: is applied only in part: liquibase hasn't run Jane Doe:b 2"
     ]
+
+
+LIQUIBASE = b"""--liquibase formatted sql
+--property name:tab value:zz
+--changeset ann:1
+--validCheckSum: 9:aaa
+CREATE TABLE d (id int);
+
+--changeset ann:2
+CREATE TABLE ${tab} (id int);
+
+--changeset ann:3
+-- comment: with space
+-- plain comment
+CREATE TABLE e (id int);
+/* liquibase rollback
+DROP TABLE e;
+*/
+--changeset ann:4
+SELECT 1;
+--ignoreLines:1
+SELECT 99;
+SELECT 2;
+--ignoreLines:start
+SELECT 3;
+--ignoreLines:end
+SELECT 4;
+-- changeset ann:5 labels:"x or y"
+--rollback DROP TABLE f;
+--rollback DROP TABLE g;
+CREATE TABLE f (id int);
+SELECT 'a b \xc3\xa9';
+--changeset "ann b":"6 c"
+SELECT $$x$$;
+--rollback empty
+--changeset ann:7
+--preconditions onFail:CONTINUE
+--precondition-table-exists table:f
+SELECT 7;
+"""
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_liquibases_checksums(end):
+    """As Liquibase 4.28 has written them for this file."""
+    assert liquibase_changesets(LIQUIBASE.replace(b"\n", end)) == {
+        "ann:1": "9:32a50dd9eed181eeb8659b66e452f3c0",
+        "ann:2": "",
+        "ann:3": "9:15869ef5609413b6ac77e33c79afb3c6",
+        "ann:4": "9:92afb5c9b09080d94041e508ba60ac35",
+        "ann:5": "9:ca14147779fc96af1dab4878aac73cfb",
+        "ann b:6 c": "9:9e1526dc0dea1582b4ec2d30b4200a9a",
+        "ann:7": "9:8cad782fac918fd6deb1201e0e8cf6ea",
+    }
+
+
+@pytest.mark.parametrize(
+    ("checksum", "expected"),
+    [("9:8cad782fac918fd6deb1201e0e8cf6ea", 0), ("9:" + "0" * 32, 1), ("", 0)],
+)
+def test_an_edited_changeset_makes_its_file_different(checksum, expected):
+    """The query leaves out checksums of versions before 4.22, as if there were none."""
+    folder = [file("1", "001_a.sql", b"--liquibase formatted sql\n--changeset ann:7\nSELECT 7;\n")]
+    ran = [OtherToolRow("", "001_a.sql", RowState.APPLIED, checksum, "ann:7")]
+    assert len(applied_files(TOOLS["liquibase"], ran, folder).different) == expected
 
 
 def test_sqitch_tells_a_reworked_change_by_its_content():

@@ -102,7 +102,7 @@ def _partial_files(tool: MigrationTool, search: FileSearch) -> Iterator[Problem]
     for row, file in search.found:
         done.setdefault(file.path, set()).add(row.part)
     for file in {file.path: file for _, file in search.found}.values():
-        if left := sorted(tool.parts(file.content) - done[file.path]):
+        if left := sorted(tool.parts(file.content).keys() - done[file.path]):
             more = f" and {len(left) - _MAX_PARTS} more" if len(left) > _MAX_PARTS else ""
             parts = ", ".join(left[:_MAX_PARTS]) + more
             message = f"is applied only in part: {tool.name} hasn't run {parts}"

@@ -53,11 +53,17 @@ class FileSearch:
     @property
     def different(self) -> tuple[Migration, ...]:
         edited = {
-            file.migration.file: file.migration
-            for row, file in self.found
-            if self._tool.checksums and _CHECKSUM.fullmatch(row.checksum) and not self._has_content(row, file)
+            file.migration.file: file.migration for row, file in self.found if self._is_edited(row, file)
         }
         return tuple(edited.values())
+
+    def _is_edited(self, row: OtherToolRow, file: ToolFile) -> bool:
+        """Whether the tool has run it with another content, as far as its checksum tells."""
+        if self._tool.parts:
+            now = self._tool.parts(file.content).get(row.part, "")
+            return bool(now and row.checksum) and row.checksum != now
+        known = bool(self._tool.checksums and _CHECKSUM.fullmatch(row.checksum))
+        return known and not self._has_content(row, file)
 
     @property
     def problems(self) -> list[Problem]:
@@ -159,8 +165,8 @@ def row_number(row: OtherToolRow) -> _Numbers | None:
 
 
 def _owner(row: OtherToolRow) -> _Owner:
-    """What rows about the same migration have in common."""
-    return row.version, row.name, row.checksum
+    """What rows about the same migration have in common. The parts of a file have checksums of their own."""
+    return row.version, row.name, "" if row.part else row.checksum
 
 
 def _number(file: ToolFile) -> _Numbers:

@@ -14,10 +14,6 @@ from collections.abc import Callable, Iterator
 _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"(?:--! [A-Z][^\n]*\n)+")
 _HEADER_FIELD = re.compile(r"^--! (Previous|Hash): (\S+)", re.MULTILINE)
-_CHANGESET = re.compile(
-    r"^[ \t]*--[ \t]*changeset[ \t]+(?P<author>\"[^\"\n]*\"|[^\s:]+)[ \t]*:[ \t]*(?P<id>\"[^\"\n]*\"|\S+)",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 def hex_checksums(algorithm: str) -> Callable[[bytes], frozenset[str]]:
@@ -66,15 +62,6 @@ def graphile_checksums(content: bytes) -> frozenset[str]:
     found = {"sha1:" + _sha1(f"{each.strip()}\n") for each in bodies}
     allowed = {fields["Hash"]} if "--! AllowInvalidHash" in head and "Hash" in fields else set[str]()
     return frozenset(found | allowed)
-
-
-def liquibase_changesets(content: bytes) -> frozenset[str]:
-    """The changesets in a file of Liquibase's formatted SQL, as `author:id`."""
-    text = content.decode(errors="replace")
-    return frozenset(
-        ":".join(each.strip('"') for each in found.group("author", "id"))
-        for found in _CHANGESET.finditer(text)
-    )
 
 
 def _sha1(text: str) -> str:

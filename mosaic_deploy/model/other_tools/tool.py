@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,7 +44,8 @@ class MigrationTool:
 
     `columns` selects `version`, `name`, `state` and, if the tool has them, `checksum` and `part`; `order` is the order in
     which they count. `cumulative`: the tool stores only the newest version. `checksums` returns what the tool may have
-    computed for a file's content, and `parts` the parts of a file that have rows of their own.
+    computed for a file's content, and `parts` the parts of a file that have rows of their own, with the checksums that these
+    have now; "" if that can't be computed.
     """
 
     name: str
@@ -54,7 +55,7 @@ class MigrationTool:
     naming: Naming = Naming.NUMBER
     cumulative: bool = False
     checksums: Callable[[bytes], frozenset[str]] | None = None
-    parts: Callable[[bytes], frozenset[str]] | None = None
+    parts: Callable[[bytes], Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from mosaic_deploy.model.other_tools.checksums import (
     flyway_checksums,
     graphile_checksums,
     hex_checksums,
-    liquibase_changesets,
     prisma_checksums,
     supabase_checksums,
 )
+from mosaic_deploy.model.other_tools.liquibase import liquibase_changesets
 from mosaic_deploy.model.other_tools.tool import MigrationTool, Naming
 
 _APPLIED = "'applied' AS state"
@@ -118,6 +118,8 @@ TOOLS = {
             "liquibase",
             "databasechangelog",
             "'' AS version, filename::text AS name, author || ':' || id AS part, "
+            # Of 4.22 and later. Those of older versions depend on more than the text.
+            "CASE WHEN md5sum LIKE '9:%' THEN md5sum::text ELSE '' END AS checksum, "
             "CASE WHEN COALESCE(exectype, '') IN ('', 'EXECUTED', 'RERAN', 'MARK_RAN') THEN 'applied' "
             "ELSE 'failed' END AS state",
             "orderexecuted",
