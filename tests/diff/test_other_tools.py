@@ -255,7 +255,7 @@ SELECT 'a b \xc3\xa9';
 --changeset "ann b":"6 c"
 SELECT $$x$$;
 --rollback empty
---changeset ann:7
+--changeset Ann Lee:7
 --preconditions onFail:CONTINUE
 --precondition-table-exists table:f
 SELECT 7;
@@ -272,7 +272,7 @@ def test_liquibases_checksums(end):
         "ann:4": "9:92afb5c9b09080d94041e508ba60ac35",
         "ann:5": "9:ca14147779fc96af1dab4878aac73cfb",
         "ann b:6 c": "9:9e1526dc0dea1582b4ec2d30b4200a9a",
-        "ann:7": "9:8cad782fac918fd6deb1201e0e8cf6ea",
+        "Ann Lee:7": "9:8cad782fac918fd6deb1201e0e8cf6ea",
     }
 
 

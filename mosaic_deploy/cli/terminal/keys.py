@@ -43,7 +43,10 @@ class Keys:
             self._started = True
             _active.append(self)
             signal.signal(signal.SIGTSTP, self._suspend)
-            self._set_mode()
+            # A question that is open already reads lines.
+            self._paused = _questions.are_open
+            if not self._paused:
+                self._set_mode()
 
     def close(self) -> None:
         if self._started:
@@ -108,14 +111,25 @@ _active: list[Keys] = []
 """The keys that are read now, if any."""
 
 
+class _Questions:
+    """Whether one is open, also while no keys are read."""
+
+    are_open = False
+
+
+_questions = _Questions()
+
+
 def read_lines() -> None:
     """Before a question is asked: an answer isn't taken for keys."""
+    _questions.are_open = True
     for keys in _active:
         keys.pause()
 
 
 def read_keys() -> None:
     """After the question."""
+    _questions.are_open = False
     for keys in _active:
         keys.resume()
 

@@ -78,18 +78,21 @@ class Backend:
             process, reading = start_command(self.command.command, self.command.folder, self.command.environ)
         except OSError as error:
             return f"it can't be started: {error.strerror}"
-        guard = _start_guard(process.pid)
-        output = Output(reading, self._on_line)
+        output, guard = Output(reading, self._on_line), None
         try:
+            guard = _start_guard(process.pid)
             while process.poll() is None and not self._stopped.wait(_TICK) and self._stamps() == before:
                 pass
             code = process.returncode
+        except OSError as error:
+            return f"it can't be watched over: {error.strerror}"
         finally:
             # Also what it left running when it ended by itself.
             end_group(process)
             output.finish()
-            guard.kill()
-            guard.communicate()
+            if guard:
+                guard.kill()
+                guard.communicate()
         if code is None:
             return ""
         return f"it was ended by signal {-code}" if code < 0 else f"it ended with exit code {code}"

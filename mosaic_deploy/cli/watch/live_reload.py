@@ -109,9 +109,15 @@ class LiveReload(WatchObserver):
         self._shown_project = ""
 
     def on_start(self, session: Session, project_id: str) -> None:
-        if not project_id or project_id == self._project:
+        if not project_id or (project_id == self._project and session is self._session):
             return
+        is_new = (
+            project_id != self._project or self._session is None or session.api.url != self._session.api.url
+        )
         self._project, self._session = project_id, session
+        if not is_new:
+            return
+        self._shown_project = ""
         # Before the URL is shown: a page that is opened earlier wouldn't get the script.
         self._send({"type": "heartbeat"})
         if self._thread is None:

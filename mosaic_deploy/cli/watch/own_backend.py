@@ -28,6 +28,7 @@ class OwnBackend(WatchObserver):
         self._screen = screen
         self._backend: Backend | None = None
         self._session: Session | None = None
+        self._project = ""
         self._lines: deque[str] = deque(maxlen=_MAX_LINES)
         self._secrets: tuple[str, ...] = ()
 
@@ -41,13 +42,19 @@ class OwnBackend(WatchObserver):
             # Tried again by the next run, which has another session if the platform was away.
             self._lines.append(f"can't be started: {error}")
             return
-        self._session = session
+        self._session, self._project = session, project_id
         if self._backend and self._backend.command == command:
             return
         self._stop()
         if command:
             self._secrets = (*(command.environ[name] for name in _SECRETS), _password(command))
             self._backend = Backend(command, self._lines.append, self._lines.append)
+
+    def on_draft(self) -> None:
+        """Apps use another database now, and so does the backend."""
+        if self._session:
+            session, self._session = self._session, None
+            self.on_start(session, self._project)
 
     def on_tick(self) -> None:
         while self._lines:
@@ -99,6 +106,6 @@ def _command_of(session: Session, spec: DevSpec, project_id: str) -> BackendComm
 
 
 def _password(command: BackendCommand) -> str:
-    from urllib.parse import urlsplit
+    from urllib.parse import unquote, urlsplit
 
-    return urlsplit(command.environ["DATABASE_URL"]).password or ""
+    return unquote(urlsplit(command.environ["DATABASE_URL"]).password or "")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 _CHANGESET = re.compile(
-    r"^[ \t]*--[ \t]*changeset[ \t]+(?P<author>\"[^\"\n]*\"|[^\s:]+)[ \t]*:[ \t]*(?P<id>\"[^\"\n]*\"|\S+)[^\n]*",
+    r"^[ \t]*--[ \t]*changeset[ \t]+(?P<author>\"[^\"\n]*\"|[^:\n]+?)[ \t]*:[ \t]*(?P<id>\"[^\"\n]*\"|\S+)[^\n]*",
     re.IGNORECASE | re.MULTILINE,
 )
 _DIRECTIVE = re.compile(

@@ -121,11 +121,19 @@ def _capitalize_first(text: str) -> str:
 
 
 def _utc_time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return _in_utc(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _iso_time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="seconds")
+    return _in_utc(at).isoformat(timespec="seconds")
+
+
+def _in_utc(at: datetime) -> datetime:
+    """As it is near the ends of what Python knows, where UTC would be beyond them."""
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return at
 
 
 def _age_text(at: datetime) -> str:

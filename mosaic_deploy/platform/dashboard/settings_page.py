@@ -48,13 +48,13 @@ async def delete_project(platform: Platform, request: Request) -> Response:
 
 
 async def _denial(platform: Platform, project: DictRow) -> str:
-    """Why the recorded policy forbids to delete the database; empty if it doesn't, or if there is none to read."""
+    """Why the recorded policy forbids to delete the database; empty if it doesn't, or if there is none."""
     if project["status"] != "running":
         return ""
     try:
         policy = await tracking.read_policy(platform, project)
     except tracking.TrackingUnreadable:
-        return ""
+        return "the policy of the last deploy can't be read now; try again"
     if policy.destructive == "deny":
         return "the policy of the last deploy forbids it: policy.destructive is deny"
     if policy.protected_tables:

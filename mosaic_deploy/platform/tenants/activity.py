@@ -107,6 +107,8 @@ class ActivityConnection:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        # Each is logged once, not at every look.
+        self._refused: set[int] = set()
 
     @classmethod
     async def open(cls, server: Server, database: str) -> ActivityConnection:
@@ -183,17 +185,20 @@ class ActivityConnection:
 
         One in a computation that PostgreSQL doesn't interrupt ends only after that. Returns those that have ended or will.
         """
-        ended = set()
+        ended, refused = set(), set()
         for pid in pids:
             try:
                 [(signalled,)] = await self._fetch("SELECT pg_terminate_backend(%s)", pid)
             except psycopg.errors.InsufficientPrivilege as error:
                 # Also if it has ended meanwhile, and a new one of another role took its place in memory.
-                log.warning("can't end session %d: %s", pid, " ".join(str(error).split()))
+                if pid not in self._refused:
+                    log.warning("can't end session %d: %s", pid, " ".join(str(error).split()))
+                refused.add(pid)
             else:
                 ended |= {pid} if signalled else set()
         with suppress(psycopg.errors.InsufficientPrivilege):
             await self._fetch(_AWAIT_END, list(ended))
+        self._refused = refused
         return ended
 
     async def _fetch(self, query: str, *parameters: int | list[int]) -> list[tuple[Any, ...]]:
@@ -206,7 +211,7 @@ class ActivityConnection:
             cursor = await self._connection.execute(query.encode(), parameters or None)
             rows = await cursor.fetchall()
         except psycopg.Error:
-            await self._connection.execute("ROLLBACK TO look")
+            await self._connection.execute("ROLLBACK TO look; RELEASE look")
             raise
         await self._connection.execute("RELEASE look")
         return rows

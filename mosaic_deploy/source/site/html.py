@@ -67,6 +67,24 @@ _LINKS = {
     "image": {"href", "xlink:href"},
 }
 _ADDRESSES = frozenset({"src", "href", "poster", "data", "background", "xlink:href", "content", "value"})
+_TEXTS = frozenset(
+    {
+        "alt",
+        "class",
+        "download",
+        "id",
+        "label",
+        "lang",
+        "name",
+        "part",
+        "placeholder",
+        "role",
+        "slot",
+        "title",
+        "type",
+        "value",
+    }
+)
 _CUSTOM_ADDRESS = re.compile(r"[^\s{}\[\]<>|\"']{0,1000}[./][^\s{}\[\]<>|\"']{0,1000}")
 """An attribute of a custom element that may be an address, such as `<search-box bundle-path="/search/">`."""
 _FORM_TARGETS = {"form": "action", "button": "formaction", "input": "formaction"}
@@ -190,13 +208,18 @@ def _new_value(tag: Tag, name: str, value: str, start: int, visit: Visit) -> str
             return visit(Found(Role.POLICY, value, start))
         return _new_refresh(value, start, visit) if kind == "refresh" else None
     role = _role(tag, name)
-    if role is None and "-" in tag.name and _CUSTOM_ADDRESS.fullmatch(value):
+    if role is None and "-" in tag.name and not _is_text(name) and _CUSTOM_ADDRESS.fullmatch(value):
         role = Role.REFERENCE
     if role is None or not value.strip():
         return None
     if name.endswith("srcset"):
         return _new_srcset(value, role, start, visit)
     return visit(Found(Role.BASE if tag.name == "base" else role, value, start))
+
+
+def _is_text(name: str) -> bool:
+    """Whether an attribute of a custom element is shown, or names something, so that it is no address."""
+    return name in _TEXTS or name.startswith("aria-")
 
 
 def _new_refresh(value: str, start: int, visit: Visit) -> str | None:

@@ -18,12 +18,14 @@ ROW_COLUMN = "mosaic_deploy row"
 """In the other rows: the row's values, as PostgreSQL writes a composite value."""
 
 _QUERY = '"mosaic_deploy query"'
+# Another name could be a column's.
+_NAMED = '"mosaic_deploy named"'
 _HEAD, _TAIL = (
     f"WITH {_QUERY} AS MATERIALIZED (\n",
     # A row of NULLs with the query's columns; its names are known even if the query has no rows.
-    "\n) SELECT pg_catalog.row_to_json(named)::pg_catalog.text AS "
+    f"\n) SELECT pg_catalog.row_to_json({_NAMED})::pg_catalog.text AS "
     f"{identifier(NAMES_COLUMN)}, NULL::pg_catalog.text AS {identifier(ROW_COLUMN)}"
-    f" FROM (SELECT {_QUERY}.* FROM (SELECT 1) AS one LEFT JOIN {_QUERY} ON false) AS named"
+    f" FROM (SELECT {_QUERY}.* FROM (SELECT 1) AS one LEFT JOIN {_QUERY} ON false) AS {_NAMED}"
     f" UNION ALL SELECT NULL, {_QUERY}::pg_catalog.text FROM {_QUERY}",
 )
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})

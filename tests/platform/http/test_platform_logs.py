@@ -23,7 +23,7 @@ def logged(platform, request_id: str) -> dict[str, object]:
     """The log line of a request, which is written after its response."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        lines = map(json.loads, read_last_lines(platform.home / "platform.log", 100_000))
+        lines = map(json.loads, read_last_lines(platform.home / "platform.log", 100_000, bool))
         found = [line for line in lines if line.get("request_id") == request_id]
         if found:
             (one,) = found
@@ -129,7 +129,7 @@ def test_the_log_stays_small(rotating, tmp_path) -> None:
     files = sorted(tmp_path.iterdir())
     assert len(files) == logs.BACKUP_COUNT + 1
     assert all(path.stat().st_size <= 2000 and path.stat().st_mode & 0o777 == 0o600 for path in files)
-    messages = [json.loads(line)["message"] for line in read_last_lines(tmp_path / "platform.log", 20)]
+    messages = [json.loads(line)["message"] for line in read_last_lines(tmp_path / "platform.log", 20, bool)]
     assert messages == [f"line {number}" for number in range(480, 500)]
 
 

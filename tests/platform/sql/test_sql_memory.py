@@ -56,7 +56,7 @@ def test_a_failed_statement_leaves_nothing_in_memory(work, code) -> None:
         parameters = Parameters()
         alive = weakref.ref(parameters)
         try:
-            await endpoint._cancel_on_disconnect(request, work(parameters))
+            await endpoint.cancel_on_disconnect(request, work(parameters))
         except Fault as fault:
             found = fault.code
         del parameters
@@ -97,7 +97,7 @@ def test_the_log_shows_where_an_error_came_from() -> None:
 
     async def run() -> None:
         request = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
-        await endpoint._cancel_on_disconnect(request, break_down())
+        await endpoint.cancel_on_disconnect(request, break_down())
 
     with pytest.raises(ZeroDivisionError) as caught:
         asyncio.run(run())

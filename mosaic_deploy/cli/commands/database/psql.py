@@ -49,6 +49,11 @@ def psql(screen: Screen, arguments: tuple[str, ...], no_draft: bool, target_opti
       mosaic-deploy psql
       mosaic-deploy psql --local -- -c '\\d todos'
     """
+    if arguments and not arguments[0].startswith("-"):
+        # psql would take it for the name of another database, or of a user.
+        raise click.UsageError(
+            f"{arguments[0]!r} isn't an option of psql; to name the project's folder: --in"
+        )
     found = _find_psql()
     session = target_options.open("project_only")
     from mosaic_deploy.live.api.operations import read_credentials
@@ -69,7 +74,7 @@ def _become(found: _Psql, url: str, password: str, arguments: tuple[str, ...]) -
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        os.execvpe(found.program, [found.program, *arguments, url], environment)  # noqa: S606
+        os.execvpe(found.program, [found.program, f"--dbname={url}", *arguments], environment)  # noqa: S606
     except OSError as error:
         raise ProgramMissing(f"can't run {found.program}: {error.strerror}", hint=_INSTALL_HINT) from None
 

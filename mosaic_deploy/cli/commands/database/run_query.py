@@ -12,14 +12,13 @@ from mosaic_deploy.cli.commands.database.query import (
     locating_errors,
     prepare_read_only_query,
 )
-from mosaic_deploy.cli.commands.database.served_database import find_database
+from mosaic_deploy.cli.commands.database.served_database import ServedDatabase, find_database
 from mosaic_deploy.cli.commands.database.sql_measured import run_reviewed
 from mosaic_deploy.cli.commands.database.sql_review import require_sql_approval, review_sql
 from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.session import Session
 from mosaic_deploy.cli.target.target import TargetOptions
 from mosaic_deploy.cli.terminal.consent import SettingsFiles
-from mosaic_deploy.live.api.client import Api
 from mosaic_deploy.live.api.responses import Row, SqlResult
 from mosaic_deploy.live.database.read_only import run_read_only
 from mosaic_deploy.model.event import SqlNotice
@@ -87,7 +86,7 @@ def run_query(
     with session:
         project = folder_option.find_project(session)
         database = find_database(screen, session, project, no_draft=options.no_draft)
-        call = _Call(screen, session, database.api, project, sql, sent, options)
+        call = _Call(screen, session, database, project, sql, sent, options)
         result = call.read() if options.read_only else call.run(files, lasting=lasting)
     if not lasting:
         screen.print_notice([_SESSION_NOTE])
@@ -107,7 +106,7 @@ class _Call:
 
     screen: Screen
     session: Session
-    api: Api
+    database: ServedDatabase
     project: Project
     sql: SqlText
     sent: str
@@ -119,22 +118,29 @@ class _Call:
             self.sent, self.sql.name, MAX_READ_ONLY_ROWS + 2, is_file=self.sql.is_file
         )
         with self._locating_errors(query.text):
-            return SqlResult(run_read_only(self.api, self.project.id, query).rows, ())
+            return SqlResult(run_read_only(self.database.api, self.project.id, query).rows, ())
 
     def run(self, files: SettingsFiles, *, lasting: bool) -> SqlResult:
         """Refuses if one of `files` changes while a person is asked."""
         sql, allow, manifest = self.sql, self.options.allow, self.session.manifest
-        review = review_sql(self.api, self.project, manifest, sql.text, sql.name, allow, is_file=sql.is_file)
-        if require_sql_approval(self.screen, review, allow):
+        review = review_sql(
+            self.database.api, self.project, manifest, sql.text, sql.name, allow, is_file=sql.is_file
+        )
+
+        def refuse_changed() -> None:
             files.refuse_changed()
+            self.database.refuse_other(self.project)
+
+        if require_sql_approval(self.screen, review, allow):
+            refuse_changed()
         with self._locating_errors(self.sent):
             result = run_reviewed(
                 self.screen,
-                self.api,
+                self.database.api,
                 self.project.id,
                 replace(review, text=self.sent),
                 allow,
-                files.refuse_changed,
+                refuse_changed,
             )
         migrations = manifest.database and manifest.database.migrations
         if lasting and migrations and review.writes and review.writes.alters:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from mosaic_deploy.errors import PlanStale
+
 if TYPE_CHECKING:
     from mosaic_deploy.cli.render.screen import Screen
     from mosaic_deploy.cli.target.session import Session
@@ -29,6 +31,14 @@ class ServedDatabase:
     api: Api
     is_draft: bool
 
+    def refuse_other(self, project: Project) -> None:
+        """Raises PlanStale if a draft's copy isn't served any more, or another one is: what was agreed to was about it."""
+        if self.is_draft and not _is_draft(self.api, project):
+            raise PlanStale(
+                "the draft's copy of the database isn't used any more; nothing was changed",
+                hint="run the command again for the project's own database",
+            )
+
 
 def no_draft_option(command: F) -> F:
     """`--no-draft`."""
@@ -43,12 +53,17 @@ def find_database(screen: Screen, session: Session, project: Project, *, no_draf
     """The database that apps use, or with `no_draft` the project's own. Says on stderr if it is a draft's copy."""
     if not session.local or no_draft:
         return ServedDatabase(session.api.for_database("base" if no_draft else ""), is_draft=False)
+    api = session.api.for_database("")
+    if not _is_draft(api, project):
+        # Also if a draft begins meanwhile.
+        return ServedDatabase(session.api.for_database("base"), is_draft=False)
+    screen.print_notice([DRAFT_NOTE])
+    return ServedDatabase(api, is_draft=True)
+
+
+def _is_draft(api: Api, project: Project) -> bool:
     from mosaic_deploy.live.api.operations import read_credentials
 
-    api = session.api.for_database("")
     found = read_credentials(api, project.id)
     # The project's own database has the name of its role.
-    is_draft = found.get("database") != found.get("user")
-    if is_draft:
-        screen.print_notice([DRAFT_NOTE])
-    return ServedDatabase(api, is_draft)
+    return found.get("database") != found.get("user")

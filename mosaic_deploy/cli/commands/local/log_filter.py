@@ -29,7 +29,10 @@ def parse_statuses(text: str) -> StatusRanges:
         if not found:
             raise ValueError(f"{part.strip()!r} isn't a status such as 404, 4xx or 400-599")
         low = int(found["whole"] or 0) * 100 or int(found["low"])
-        ranges.append((low, low + 99 if found["whole"] else int(found["high"] or low)))
+        high = low + 99 if found["whole"] else int(found["high"] or low)
+        if high < low:
+            raise ValueError(f"{part.strip()!r} has its numbers the wrong way round")
+        ranges.append((low, high))
     return tuple(ranges)
 
 
@@ -84,7 +87,8 @@ class LogFilter:
         )
 
     def _fits_event(self, entry: dict[str, Any]) -> bool:
-        if self.since is not None and _time(entry) < self.since:
+        # A traceback has no time of its own, and is kept.
+        if self.since is not None and entry and _time(entry) < self.since:
             return False
         return self.level is None or _severity(entry) >= LEVELS.index(self.level)
 

@@ -23,6 +23,8 @@ from mosaic_deploy.cli.render.screen import Screen
 from mosaic_deploy.cli.target.platform_process import platform_home
 
 _POLL_SECONDS = 0.2
+_ROTATED = 3
+"""Older logs that the platform keeps."""
 
 
 class _Statuses(click.ParamType[StatusRanges]):
@@ -110,9 +112,10 @@ def logs(
 
 
 def read_last_lines(log: Path, count: int, accepts: Callable[[str], bool]) -> list[str]:
-    """At most `count` accepted lines, the newest last; includes the rotated log if the current one is short."""
+    """At most `count` accepted lines, the newest last, also from the rotated logs."""
     kept: deque[str] = deque(maxlen=count)
-    for path in (log.with_name(log.name + ".1"), log):
+    rotated = [log.with_name(f"{log.name}.{number}") for number in range(_ROTATED, 0, -1)]
+    for path in (*rotated, log):
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
                 kept.extend(filter(accepts, (line.rstrip("\n") for line in stream)))

@@ -69,7 +69,7 @@ class Deploy:
 
 
 async def recent(platform: Platform, projects: list[DictRow], limit: int) -> list[Deploy]:
-    """The newest deploys of all these projects together. A project whose history can't be read has none."""
+    """The newest deploys of all these projects together, on the embedded platform. A project whose history can't be read has none."""
     return newest((await recent_by_project(platform, projects, limit)).values(), limit)
 
 
@@ -77,7 +77,7 @@ async def recent_by_project(
     platform: Platform, projects: Sequence[DictRow], limit: int
 ) -> dict[str, list[Deploy]]:
     """By project ID the newest deploys of each, newest first."""
-    running = [row for row in projects if row["status"] == "running"]
+    running = [row for row in projects if row["status"] == "running" and platform.local]
     found = await asyncio.gather(
         *(_fetch(platform, row, _RECENT, None, limit, _MAX_CHANGES) for row in running)
     )
@@ -112,7 +112,10 @@ async def _fetch(
             cursor = await session.execute(query.encode(), [deploy_id, limit])
             rows = await cursor.fetchall()
             lease = await _fetch_lease(session) if any(row[1] == "running" for row in rows) else None
-            return [_deploy_from_row(project["id"], row, lease, max_changes) for row in rows]
+            # The project's role can have removed NOT NULL.
+            return [
+                _deploy_from_row(project["id"], row, lease, max_changes) for row in rows if row[4] is not None
+            ]
     except (psycopg.Error, Fault, TimeoutError):
         # No tracking tables, other columns, or a busy database: the page shows no deploys.
         return []

@@ -26,7 +26,8 @@ TABS = (
     ("settings", "Settings"),
 )
 """The last part of the URL, and the label."""
-_LOCAL_TABS = frozenset({"sql", "emails", "requests"})
+# What they show is in the project's database, whose content a hostile account could make large, or isn't there.
+_LOCAL_TABS = frozenset({"deploys", "emails", "requests", "schema", "site", "sql", "storage", "tables"})
 
 
 _NAMES = """

@@ -59,11 +59,23 @@ FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = typnamespace
 WHERE typtype IN ('e', 'd', 'r') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND t.oid NOT IN (SELECT objid FROM member)
 """
+# By full name: a table that inherits, or a partition, and one that it belongs to.
+_PARENTS = """
+WITH RECURSIVE above (child, parent) AS (
+    SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits
+    UNION SELECT above.child, i.inhparent FROM above JOIN pg_catalog.pg_inherits i ON i.inhrelid = above.parent
+)
+SELECT cn.nspname || '.' || c.relname, pn.nspname || '.' || p.relname
+FROM above JOIN pg_catalog.pg_class c ON c.oid = child JOIN pg_catalog.pg_namespace cn ON cn.oid = c.relnamespace
+JOIN pg_catalog.pg_class p ON p.oid = parent JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
+WHERE c.relkind IN ('r', 'p')
+"""
 # Also of the session's earlier transactions, as long as PostgreSQL hasn't added these to the totals of all.
 _ROWS = """
 SELECT relid::bigint, schemaname || '.' || relname, relid::pg_catalog.regclass::text, n_tup_ins, n_tup_upd, n_tup_del
 FROM pg_catalog.pg_stat_xact_all_tables
-WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY 3
+WHERE (schemaname !~ '^pg_' AND schemaname <> 'information_schema' OR relname IN ('pg_largeobject', 'pg_largeobject_metadata'))
+    AND n_tup_ins + n_tup_upd + n_tup_del > 0 ORDER BY 3
 """
 _NOTHING = (0, 0, 0)
 _TRACKING = "mosaic_deploy."
@@ -126,12 +138,15 @@ class Before:
 
     objects: Mapping[_Key, Object]
     counts: Mapping[int, Sequence[int]]
+    parents: Sequence[tuple[str, str]]
 
 
 async def read_before(session: Session) -> Before:
     """In the transaction that is to be measured, at its start."""
     rows = await (await session.execute(_ROWS)).fetchall()
-    return Before(await _read_objects(session), {table: counts for table, _, _, *counts in rows})
+    parents = await (await session.execute(_PARENTS)).fetchall()
+    objects = await _read_objects(session)
+    return Before(objects, {table: counts for table, _, _, *counts in rows}, parents)
 
 
 async def measure(session: Session, before: Before) -> Effects:
@@ -162,10 +177,16 @@ async def measure(session: Session, before: Before) -> Effects:
         emptied=tuple(f"{old.kind} {old.name}" for old, new in changed if not new.bytes),
         rewritten=tuple(f"{old.kind} {old.name}" for old, new in changed if new.bytes),
         tracking=tuple(name for full, name, counts in done if any(counts) and full.startswith(_TRACKING)),
-        destroyed=frozenset(
-            [full for full, _, counts in done if counts[1] or counts[2]] + [one.full for one in own_lost]
+        destroyed=_with_parents(
+            {full for full, _, counts in done if counts[1] or counts[2]} | {one.full for one in own_lost},
+            before.parents,
         ),
     )
+
+
+def _with_parents(names: set[str], parents: Sequence[tuple[str, str]]) -> frozenset[str]:
+    """Rows of a partition are rows of its table."""
+    return frozenset(names | {parent for child, parent in parents if child in names})
 
 
 async def _read_objects(session: Session) -> dict[_Key, Object]:

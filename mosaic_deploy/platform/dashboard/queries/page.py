@@ -61,6 +61,7 @@ class Form:
     action: str = "run"
     may_write: bool = False
     agreed: str = ""
+    database: str = ""
 
 
 async def show_sql(platform: Platform, request: Request) -> Response:
@@ -74,6 +75,11 @@ async def run_sql(platform: Platform, request: Request) -> Response:
     form = await _read_form(request)
     project = await find_running_project(platform, request)
     check_not_suspended(project)
+    database = await drafts.target_database(platform, project, request)
+    if form.database not in ("", database):
+        raise Fault(
+            409, "draft_gone", "`dev` serves another database now; reload the page and run the query again"
+        )
     if not form.query.strip():
         return await _render(platform, request, project, form, None)
     response: Response = await cancel_on_disconnect(request, _respond(platform, request, project, form))
@@ -146,6 +152,7 @@ async def _read_form(request: Request) -> Form:
         action if action in _ACTIONS else "run",
         values.get("mode") == "write",
         values.get("agreed", "").replace("\r\n", "\n"),
+        values.get("database", ""),
     )
 
 
@@ -173,6 +180,7 @@ async def _render(
         plan=read_plan(outcome.results) if outcome and explains and not outcome.error else None,
         place=_place(form.query, outcome.error.position) if outcome and outcome.error else None,
         agreed=(UNMEASURED if outcome.unmeasured else agreement(outcome.effects)) if outcome else "",
+        database=database,
         is_draft=database != databases.database_name(project["id"]),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from mosaic_deploy.platform.dashboard.queries.effects import Effects, measure, read_before
-from mosaic_deploy.platform.dashboard.queries.policy import read_policy
+from mosaic_deploy.platform.dashboard.queries.policy import Policy, read_policy
 from mosaic_deploy.platform.dashboard.queries.results import SHOWN_ROWS, ResultSet, read_results
 from mosaic_deploy.platform.faults import Fault
 from mosaic_deploy.platform.postgres.connections import Session
@@ -83,6 +84,7 @@ async def run_measured(session: Session, query: str, *, agreed: str) -> Outcome:
     if outcome.unmeasured:
         return await _run_unmeasured(session, query, outcome, agreed)
     async with _collecting(session, outcome):
+        await session.execute("SET standard_conforming_strings = on")
         await session.execute("BEGIN")
         policy = await read_policy(session)
         before = await read_before(session)
@@ -93,7 +95,10 @@ async def run_measured(session: Session, query: str, *, agreed: str) -> Outcome:
         outcome.effects = await measure(session, before)
         asks = outcome.effects.to_confirm(outcome.results)
         outcome.undone = asks and agreed != agreement(outcome.effects)
-        denial = policy.denial(outcome.effects.destroyed) if asks else ""
+        # Protected tables also from the updates that a query says.
+        denial = (policy if asks else replace(policy, destructive="confirm")).denial(
+            outcome.effects.destroyed
+        )
         if denial:
             outcome.error = QueryError(
                 f"the project's policy doesn't allow this: {denial}", hint=_DENIED_HINT
@@ -112,6 +117,7 @@ async def run_undone(session: Session, query: str, *, may_write: bool, max_rows:
         outcome.error = QueryError(f"{word} isn't possible here: the query runs in one transaction")
         return outcome
     async with _collecting(session, outcome):
+        await session.execute("SET standard_conforming_strings = on")
         await session.execute("BEGIN" if may_write else "BEGIN READ ONLY")
         # From now on the transaction can't be made writable.
         await session.execute("SELECT 1")
@@ -128,6 +134,7 @@ async def run_for_json(session: Session, query: str) -> Outcome:
         outcome.error = QueryError(f"{word} isn't possible here: the query runs in one transaction")
         return outcome
     async with _collecting(session, outcome):
+        await session.execute("SET standard_conforming_strings = on")
         await session.execute("BEGIN READ ONLY")
         await session.execute("SELECT 1")
         found = await execute.run(session, query.encode(), None, SqlModes())
@@ -144,7 +151,11 @@ def agreement(effects: Effects) -> str:
 
 
 async def _run_unmeasured(session: Session, query: str, outcome: Outcome, agreed: str) -> Outcome:
-    policy = await read_policy(session)
+    policy = Policy()
+    async with _collecting(session, outcome):
+        policy = await read_policy(session)
+    if outcome.error:
+        return outcome
     if policy.destructive == "deny" or policy.protected_tables:
         outcome.error = QueryError(
             f"the project's policy doesn't allow this: {outcome.unmeasured}", hint=_DENIED_HINT
@@ -219,11 +230,13 @@ def _first_words(query: str) -> Iterator[str]:
     from sqlglot.errors import TokenError
 
     try:
-        tokens = sqlglot.tokenize(query, dialect="postgres")
+        # PostgreSQL ends an operator where a comment begins, which this tokenizer doesn't.
+        apart = query.replace("--", " --").replace("/*", " /*")
+        tokens = sqlglot.tokenize(apart, dialect="postgres")
     except TokenError:
         # Something that this tokenizer doesn't know may hide one.
         tokens = []
-        yield from (word for word in query.upper().replace(";", " ").split() if word in _TRANSACTION_WORDS)
+        yield from (word for word in re.findall(r"\w+", query.upper()) if word in _TRANSACTION_WORDS)
     at_start = True
     for token in tokens:
         if at_start and token.token_type != sqlglot.TokenType.SEMICOLON:

@@ -85,8 +85,9 @@ def test_psql_gets_the_password_in_its_environment(run, deployed: Path, environm
     path = f"{fake.parent}:{environment['PATH']}"
     url = run("credentials", *HERE, "--url").stdout.strip()
     password, *arguments = run("psql", *HERE, "--", "-c", "x", env={"PATH": path}).stdout.split()
-    assert arguments == ["-c", "x", url.replace(f":{password}@", "@")]
-    assert password not in arguments[-1]
+    assert arguments == [f"--dbname={url}".replace(f":{password}@", "@"), "-c", "x"]
+    assert password not in arguments[0]
+    assert run("psql", *HERE, "app", env={"PATH": path}).returncode == 2
     own = run("psql", *HERE, "--", "-Atc", "select 6 * 7", env={"PATH": "/nowhere"})
     assert (own.stdout, own.stderr) == ("42\n", "")
     missing = run("psql", *HERE, env={"PATH": "/nowhere", "MOSAIC_HOME": str(deployed / "none")})
