@@ -94,7 +94,7 @@ ELSEWHERE = {
     "MOSAIC_LOCAL_SQL=.* mosaic-deploy local start": "conftest.py",
     "mosaic-deploy platform (account|serve|take-over|pause-deletions) .*|rclone copy .*|pg_basebackup .*": "platform/cluster/self_hosting/test_self_hosting_guide.py",
     "mosaic-deploy local logs --status .*": "cli/commands/local/test_log_filter.py",
-    "mosaic-deploy explain .*": "cli/test_documented_commands.py",
+    "mosaic-deploy explain .*": "cli/commands/inspect/test_inspect_commands.py",
     r"mosaic-deploy psql .*|echo .* \| mosaic-deploy sql": "cli/commands/database/test_sql_prompt.py",
     r"cd examples/todo && \. .*": "cli/test_documented_commands.py",
     r"python3 -m venv \.venv && .*": "test_docs.py",

@@ -218,7 +218,7 @@ def _new_value(tag: Tag, name: str, value: str, start: int, visit: Visit) -> str
 
 
 def _is_text(name: str) -> bool:
-    """Whether an attribute of a custom element is shown, or names something, so that it is no address."""
+    """Whether an attribute of a custom element is shown, or names something, so that it isn't an address."""
     return name in _TEXTS or name.startswith("aria-")
 
 

@@ -76,6 +76,8 @@ def test_every_result_is_shown_as_postgresql_writes_it(page) -> None:
         ("DELETE FROM todos", "Error 25006 cannot execute DELETE in a read-only transaction"),
         ("COMMIT; DELETE FROM todos", "COMMIT isn't possible here"),
         ("SELECT 1; /* x */ end; DELETE FROM todos", "END isn't possible here"),
+        ("SELECT 1 #-- '\n 2; COMMIT; DELETE FROM todos; -- '", "COMMIT isn't possible here"),
+        ("SELECT 1 |/* ' */ 2; COMMIT; DELETE FROM todos; --'", "COMMIT isn't possible here"),
         ("SET TRANSACTION READ WRITE; DELETE FROM todos", "must be set before any query"),
         ("SET transaction_read_only = off; DELETE FROM todos", "must be set before any query"),
         ("SELECT set_config('transaction_read_only', 'off', true); DELETE FROM todos", "must be set before any query"),
@@ -224,6 +226,22 @@ def test_the_recorded_policy_holds(page) -> None:
     assert "writes to mosaic_deploy.settings, on which all later deploys rely" in asked
     page.api.sql(page.project_id, denied)
     assert "policy.destructive is deny" in page.write("DROP VIEW titles")
+
+
+def test_a_partition_is_protected_with_its_table(page) -> None:
+    _record_policy(page, '{"destructive": "confirm", "protected_tables": ["events"]}')
+    page.api.sql(
+        page.project_id,
+        "CREATE TABLE events (id int) PARTITION BY RANGE (id); CREATE TABLE events_1 PARTITION OF events"
+        " FOR VALUES FROM (0) TO (9); INSERT INTO events VALUES (1)",
+    )
+    for query in (
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "DELETE FROM events_1",
+        "UPDATE events SET id = 2",
+    ):
+        assert "public.events is in policy.protected_tables" in page.write(query), query
 
 
 def test_tracking_tables_are_asked_about(page) -> None:

@@ -31,7 +31,7 @@ def parse_statuses(text: str) -> StatusRanges:
         low = int(found["whole"] or 0) * 100 or int(found["low"])
         high = low + 99 if found["whole"] else int(found["high"] or low)
         if high < low:
-            raise ValueError(f"{part.strip()!r} has its numbers the wrong way round")
+            raise ValueError(f"{part.strip()!r} must begin with its smaller number")
         ranges.append((low, high))
     return tuple(ranges)
 
