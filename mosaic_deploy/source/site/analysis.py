@@ -18,7 +18,7 @@ from mosaic_deploy.source.site.html import base_address, html_edits
 from mosaic_deploy.source.site.policies import with_new_hashes
 from mosaic_deploy.source.site.script import json_edits, payload_edits, script_edits, web_manifest_edits
 
-RULES = 6
+RULES = 7
 """Changes when the same file gives another result."""
 _SCRIPTS = frozenset({".js", ".mjs", ".cjs"})
 _PAGES = frozenset({".html", ".htm", ".xhtml", ".svg"})

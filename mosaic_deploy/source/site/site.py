@@ -162,7 +162,7 @@ class Site:
         return address + target.rest
 
     def _new_literal(self, name: str, role: str, url: str, storage: StorageAddresses) -> str | None:
-        found = self._literal_target(name, url)
+        found = self.literal_target(name, url)
         if found is None or (role != Role.STYLE and self.moves_along(name, url)):
             return None
         folder, target = found
@@ -177,7 +177,7 @@ class Site:
             return _like(url, relative_address(folder, address)) + target.rest
         return None if role == Role.LITERAL else address + target.rest
 
-    def _literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
+    def literal_target(self, name: str, url: str) -> tuple[str, Target] | None:
         """The moved file or folder that a text in a script means, and the folder to which it is relative; None if there isn't
         exactly one.
 

@@ -138,7 +138,9 @@ def _referred(site: Site, storage: StorageAddresses) -> _Referred:
             role, url = reference[0], reference[1:]
             moved = by_last.get(last_part(url))
             if site.new_address(name, reference, storage) is not None:
-                target = resolve(folder, base, url)
+                # A script's text is relative to the site's root, or to the script's folder.
+                text = site.literal_target(name, url) if role in (Role.LITERAL, Role.VALUE) else None
+                target = text[1] if text else resolve(folder, base, url)
                 means = {target.path if target and target.path in site.moved else moved or "", moved or ""}
                 result.named |= means
                 if name not in site.moved:

@@ -109,6 +109,12 @@ def test_a_folder_that_nothing_refers_to_is_reported(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_that_a_script_of_another_folder_names_is_referred_to(tmp_path: Path) -> None:
+    """As bundlers write it: relative to the site's root."""
+    site = {**SEARCH, "js/a.js": "f(`find/${name}.pf_part`)"}
+    assert "storage_folder_unnamed" not in notes(read(tmp_path, site, "find"))
+
+
 def test_an_edit_keeps_the_folder_in_storage(tmp_path: Path) -> None:
     site = read(tmp_path, {**SEARCH, "a.js": ""}, "find")
     (tmp_path / "public/a.js").write_text('f("/find/")')
